@@ -1,0 +1,33 @@
+"""What others may say to the rule layer: events, records, evidence, proposals, signals, requests.
+
+Workers (enrichment, detectors) import this package and nothing else of the tower. It imports nothing of
+ours, so that a worker can be run, tested and replaced on its own.
+"""
+
+from watchtower.contract.event import CORE_SOURCE, Event, event_json, format_time, parse_event, parse_time
+from watchtower.contract.proposal import Evidence, Proposal
+from watchtower.contract.protocols import Detector, EnrichmentWorker, ModelStatus
+from watchtower.contract.record import Document, FieldSpec, RecordSnapshot
+from watchtower.contract.request import DetectionRequest, FieldRequest
+from watchtower.contract.signal import Contributor, Signal
+
+__all__ = [
+    "CORE_SOURCE",
+    "Contributor",
+    "DetectionRequest",
+    "Detector",
+    "Document",
+    "EnrichmentWorker",
+    "Event",
+    "Evidence",
+    "FieldRequest",
+    "FieldSpec",
+    "ModelStatus",
+    "Proposal",
+    "RecordSnapshot",
+    "Signal",
+    "event_json",
+    "format_time",
+    "parse_event",
+    "parse_time",
+]
