@@ -1,0 +1,234 @@
+"""The tables. One dialect: PostgreSQL 15 or newer.
+
+    journal      every event and every decision, append-only
+    record       what is so now; version: what was so when (rebuilt from the journal, never edited by hand)
+    span         the intervals in which each rule holds, or is unknown, on each record
+    alert        what stands in a queue, with its history in `action`
+    document, request, proposal, signal: what enrichment and detection read, were asked, and said
+    rulebook, activation: which rules were in force when
+    deadletter   what could not be read, with the reason
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
+
+metadata = MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
+)
+
+
+def _time(name: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, TIMESTAMP(timezone=True), nullable=nullable)
+
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    _time("time"),
+    _time("received_at"),
+    Column("data", JSONB, nullable=False),
+    Column("body_hash", LargeBinary, nullable=False),
+    Column("layer", Text, nullable=False),
+    UniqueConstraint("source", "id"),
+    Index("ix_journal_object_record_time_seq", "object", "record", "time", "seq"),
+)
+"""`layer` is core (a source system or a person), worker (below the rules) or decision (the rule layer)."""
+
+record = Table(
+    "record",
+    metadata,
+    Column("object", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("state", JSONB, nullable=False),
+    Column("provenance", JSONB, nullable=False),
+    _time("created_at"),
+    _time("changed_at"),
+    _time("deleted_at", nullable=True),
+    PrimaryKeyConstraint("object", "id"),
+)
+"""`provenance` maps a field to {"source", "id", "at", "by"}: the event that set it and who spoke."""
+
+version = Table(
+    "version",
+    metadata,
+    Column("object", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    _time("valid_from"),
+    _time("valid_to", nullable=True),
+    Column("state", JSONB, nullable=False),
+    PrimaryKeyConstraint("object", "id", "valid_from"),
+)
+"""Half-open [valid_from, valid_to); null: still so."""
+
+span = Table(
+    "span",
+    metadata,
+    Column("rule", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    _time("since"),
+    _time("until", nullable=True),
+    _time("opens_at"),
+    Column("opened", Boolean, nullable=False, server_default=text("false")),
+    PrimaryKeyConstraint("rule", "object", "record", "state", "since"),
+    Index("ix_span_object_record", "object", "record"),
+    Index("ix_span_due", "opens_at", postgresql_where=text("state = 'holds' and not opened")),
+    Index("ix_span_end", "until", postgresql_where=text("state = 'holds' and opened and until is not null")),
+)
+"""`state` is holds or unknown; `opens_at` is since + for; null `until`: without end, given no further event."""
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("rule", Text, nullable=False),
+    Column("rulebook", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    _time("since"),
+    _time("opened_at"),
+    Column("status", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("ai_informed", Boolean, nullable=False),
+    Column("causes", JSONB, nullable=False),
+    Column("reads", JSONB, nullable=False),
+    _time("resolved_at", nullable=True),
+    Column("resolution", Text, nullable=True),
+    _time("snoozed_until", nullable=True),
+    Column("assignee", Text, nullable=True),
+    Index("ix_alert_status_opened_at_id", "status", "opened_at", "id"),
+    Index("ix_alert_object_record", "object", "record"),
+)
+"""`status` is open, acknowledged, snoozed or resolved; `causes` the events behind it; `reads` the values read."""
+
+action = Table(
+    "action",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    Column("alert", Text, ForeignKey("alert.id"), nullable=False, index=True),
+    _time("at"),
+    Column("actor", Text, nullable=False),
+    Column("verb", Text, nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+)
+"""`verb` is opened, resolved, corrected (actor: watchtower), acknowledge, snooze, resolve, assign or comment."""
+
+document = Table(
+    "document",
+    metadata,
+    Column("object", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("url", Text, nullable=False, server_default=""),
+    _time("added_at"),
+    PrimaryKeyConstraint("object", "record", "id"),
+)
+
+request = Table(
+    "request",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("fields", ARRAY(Text), nullable=False),
+    Column("because", ARRAY(Text), nullable=False),
+    _time("asked_at"),
+    _time("answered_at", nullable=True),
+)
+"""`kind` is fields (enrichment) or signal (a detector; `record` is then empty and `fields` names the signal)."""
+
+proposal = Table(
+    "proposal",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("request", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("value", JSONB, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("evidence", JSONB, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    _time("decided_at"),
+    _time("proposed_at"),
+    Index("ix_proposal_status_proposed_at_id", "status", "proposed_at", "id"),
+    Index("ix_proposal_object_record", "object", "record"),
+)
+"""`status` is accepted, review, refused or rejected (by a person); `rule` names the acceptance rule."""
+
+signal = Table(
+    "signal",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    _time("raised_at"),
+    Column("data", JSONB, nullable=False),
+    Index("ix_signal_object_record", "object", "record"),
+)
+
+rulebook = Table(
+    "rulebook",
+    metadata,
+    Column("version", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("content", JSONB, nullable=False),
+    _time("loaded_at"),
+)
+"""`content` is the normalised rulebook, from which it loads again."""
+
+activation = Table(
+    "activation",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    Column("version", Text, ForeignKey("rulebook.version"), nullable=False),
+    _time("at"),
+    Column("by", Text, nullable=False),
+)
+
+deadletter = Table(
+    "deadletter",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    _time("received_at"),
+    Column("origin", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("body", JSONB, nullable=False),
+)
