@@ -53,7 +53,9 @@ def parse_time(text: str) -> datetime:
 
 def format_time(time: datetime) -> str:
     """`2026-03-04T09:00:00.000000Z`: UTC, always six digits, so that text order is time order."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    if time.tzinfo is not UTC:
+        time = time.astimezone(UTC)
+    return time.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_event(raw: Mapping[str, Any]) -> Event:

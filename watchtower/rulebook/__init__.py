@@ -1,0 +1,6 @@
+"""What the company decided: the typed rulebook and how it is loaded. Pure."""
+
+from watchtower.rulebook.load import DEFAULT, Loaded, from_content, load
+from watchtower.rulebook.model import Acceptance, FieldModel, Rulebook, RuleModel, SignalModel
+
+__all__ = ["DEFAULT", "Acceptance", "FieldModel", "Loaded", "RuleModel", "Rulebook", "SignalModel", "from_content", "load"]

@@ -1,0 +1,29 @@
+"""What commands share: the console, JSON on standard output, times from the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+
+from watchtower.contract import parse_time
+from watchtower.errors import InputError
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def time_option(text: str, name: str) -> datetime:
+    """A time given on the command line. InputError names the option."""
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise InputError(f"{name}: {str(error).removeprefix('time: ')}") from None

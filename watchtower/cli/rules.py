@@ -1,0 +1,225 @@
+"""`watchtower rules ...`: check, test, evaluate and backtest a rulebook. No database needed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from watchtower.cli.output import console, errors, print_json, time_option
+from watchtower.connectors import Mapping, load_mapping, open_source
+from watchtower.contract import Event, format_time
+from watchtower.errors import InputError, RulebookError
+from watchtower.flow.backtest import Held, State
+from watchtower.flow.engines import ENGINES, on_engines
+from watchtower.flow.examples import run_examples
+from watchtower.flow.history import History, fold_history
+from watchtower.rulebook import Loaded, load
+from watchtower.rules.compile import Program, compile_rulebook
+from watchtower.rules.lint import lint
+
+app = typer.Typer(no_args_is_help=True, help="Check, test, evaluate and backtest a rulebook.")
+
+RulebookPath = Annotated[Path, typer.Argument(metavar="RULEBOOK", help="A YAML file, or a folder of them.")]
+EventsPath = Annotated[Path, typer.Argument(metavar="EVENTS", help="Events as JSONL, or any table with --mapping.")]
+MappingPath = Annotated[Path | None, typer.Option("--mapping", help="How rows of a table become events (YAML).")]
+Engines = Annotated[
+    str,
+    typer.Option("--engine", help=f"One of {', '.join(ENGINES)}; or several, with commas: they must agree."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Lenient = Annotated[
+    bool, typer.Option("--set-aside", help="Go on without the events that cannot be read, naming them.")
+]
+
+
+@app.command()
+def check(
+    rulebook: RulebookPath,
+    strict: Annotated[bool, typer.Option("--strict", help="Findings count as faults.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Load, type-check and lint a rulebook. Exit 1 with file:line:column for each fault.
+
+    Example: watchtower rules check rulebook/
+    """
+    try:
+        loaded = load(rulebook)
+        program = compile_rulebook(loaded)
+    except RulebookError as error:
+        if as_json:
+            print_json({"ok": False, "faults": [_fault(f) for f in error.faults], "findings": []})
+        else:
+            for fault in error.faults:
+                errors.print(str(fault), markup=False)
+            errors.print(f"[red]{len(error.faults)} fault{'s'[: len(error.faults) != 1]}[/]")
+        raise typer.Exit(1) from None
+    findings = lint(loaded, program)
+    failed = bool(strict and findings)
+    if as_json:
+        print_json({
+            "ok": not failed, "version": program.book.version, "rules": len(program.rules),
+            "faults": [], "findings": [_fault(f) for f in findings],
+        })  # fmt: skip
+    else:
+        for finding in findings:
+            console.print(f"[yellow]warning:[/] {str(finding).replace('[', chr(92) + '[')}")
+        verdict = "[red]not accepted (--strict)[/]" if failed else "[green]ok[/]"
+        console.print(
+            f"{verdict}: {len(program.rules)} rules on {len(program.book.objects)} objects, "
+            f"{len(findings)} warnings, version {program.book.version}"
+        )
+    if failed:
+        raise typer.Exit(1)
+
+
+def _fault(fault: Any) -> dict[str, Any]:
+    return {
+        "file": fault.file, "line": fault.line, "column": fault.column,
+        "message": fault.message, "remedy": fault.remedy,
+    }  # fmt: skip
+
+
+@app.command()
+def test(rulebook: RulebookPath, as_json: AsJson = False) -> None:
+    """Run the examples that stand beside the rules. Exit 1 where one does not do what it says."""
+    loaded, program = _program(rulebook)
+    outcomes = run_examples(loaded, program)
+    failed = [outcome for outcome in outcomes if outcome.fault is not None]
+    if as_json:
+        print_json({
+            "version": program.book.version, "passed": len(outcomes) - len(failed), "failed": len(failed),
+            "examples": [
+                {"rule": o.rule, "kind": o.kind, "at": format_time(o.at), "holds": o.holds, "ok": o.fault is None,
+                 "fault": str(o.fault) if o.fault else None}
+                for o in outcomes
+            ],
+        })  # fmt: skip
+    else:
+        for outcome in failed:
+            errors.print(str(outcome.fault), markup=False)
+        without = [c.rule.id for c in program.rules if not c.rule.examples]
+        if without:
+            console.print(f"[yellow]no example:[/] {', '.join(without)}")
+        colour = "red" if failed else "green"
+        console.print(f"[{colour}]{len(outcomes) - len(failed)} examples passed, {len(failed)} failed[/]")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command(name="eval")
+def evaluate(
+    rulebook: RulebookPath,
+    events: EventsPath,
+    at: Annotated[str, typer.Option("--at", metavar="TIME", help="The instant, e.g. 2026-03-02T09:00:00Z.")],
+    mapping: MappingPath = None,
+    engine: Engines = "duckdb",
+    set_aside: Lenient = False,
+    as_json: AsJson = False,
+) -> None:
+    """What holds, is unknown, or falls due later, at an instant.
+
+    Example: watchtower rules eval rulebook/ events.jsonl --at 2026-03-05T09:00:00Z --json
+    """
+    instant = time_option(at, "--at")
+    _, program = _program(rulebook)
+    history = _history(program, events, mapping, instant, set_aside)
+    states = on_engines(engine, program, history, lambda run: run.states_at(instant))
+    if as_json:
+        print_json({
+            "at": format_time(instant), "version": program.book.version,
+            "results": [state.to_json() for state in states],
+        })  # fmt: skip
+        return
+    _show_states(states, program, instant)
+
+
+@app.command()
+def backtest(
+    rulebook: RulebookPath,
+    events: EventsPath,
+    start: Annotated[str, typer.Option("--from", metavar="TIME", help="Start, inclusive.")],
+    end: Annotated[str, typer.Option("--to", metavar="TIME", help="End, exclusive.")],
+    mapping: MappingPath = None,
+    engine: Engines = "duckdb",
+    set_aside: Lenient = False,
+    as_json: AsJson = False,
+) -> None:
+    """Every interval in which a rule held on a record.
+
+    Example: watchtower rules backtest rulebook/ events.jsonl --from 2026-01-01T00:00:00Z --to 2026-04-01T00:00:00Z
+    """
+    first, last = time_option(start, "--from"), time_option(end, "--to")
+    if first >= last:
+        raise InputError(f"--from {start} is not before --to {end}")
+    _, program = _program(rulebook)
+    history = _history(program, events, mapping, None, set_aside)
+    found = on_engines(engine, program, history, lambda run: run.held_between(first, last))
+    if as_json:
+        print_json({
+            "from": format_time(first), "to": format_time(last), "version": program.book.version,
+            "intervals": [held.to_json() for held in found],
+        })  # fmt: skip
+        return
+    _show_held(found, program)
+
+
+def _program(path: Path) -> tuple[Loaded, Program]:
+    loaded = load(path)
+    return loaded, compile_rulebook(loaded)
+
+
+def _history(program: Program, path: Path, mapping: Path | None, until: datetime | None, set_aside: bool) -> History:
+    refused: list[str] = []
+    chosen: Mapping | None = load_mapping(mapping) if mapping else None
+
+    def read() -> Iterator[Event]:
+        for batch in open_source(path, chosen).batches():
+            refused.extend(f"{r.place}: {r.reason}" for r in batch.refused)
+            yield from batch.events
+
+    history = fold_history(program, read(), until=until)
+    problems = refused + [str(problem) for problem in history.problems]
+    for problem in problems[:20]:
+        errors.print(f"set aside: {problem}" if set_aside else problem, markup=False)
+    if problems and not set_aside:
+        raise InputError(
+            f"{path}: {len(problems)} of {history.events + len(refused)} events cannot be read",
+            remedy="mend them, or give --set-aside to go on without them",
+        )
+    if history.ignored:
+        errors.print(f"passed over: {history.ignored} events on objects this rulebook does not name", markup=False)
+    return history
+
+
+def _show_states(states: list[State], program: Program, at: datetime) -> None:
+    counts: dict[str, Counter[str]] = {}
+    for state in states:
+        counts.setdefault(state.rule, Counter())[state.state] += 1
+    table = Table("rule", "holds", "unknown", "due later", "severity", "owner", box=None, header_style="bold")
+    for compiled in program.rules:
+        found = counts.get(compiled.rule.id, Counter())
+        row = [str(found[kind] or "") for kind in ("holds", "unknown", "pending")]
+        table.add_row(compiled.rule.id, *row, compiled.rule.severity, compiled.rule.owner)
+    console.print(f"at {format_time(at)}, rulebook {program.book.name} {program.book.version}")
+    console.print(table)
+    for state in [s for s in states if s.state == "holds"][:20]:
+        console.print(f"  {state.rule}  {state.record}  since {format_time(state.since) if state.since else 'ever'}", markup=False)
+    if (more := sum(s.state == "holds" for s in states) - 20) > 0:
+        console.print(f"  and {more} more (--json lists all)")
+
+
+def _show_held(found: list[Held], program: Program) -> None:
+    table = Table("rule", "intervals", "records", "median hours", box=None, header_style="bold")
+    for compiled in program.rules:
+        mine = [held for held in found if held.rule == compiled.rule.id]
+        hours = sorted((held.until - held.since).total_seconds() / 3600 for held in mine)
+        middle = f"{hours[len(hours) // 2]:.1f}" if hours else ""
+        table.add_row(compiled.rule.id, str(len(mine)), str(len({held.record for held in mine})), middle)
+    console.print(f"rulebook {program.book.name} {program.book.version}")
+    console.print(table)

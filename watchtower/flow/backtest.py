@@ -1,0 +1,167 @@
+"""`rules eval` and `rules backtest`: one program, one history, any engine, equal answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from watchtower.contract import format_time
+from watchtower.flow.history import History, Versions, instant
+from watchtower.rules.compile import CompiledRule, Program
+from watchtower.rules.queries import held_query, missing_query, state_query
+from watchtower.rules.spans import shift
+from watchtower.rules.sql import DUCKDB, Dialect, Writer
+
+Row = tuple[Any, ...]
+
+
+class Engine(Protocol):
+    """Something that holds relations `v_<object>` and answers SQL of its dialect."""
+
+    dialect: Dialect
+
+    def query(self, sql: str) -> Iterable[Row]: ...
+
+
+@dataclass(frozen=True)
+class State:
+    """How a rule stands on a record at an instant. Times in UTC; None: unbounded, or not due."""
+
+    rule: str
+    record: str
+    state: str
+    since: datetime | None
+    until: datetime | None
+    due: datetime | None
+    unknown: tuple[str, ...] = ()
+    opens: datetime | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The outer form of design.md, section 7. `opens` is there where the rule has a `for`."""
+        times = {
+            key: None if value is None else format_time(value)
+            for key, value in (("since", self.since), ("until", self.until), ("due", self.due))
+        }
+        answer = {"rule": self.rule, "record": self.record, "state": self.state, **times, "unknown": list(self.unknown)}
+        if self.opens is not None:
+            answer["opens"] = format_time(self.opens)
+        return answer
+
+
+@dataclass(frozen=True)
+class Held:
+    """A contiguous interval [since, until) in which a rule held on a record."""
+
+    rule: str
+    record: str
+    since: datetime
+    until: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        return {"rule": self.rule, "record": self.record, "since": format_time(self.since), "until": format_time(self.until)}
+
+
+def states_at(engine: Engine, program: Program, at: datetime) -> list[State]:
+    """What holds, is unknown or is due later at an instant, ordered by rule, then record."""
+    writer = Writer(engine.dialect, program.book.timezone)
+    rows = list(engine.query(state_query(program, writer, at)))
+    unknown = {row[0] for row in rows if row[2] is None and row[5] is not None}
+    missing = {
+        rule: _missing(engine, program, writer, compiled, at)
+        for rule in unknown
+        if (compiled := program.rule(rule)) is not None
+    }
+    rules = {compiled.rule.id: compiled for compiled in program.rules}
+    states = [_state(row, rules[row[0]], program, missing) for row in rows]
+    return sorted(states, key=lambda state: (state.rule, state.record))
+
+
+def _missing(
+    engine: Engine, program: Program, writer: Writer, compiled: CompiledRule, at: datetime
+) -> dict[str, tuple[str, ...]]:
+    sql, columns = missing_query(program, writer, compiled, at)
+    fields = {column.name: column.field for column in compiled.columns}
+    names = [fields[column] for column in columns]
+    return {
+        row[0]: tuple(dict.fromkeys(name for name, flag in zip(names, row[1:], strict=True) if flag))
+        for row in engine.query(sql)
+    }
+
+
+def _state(row: Row, compiled: CompiledRule, program: Program, missing: dict[str, dict[str, tuple[str, ...]]]) -> State:
+    rule, record, since, until, due, maybe_since, maybe_until, before = row
+    fields: tuple[str, ...] = ()
+    if since is not None:
+        kind = "holds"
+    elif maybe_since is not None:
+        # Unknown is where it may hold less where it does: from the last end of holding, to the next start.
+        kind, since = "unknown", max(maybe_since, before if before is not None else maybe_since)
+        until = maybe_until if due is None else due if maybe_until is None else min(maybe_until, due)
+        fields = missing.get(rule, {}).get(record, ())
+    else:
+        kind = "pending"
+    start = _time(since)
+    opens = shift(start, compiled.delay, program.book.zone) if kind == "holds" and start and compiled.delay else None
+    subject = f"{compiled.rule.object}/{record}"
+    return State(rule, subject, kind, start, _time(until), _time(due), fields, opens)
+
+
+def _time(value: int | None) -> datetime | None:
+    """An instant, or None where it lies outside the years a calendar names."""
+    if value is None:
+        return None
+    try:
+        return instant(value)
+    except OverflowError:
+        return None
+
+
+def held_between(engine: Engine, program: Program, start: datetime, end: datetime) -> list[Held]:
+    """Every interval in which a rule held, joined across versions, cut to [start, end), in order."""
+    writer = Writer(engine.dialect, program.book.timezone)
+    objects = {compiled.rule.id: compiled.rule.object for compiled in program.rules}
+    found = [
+        Held(rule, f"{objects[rule]}/{record}", instant(since), instant(until))
+        for rule, record, since, until in engine.query(held_query(program, writer, start, end))
+    ]
+    return sorted(found, key=lambda held: (held.rule, held.record, held.since))
+
+
+class DuckEngine:
+    """DuckDB, in memory, over Arrow tables."""
+
+    dialect = DUCKDB
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def query(self, sql: str) -> list[Row]:
+        return self.connection.execute(sql).fetchall()  # type: ignore[no-any-return]
+
+
+@contextmanager
+def duckdb_engine(versions: dict[str, Versions]) -> Iterator[DuckEngine]:
+    """An engine holding these versions."""
+    import duckdb
+
+    connection = duckdb.connect(":memory:")
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        for name, table in versions.items():
+            connection.register(f"a_{name}", table.arrow())
+            connection.execute(
+                f'CREATE TABLE "v_{name}" AS SELECT * REPLACE '
+                f"(coalesce(vto, 'infinity'::TIMESTAMPTZ) AS vto) FROM \"a_{name}\""
+            )
+            connection.unregister(f"a_{name}")
+        yield DuckEngine(connection)
+    finally:
+        connection.close()
+
+
+def check_problems(history: History) -> Sequence[str]:
+    """The first problems of a history, for people."""
+    return [str(problem) for problem in history.problems[:20]]

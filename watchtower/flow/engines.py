@@ -1,0 +1,72 @@
+"""The engines by name, and running one question on several of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from watchtower.errors import InputError, WatchtowerError
+from watchtower.flow.backtest import Engine, Held, State, duckdb_engine, held_between, states_at
+from watchtower.flow.history import History
+from watchtower.rules.compile import Program
+
+T = TypeVar("T", State, Held)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One engine holding one history."""
+
+    engine: Engine
+    program: Program
+
+    def states_at(self, at: datetime) -> list[State]:
+        return states_at(self.engine, self.program, at)
+
+    def held_between(self, start: datetime, end: datetime) -> list[Held]:
+        return held_between(self.engine, self.program, start, end)
+
+
+@contextmanager
+def _duckdb(history: History) -> Iterator[Engine]:
+    with duckdb_engine(history.versions) as engine:
+        yield engine
+
+
+@contextmanager
+def _live(history: History) -> Iterator[Engine]:
+    """PostgreSQL: that of DATABASE_URL, or the embedded one; the versions stand in temporary tables."""
+    from watchtower.settings import read_settings
+    from watchtower.store.bulk import scratch_engine
+    from watchtower.store.database import connect
+
+    database = connect(read_settings())
+    try:
+        with scratch_engine(database, {name: table.arrow() for name, table in history.versions.items()}) as engine:
+            yield engine
+    finally:
+        database.close()
+
+
+ENGINES = {"live": _live, "duckdb": _duckdb}
+
+
+def on_engines(names: str, program: Program, history: History, ask: Callable[[Run], list[T]]) -> list[T]:
+    """The answer of the first engine; with several, WatchtowerError where another answers differently."""
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    unknown = [name for name in wanted if name not in ENGINES]
+    if unknown or not wanted:
+        raise InputError(f"--engine: {names!r} is not known", remedy=f"engines: {', '.join(ENGINES)}")
+    first: list[T] | None = None
+    for name in wanted:
+        with ENGINES[name](history) as engine:
+            answer = ask(Run(engine, program))
+        if first is None:
+            first = answer
+        elif answer != first:
+            odd = next(iter([a for a in answer if a not in first] + [a for a in first if a not in answer]))
+            raise WatchtowerError(f"{name} and {wanted[0]} differ, for example on {odd}", remedy="this is a bug: report it")
+    return first or []

@@ -1,0 +1,173 @@
+"""YAML 1.2 without surprises: no aliases, no tags, no duplicate keys, bounded, and every value knows its place.
+
+`1:30`, `no` and `2026-03-01` stay text; what they mean is decided by the type of the field that holds them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from watchtower.errors import Fault, RulebookError
+
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 40
+MAX_NODES = 50_000
+
+Path_ = tuple[str | int, ...]
+
+_INTEGER = re.compile(r"[-+]?[0-9]{1,18}\Z")
+_FLOAT = re.compile(r"[-+]?([0-9]{1,30}\.[0-9]{0,30}|\.[0-9]{1,30}|[0-9]{1,30}(?=[eE]))([eE][-+]?[0-9]{1,3})?\Z")
+_CONSTANTS = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
+_CONSTANTS |= dict.fromkeys(("true", "True", "TRUE"), True) | dict.fromkeys(("false", "False", "FALSE"), False)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value stands. `text` is its raw source, so that a place inside an expression can be found."""
+
+    file: str
+    line: int
+    column: int
+    text: str = ""
+    style: str = ""
+
+    def fault(self, message: str, remedy: str = "") -> Fault:
+        return Fault(self.file, self.line, self.column, message, remedy)
+
+    def at(self, value: str, offset: int) -> Place:
+        """The place of `value[offset]`: folding and indentation change only white space, so count the rest."""
+        wanted = sum(not c.isspace() for c in value[:offset])
+        raw, start = self.text, 0
+        if self.style in ("|", ">"):
+            start = raw.find("\n") + 1
+        elif self.style:
+            start = 1
+        line, column = self.line, self.column
+        seen = 0
+        for index, char in enumerate(raw):
+            if index >= start and not char.isspace():
+                if seen == wanted:
+                    break
+                seen += 1
+            if char == "\n":
+                line, column = line + 1, 1
+            else:
+                column += 1
+        else:
+            line, column = self.line, self.column
+        return Place(self.file, line, column)
+
+
+@dataclass
+class Source:
+    """One parsed file: plain values, and the place of each path in them."""
+
+    file: str
+    value: Any = None
+    places: dict[Path_, Place] = field(default_factory=dict)
+
+
+def read_yaml(path: Path) -> Source:
+    """The values of one YAML file. RulebookError names file, line and column of what is wrong."""
+    name = str(path)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise RulebookError([Fault(name, 1, 1, f"cannot be read: {error.strerror}")]) from None
+    if len(raw) > MAX_BYTES:
+        raise RulebookError(
+            [Fault(name, 1, 1, f"{len(raw)} bytes; a rulebook file has at most {MAX_BYTES}", "split it")]
+        )
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RulebookError([Fault(name, 1, 1, f"is not UTF-8 (byte {error.start})")]) from None
+    return parse_yaml(text, name)
+
+
+def parse_yaml(text: str, name: str) -> Source:
+    """As `read_yaml`, from text."""
+    try:
+        _check_events(text, name)
+        node = yaml.compose(text, Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise RulebookError([Fault(name, line, column, f"YAML: {error.problem or error.context}")]) from None
+    except yaml.YAMLError as error:
+        raise RulebookError([Fault(name, 1, 1, f"YAML: {str(error).splitlines()[0]}")]) from None
+    source = Source(name)
+    faults: list[Fault] = []
+    if node is not None:
+        source.value = _build(node, (), source, text, faults)
+    if faults:
+        raise RulebookError(faults)
+    return source
+
+
+def _check_events(text: str, name: str) -> None:
+    depth = nodes = documents = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        mark = event.start_mark
+        problem = ""
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            problem = "anchors and aliases (& and *) are not accepted; write the value out"
+        elif isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+            problem = "a second document (---) in one file; use two files" if documents > 1 else ""
+        elif isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent)):
+            nodes += 1
+            tag = event.tag
+            if tag is not None and tag != "!":
+                problem = f"the tag {tag!r:.40} is not accepted; write the plain value"
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            if depth > MAX_DEPTH:
+                problem = f"nested deeper than {MAX_DEPTH}"
+            elif nodes > MAX_NODES:
+                problem = f"more than {MAX_NODES} values in one file"
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if problem:
+            raise RulebookError([Fault(name, mark.line + 1, mark.column + 1, problem)])
+
+
+def _build(node: yaml.Node, path: Path_, source: Source, text: str, faults: list[Fault]) -> Any:
+    start, end = node.start_mark, node.end_mark
+    style = node.style if isinstance(node, yaml.ScalarNode) and node.style else ""
+    raw = text[start.index : end.index] if isinstance(node, yaml.ScalarNode) else ""
+    source.places[path] = Place(source.file, start.line + 1, start.column + 1, raw, style)
+    if isinstance(node, yaml.MappingNode):
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            mark = key_node.start_mark
+            place = Place(source.file, mark.line + 1, mark.column + 1)
+            if not isinstance(key_node, yaml.ScalarNode):
+                faults.append(place.fault("a key must be plain text"))
+                continue
+            key = key_node.value
+            if key in result:
+                faults.append(place.fault(f"the key {key!r:.60} stands twice", "keep one"))
+                continue
+            result[key] = _build(value_node, (*path, key), source, text, faults)
+        return result
+    if isinstance(node, yaml.SequenceNode):
+        return [_build(item, (*path, i), source, text, faults) for i, item in enumerate(node.value)]
+    if style:
+        return node.value
+    return _plain(node.value)
+
+
+def _plain(text: str) -> Any:
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _INTEGER.match(text):
+        return int(text)
+    if _FLOAT.match(text):
+        return float(text)
+    return text

@@ -1,0 +1,185 @@
+"""The one idea: a rule compiles to the time in which it holds.
+
+The tree in negation normal form becomes a disjunction of alternatives. Each is a condition without time, its
+`starts` (the interval begins at the greatest of them) and its `ends` (it ends at the least). The rule holds in
+the union of the half-open intervals of its alternatives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from watchtower.errors import Fault, RulebookError
+from watchtower.rulebook import Loaded, Rulebook, RuleModel
+from watchtower.rules.business import OpenHours
+from watchtower.rules.filter import compile_filter
+from watchtower.rules.parse import Predicate, PredicateError, parse_predicate
+from watchtower.rules.schema import Column
+from watchtower.rules.spans import parse_span
+from watchtower.rules.tree import And, Atom, Bound, Call, Node, Or, Scalar, Span, reads
+
+MAX_ALTERNATIVES = 64
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """`test` (None: true) and max(starts) <= now < min(ends)."""
+
+    test: Scalar | None
+    starts: tuple[Scalar, ...]
+    ends: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True)
+class CompiledRule:
+    """A rule, its tree, and the alternatives whose union is the time in which it holds."""
+
+    rule: RuleModel
+    node: Node
+    alternatives: tuple[Alternative, ...]
+    columns: tuple[Column, ...]
+    delay: Span
+
+    @cached_property
+    def ai_informed(self) -> bool:
+        """Whether it reads a fact that may come from a worker: a signal, or a field that enrichment fills."""
+        return any(column.from_ai for column in self.columns)
+
+    @cached_property
+    def can_be_unknown(self) -> bool:
+        return bool(self.columns)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A rulebook and all that was compiled from it."""
+
+    book: Rulebook
+    rules: tuple[CompiledRule, ...]
+
+    def of_object(self, name: str) -> list[CompiledRule]:
+        return [rule for rule in self.rules if rule.rule.object == name]
+
+    def rule(self, rule_id: str) -> CompiledRule | None:
+        return next((rule for rule in self.rules if rule.rule.id == rule_id), None)
+
+    @cached_property
+    def columns_of(self) -> dict[str, dict[str, Column]]:
+        """For each object, the columns of its own rows that any rule reads, directly or through a reference."""
+        found: dict[str, dict[str, Column]] = {name: {} for name in self.book.objects}
+        for compiled in self.rules:
+            name = compiled.rule.object
+            for column in compiled.columns:
+                if not column.ref:
+                    found[name].setdefault(column.name, column)
+                    continue
+                ref = self.book.objects[name].fields[column.ref]
+                found[name].setdefault(column.ref, Column(column.ref, "ref", field=column.ref))
+                inner = Column(column.target, column.type, column.values, field=column.field.split(".", 1)[1])
+                found[ref.to].setdefault(column.target, inner)
+        return found
+
+    @cached_property
+    def looking_through(self) -> dict[str, set[tuple[str, str]]]:
+        """For each object, the (object, ref field) pairs whose rules read it through that reference."""
+        found: dict[str, set[tuple[str, str]]] = {name: set() for name in self.book.objects}
+        for compiled in self.rules:
+            for column in compiled.columns:
+                if column.ref:
+                    target = self.book.objects[compiled.rule.object].fields[column.ref].to
+                    found[target].add((compiled.rule.object, column.ref))
+        return found
+
+
+def compile_rulebook(loaded: Loaded) -> Program:
+    """Every rule compiled, or every fault named with file, line and column."""
+    compiled, faults = [], []
+    for index, rule in enumerate(loaded.rulebook.rules):
+        try:
+            compiled.append(compile_rule(rule, loaded.rulebook))
+        except PredicateError as error:
+            place = loaded.place("rules", index, "when").at(rule.when, error.offset)
+            faults.append(Fault(place.file, place.line, place.column, f"rule {rule.id}: {error.message}", error.remedy))
+        except ValueError as error:
+            faults.append(loaded.place("rules", index, "for").fault(f"rule {rule.id}: for: {error}"))
+    faults += _definitions(loaded)
+    if faults:
+        raise RulebookError(faults)
+    return Program(loaded.rulebook, tuple(compiled))
+
+
+def _definitions(loaded: Loaded) -> list[Fault]:
+    """Faults in what rules stand on: rollups and calendars."""
+    faults = []
+    for name, model in loaded.rulebook.objects.items():
+        for field, spec in model.fields.items():
+            if spec.rollup is not None and spec.rollup.where:
+                try:
+                    compile_filter(spec.rollup.where)
+                except ValueError as error:
+                    place = loaded.place("objects", name, "fields", field, "rollup", "where")
+                    faults.append(place.fault(f"{name}.{field}: {error}"))
+    for name, calendar in loaded.rulebook.calendars.items():
+        try:
+            OpenHours(calendar, loaded.rulebook.zone)
+        except (ValueError, NotImplementedError) as error:
+            faults.append(loaded.place("calendars", name).fault(f"calendar {name}: {error}"))
+    return faults
+
+
+def compile_rule(rule: RuleModel, book: Rulebook) -> CompiledRule:
+    """PredicateError where the condition is not accepted, ValueError where `for` is not a length of time."""
+    delay = parse_span(rule.for_.lower()) if rule.for_ else Span()
+    if min(delay.months, delay.days, delay.micros) < 0:
+        raise ValueError(f"{rule.for_!r} is negative")
+    predicate = parse_predicate(rule.when, book, rule.object)
+    alternatives = tuple(_alternatives(_gather(predicate.node), rule.when))
+    return CompiledRule(rule, predicate.node, alternatives, _columns(predicate), delay)
+
+
+def _columns(predicate: Predicate) -> tuple[Column, ...]:
+    """What the tree reads; for `changed_at(stage)` that column, not `stage` itself."""
+    return tuple(predicate.columns[name] for name in reads(predicate.node))
+
+
+def _gather(node: Node) -> Node:
+    """Neighbouring conditions without the clock become one, so that only time is multiplied out."""
+    if not isinstance(node, (And, Or)):
+        return node
+    op = "and" if isinstance(node, And) else "or"
+    items: list[Node] = []
+    for item in map(_gather, node.items):
+        items.extend(item.items if type(item) is type(node) else (item,))  # type: ignore[union-attr]
+    tests = [item.test for item in items if isinstance(item, Atom)]
+    rest: list[Node] = [item for item in items if not isinstance(item, Atom)]
+    if tests:
+        whole: Scalar = tests[0] if len(tests) == 1 else Call(op, tuple(tests), "boolean")
+        rest.insert(0, Atom(whole, ""))
+    return rest[0] if len(rest) == 1 else type(node)(tuple(rest))
+
+
+def _alternatives(node: Node, text: str) -> list[Alternative]:
+    if isinstance(node, Atom):
+        return [Alternative(node.test, (), ())]
+    if isinstance(node, Bound):
+        return [Alternative(None, (node.instant,), ()) if node.is_start else Alternative(None, (), (node.instant,))]
+    if isinstance(node, Or):
+        found = [alternative for item in node.items for alternative in _alternatives(item, text)]
+    else:
+        found = [Alternative(None, (), ())]
+        for item in node.items:
+            found = [_both(a, b) for a in found for b in _alternatives(item, text)]
+            if len(found) > MAX_ALTERNATIVES:
+                break
+    if len(found) > MAX_ALTERNATIVES:
+        raise PredicateError(
+            f"has more than {MAX_ALTERNATIVES} alternatives in time", 0, "split it into several rules"
+        )
+    return found
+
+
+def _both(a: Alternative, b: Alternative) -> Alternative:
+    tests = tuple(test for test in (a.test, b.test) if test is not None)
+    test = None if not tests else tests[0] if len(tests) == 1 else Call("and", tests, "boolean")
+    return Alternative(test, a.starts + b.starts, a.ends + b.ends)

@@ -1,0 +1,224 @@
+"""The fold: what a record is after an event. A pure function, the same for the live store and for backtests.
+
+A record exists from its first event until `record.deleted` (or `record.merged`); a later event begins it anew,
+empty. `record.updated`, and the fields of a handoff, patch fields; rollups count any core event. Decisions
+of the rule layer set what it accepted from workers; the workers' own events never come here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from watchtower.contract import Event, format_time, parse_time
+from watchtower.rulebook import Rulebook
+from watchtower.rulebook.model import Rollup
+from watchtower.rules.business import OpenHours
+from watchtower.rules.compile import Program
+from watchtower.rules.filter import compile_filter
+from watchtower.rules.values import Parser, parser
+
+FIELD_ACCEPTED, SIGNAL_ADMITTED = "field.accepted", "signal.admitted"
+_DECISIONS = (FIELD_ACCEPTED, SIGNAL_ADMITTED)
+_PATCHES = ("record.updated", "handoff.offered", "handoff.accepted", "handoff.rejected")
+_ENDS = ("record.deleted", "record.merged")
+
+Step = Callable[[dict[str, Any], Event, str], None]
+
+
+@dataclass
+class Record:
+    """A record while it is folded. `state` holds JSON values by column; `who` says who set each field."""
+
+    alive: bool = False
+    state: dict[str, Any] = field(default_factory=dict)
+    who: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def speaker(event: Event) -> str:
+    """`person`, `ai` or the system's name: what `source_of` says of a field this event sets."""
+    if event.type == FIELD_ACCEPTED:
+        return str(event.data.get("by", "ai"))
+    if event.source == "person" or event.source.startswith("person:"):
+        return "person"
+    return event.source
+
+
+class ObjectFold:
+    """How events change records of one object."""
+
+    def __init__(self, book: Rulebook, name: str, columns: Iterable[str]) -> None:
+        self.name = name
+        model = book.objects[name]
+        self.parsers: dict[str, Parser] = {
+            key: parser(key, spec) for key, spec in model.fields.items() if spec.rollup is None
+        }
+        self.rollups: dict[str, list[Step]] = {}
+        self.every: list[Step] = []
+        self.zeros: list[str] = []
+        for key, spec in model.fields.items():
+            if spec.rollup is None:
+                continue
+            step = _rollup(key, spec.rollup, parser(key, spec))
+            if spec.rollup.op == "count":
+                self.zeros.append(key)
+            for kind in spec.rollup.of:
+                if kind == "*":
+                    self.every.append(step)
+                else:
+                    self.rollups.setdefault(kind, []).append(step)
+        self.tracked: dict[str, list[tuple[str, Callable[[Any, Event], Any]]]] = {}
+        for column in columns:
+            self._track(book, column)
+        self._rolled = sorted(
+            key for key, spec in model.fields.items() if spec.rollup is not None and key in self.tracked
+        )
+
+    def _track(self, book: Rulebook, column: str) -> None:
+        """Columns that follow a field: changed_at, source_of, and business-time instants."""
+        kind, bracket, rest = column.partition("(")
+        if not bracket:
+            return
+        arguments = rest.rstrip(")").split(",")
+        target = arguments[0]
+        if kind == "changed_at":
+            follow: Callable[[Any, Event], Any] = lambda value, event: format_time(event.time)  # noqa: E731
+        elif kind == "source_of":
+            follow = lambda value, event: speaker(event)  # noqa: E731
+        else:
+            hours = OpenHours(book.calendars[arguments[1]], book.zone)
+            reach = hours.first if kind == "business_first" else hours.last
+            follow = _business(reach, int(arguments[2]))
+        self.tracked.setdefault(target, []).append((column, follow))
+
+    def check(self, event: Event) -> None:
+        """ValueError where a field of the event has a value the rulebook does not allow."""
+        if event.type in _PATCHES:
+            self._fields(event)
+
+    def _fields(self, event: Event) -> list[tuple[str, Any]]:
+        fields = event.data.get("fields", {})
+        if not isinstance(fields, dict):
+            raise ValueError(f"data.fields: {fields!r:.60} is not a JSON object")
+        return [
+            (key, None if value is None else self.parsers[key](value))
+            for key, value in fields.items()
+            if key in self.parsers
+        ]
+
+    def apply(self, record: Record, event: Event) -> None:
+        """Change `record` by one event that comes after all it has seen."""
+        kind = event.type
+        if kind in _DECISIONS:
+            if record.alive:
+                self._decide(record, event)
+            return
+        if kind in _ENDS:
+            record.alive, record.state, record.who = False, {}, {}
+            return
+        if not record.alive:
+            record.alive = True
+            record.state = dict.fromkeys(self.zeros, 0)
+        if kind in _PATCHES:
+            for key, value in self._fields(event):
+                self.set(record, key, value, event)
+        steps = self.rollups.get(kind, ())
+        if steps or self.every:
+            state, time = record.state, format_time(event.time)
+            before = [state.get(key) for key in self._rolled]
+            for step in steps:
+                step(state, event, time)
+            for step in self.every:
+                step(state, event, time)
+            for key, old in zip(self._rolled, before, strict=True):
+                if state.get(key) != old:
+                    self._follow(record, key, state.get(key), event, changed=True)
+
+    def set(self, record: Record, key: str, value: Any, event: Event) -> None:
+        """Give a field a parsed value (None clears it), with what follows from it."""
+        state = record.state
+        changed = state.get(key) != value
+        if value is None:
+            state.pop(key, None)
+        else:
+            state[key] = value
+        if value is not None or key in record.who:
+            record.who[key] = {"source": event.source, "id": event.id, "at": format_time(event.time), "by": speaker(event)}
+        self._follow(record, key, value, event, changed=changed)
+
+    def _follow(self, record: Record, key: str, value: Any, event: Event, *, changed: bool) -> None:
+        for column, follow in self.tracked.get(key, ()):
+            if column.startswith("source_of"):
+                record.state[column] = follow(value, event) if value is not None else None
+            elif changed:
+                record.state[column] = follow(value, event)
+            if record.state.get(column) is None:
+                record.state.pop(column, None)
+
+    def _decide(self, record: Record, event: Event) -> None:
+        data = event.data
+        if event.type == FIELD_ACCEPTED:
+            self.set(record, data["field"], self.parsers[data["field"]](data["value"]), event)
+            return
+        for key in ("p_value", "strength", "began_at"):
+            record.state[f"{data['signal']}.{key}"] = data[key]
+        record.state[f"{data['signal']}.raised_at"] = format_time(event.time)
+
+    def versions(self, events: Iterable[Event]) -> Iterator[tuple[datetime, Record]]:
+        """The record after each distinct time of its events, in order. The same Record object, changed in between."""
+        record = Record()
+        pending: datetime | None = None
+        for event in events:
+            if pending is not None and event.time != pending:
+                yield pending, record
+            self.apply(record, event)
+            pending = event.time
+        if pending is not None:
+            yield pending, record
+
+
+def _business(reach: Callable[[datetime, int], datetime | None], micros: int) -> Callable[[Any, Event], Any]:
+    def follow(value: Any, event: Event) -> Any:
+        instant = reach(parse_time(value), micros) if value is not None else None
+        return format_time(instant) if instant is not None else None
+
+    return follow
+
+
+def _rollup(key: str, spec: Rollup, parse: Parser) -> Step:
+    """One step of a rollup. A value that is absent or does not parse is passed over."""
+    op, what = spec.op, spec.what
+    accepts = compile_filter(spec.where) if spec.where else None
+
+    def value_of(event: Event, time: str) -> Any:
+        value = time if what == "time" else event.data.get(what)
+        if value is None:
+            return None
+        try:
+            return parse(value)
+        except ValueError:
+            return None
+
+    def step(state: dict[str, Any], event: Event, time: str) -> None:
+        if accepts is not None and accepts(event.data) is not True:
+            return
+        if op == "count":
+            state[key] = state.get(key, 0) + 1
+            return
+        value = value_of(event, time)
+        if value is None:
+            return
+        old = state.get(key)
+        if old is None or op == "last" or (op == "min" and value < old) or (op == "max" and value > old):
+            state[key] = value
+        elif op == "sum":
+            state[key] = old + value
+
+    return step
+
+
+def build_folds(program: Program) -> dict[str, ObjectFold]:
+    """The fold of each object, tracking just the derived columns that rules read."""
+    return {name: ObjectFold(program.book, name, program.columns_of[name]) for name in program.book.objects}

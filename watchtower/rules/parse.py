@@ -1,0 +1,565 @@
+"""A rule's `when`: SQL text to a typed tree in negation normal form, or an error that names its place.
+
+sqlglot reads the SQL. Only what is named here is let through, and the tree is built anew from it: nothing of
+the author's text reaches an engine except literals and known columns.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import date
+from typing import NoReturn
+
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import SqlglotError
+from sqlglot.tokens import Token, TokenType
+
+from watchtower.contract import format_time, parse_time
+from watchtower.rulebook import Rulebook
+from watchtower.rules.schema import NUMERIC, TEXT_LIKE, Column, UnknownName, resolve
+from watchtower.rules.spans import parse_span
+from watchtower.rules.sqltext import OptionError, read_condition
+from watchtower.rules.tree import And, Atom, Bound, Call, Col, Lit, Node, Or, Scalar, Span
+
+MAX_TOKENS, MAX_DEPTH, MAX_LIST, MAX_NUMBER = 3000, 40, 1000, 1e15
+
+logging.getLogger("sqlglot").setLevel(logging.ERROR)
+_POSTGRES = Dialect.get_or_raise("postgres")
+_COMPARE = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
+_MIRROR = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
+_ARITHMETIC = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
+_CLOCK_FORM = "write x <= now() - interval '48 hours'"
+_FUNCTIONS = (
+    "lower, upper, trim, length, coalesce, nullif, abs, greatest, least, starts_with, contains, "
+    "changed_at, source_of, business_elapsed"
+)
+
+
+class PredicateError(ValueError):
+    """What is wrong with a predicate, and at which offset of its text."""
+
+    def __init__(self, message: str, offset: int = 0, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message, self.offset, self.remedy = message, offset, remedy
+
+
+@dataclass
+class Predicate:
+    """A parsed `when`: its tree, and every column it reads."""
+
+    text: str
+    node: Node
+    columns: dict[str, Column] = field(default_factory=dict)
+
+
+def parse_predicate(text: str, book: Rulebook, object_name: str) -> Predicate:
+    """The typed tree of a rule's condition. PredicateError otherwise."""
+    reader = _Reader(text, book, object_name)
+    try:
+        return Predicate(text, reader.predicate(reader.parse(), False), reader.columns)
+    except RecursionError:
+        raise PredicateError("is nested too deeply", 0, f"at most {MAX_DEPTH} levels") from None
+
+
+class _Reader:
+    def __init__(self, text: str, book: Rulebook, object_name: str) -> None:
+        self.text, self.book, self.object = text, book, object_name
+        self.columns: dict[str, Column] = {}
+        self.tokens: list[Token] = []
+
+    # ---- reading the text
+
+    def parse(self) -> exp.Expression:
+        if "\x00" in self.text:
+            raise PredicateError("holds a NUL character", self.text.index("\x00"))
+        try:
+            self.tokens = _POSTGRES.tokenize(self.text)
+            self._limits()
+            found = read_condition(self.text)
+        except SqlglotError as error:
+            raise self._syntax(error) from None
+        except OptionError as error:
+            self.refuse(error.node, str(error))
+        if found is None:
+            raise PredicateError("is not one condition", 0, "write one boolean expression, without ;")
+        return found
+
+    def _limits(self) -> None:
+        if len(self.tokens) > MAX_TOKENS:
+            raise PredicateError(f"is longer than {MAX_TOKENS} words", 0, "split the rule")
+        depth = 0
+        for token in self.tokens:
+            deeper = token.token_type in (TokenType.L_PAREN, TokenType.CASE, TokenType.L_BRACKET)
+            depth += deeper - (token.token_type in (TokenType.R_PAREN, TokenType.END, TokenType.R_BRACKET))
+            if depth > MAX_DEPTH:
+                raise PredicateError(f"is nested deeper than {MAX_DEPTH}", token.start)
+
+    def _syntax(self, error: SqlglotError) -> PredicateError:
+        details = getattr(error, "errors", None) or [{}]
+        line, column = details[0].get("line"), details[0].get("col")
+        offset = 0
+        if line and column:
+            lines = self.text.split("\n")
+            offset = sum(len(part) + 1 for part in lines[: line - 1]) + max(column - 1, 0)
+        message = (details[0].get("description") or str(error)).splitlines()[0].rstrip(".")
+        if message.startswith("Required keyword"):
+            message = "something is missing"
+        highlight = details[0].get("highlight")
+        if highlight:
+            offset = max(offset - len(highlight), 0) if column else self.text.find(highlight)
+            message += f" near {highlight!r:.40}"
+        return PredicateError(f"SQL syntax: {message}", max(min(offset, len(self.text) - 1), 0))
+
+    def extent(self, node: exp.Expression) -> tuple[int, int]:
+        """First and last character of what a node was written with, as far as its parts know."""
+        metas = [part.meta for part in node.walk() if "start" in part.meta]
+        return min((m["start"] for m in metas), default=0), max((m["end"] for m in metas), default=0)
+
+    def refuse(self, node: exp.Expression, message: str, remedy: str = "") -> NoReturn:
+        raise PredicateError(message, self.extent(node)[0], remedy)
+
+    def words(self, node: exp.Expression) -> str:
+        """A condition as its author wrote it: its parts, out to the nearest AND, OR or bracket."""
+        start, end = self.extent(node)
+        stop = (TokenType.AND, TokenType.OR)
+        depth = 0
+        for token in self.tokens:
+            if token.start < start:
+                continue
+            depth += (token.token_type is TokenType.L_PAREN) - (token.token_type is TokenType.R_PAREN)
+            if token.start <= end:
+                continue
+            if depth < 0 or (depth == 0 and token.token_type in stop):
+                break
+            end = token.end
+        depth = 0
+        for token in reversed(self.tokens):
+            if token.end >= start:
+                continue
+            depth += (token.token_type is TokenType.R_PAREN) - (token.token_type is TokenType.L_PAREN)
+            if depth < 0 or (depth == 0 and token.token_type in stop):
+                break
+            start = token.start
+        return " ".join(self.text[start : end + 1].split())
+
+    # ---- predicates
+
+    def predicate(self, node: exp.Expression, negate: bool) -> Node:
+        """NOT is pushed down to the conditions; where the clock is not read, a condition stays whole."""
+        if isinstance(node, exp.Paren):
+            return self.predicate(node.this, negate)
+        if isinstance(node, exp.Not):
+            return self.predicate(node.this, not negate)
+        if isinstance(node, (exp.And, exp.Or)):
+            items = tuple(self.predicate(item, negate) for item in node.flatten())
+            return And(items) if isinstance(node, exp.And) != negate else Or(items)
+        if not self.has_clock(node):
+            test = self.scalar(node)
+            if test.type != "boolean":
+                self.refuse(node, f"a condition is expected, found {test.type}", "compare it with something")
+            return Atom(Call("not", (test,), "boolean") if negate else test, self._negated(node, negate))
+        if isinstance(node, exp.Between) and not node.args.get("symmetric"):
+            low = exp.GTE(this=node.this, expression=node.args["low"])
+            high = exp.LTE(this=node.this, expression=node.args["high"])
+            items = (self.predicate(low, negate), self.predicate(high, negate))
+            return Or(items) if negate else And(items)
+        op = _COMPARE.get(type(node))
+        if op is None:
+            self.refuse(node, "now() stands where it is not a bound", _CLOCK_FORM)
+        return self.bound(node, op, negate)
+
+    def _negated(self, node: exp.Expression, negate: bool) -> str:
+        words = self.words(node)
+        return f"not ({words})" if negate and not isinstance(node.parent, exp.Not) else words
+
+    def has_clock(self, node: exp.Expression) -> bool:
+        return any(
+            isinstance(part, (exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentTime, exp.CurrentDatetime))
+            or (isinstance(part, exp.Anonymous) and part.name.lower() in ("business_elapsed", "now"))
+            for part in node.walk()
+        )
+
+    def bound(self, node: exp.Expression, op: str, negate: bool) -> Node:
+        left, right = _bare(node.this), _bare(node.expression)
+        if self.has_clock(left) and self.has_clock(right):
+            self.refuse(node, "now() stands on both sides", _CLOCK_FORM)
+        if self.has_clock(left):
+            left, right, op = right, left, _MIRROR[op]
+        if negate:
+            op = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "<>", "<>": "="}[op]
+        if op in ("=", "<>"):
+            self.refuse(node, f"{op} against now() holds for a microsecond at most", "use <= or >=")
+        if isinstance(left, exp.Interval) and not isinstance(right, exp.Anonymous):
+            self.refuse(node, "now() stands inside arithmetic", _CLOCK_FORM)
+        text = self._negated(node, negate)
+        if isinstance(right, exp.Anonymous):
+            return self.business(right, left, _MIRROR[op], text)
+        instant = self.timestamp(left)
+        for span in self.now_offsets(right):
+            instant = Call("shift", (instant,), "timestamp", -span)
+        # x <= now: from x on. x < now: from the microsecond after. x >= now: until just after x. x > now: until x.
+        if op in ("<", ">="):
+            instant = Call("shift", (instant,), "timestamp", Span(micros=1))
+        return Bound(instant, op in ("<", "<="), text)
+
+    def now_offsets(self, node: exp.Expression) -> list[Span]:
+        """The intervals added to now(), the outermost first."""
+        spans: list[Span] = []
+        node = _bare(node)
+        while isinstance(node, (exp.Add, exp.Sub)):
+            if not isinstance(_bare(node.expression), exp.Interval):
+                self.refuse(node, "only an interval may be added to or taken from now()", _CLOCK_FORM)
+            span = self.interval(_bare(node.expression))
+            spans.append(span if isinstance(node, exp.Add) else -span)
+            node = _bare(node.this)
+        self.plain_now(node)
+        return spans
+
+    def plain_now(self, node: exp.Expression) -> None:
+        if isinstance(node, exp.CurrentTimestamp) and node.args.get("this") is None:
+            start, end = self.extent(node)
+            if self.text[start : end + 1].lower() == "now":
+                return
+        self.refuse(node, f"the only clock is now(), not {node.sql('postgres')}", _CLOCK_FORM)
+
+    def business(self, call: exp.Anonymous, length: exp.Expression, op: str, text: str) -> Bound:
+        """business_elapsed(x, 'calendar') >= interval: monotone in now, so one instant."""
+        form = "write business_elapsed(x, 'office') >= interval '8 hours'"
+        if call.name.lower() != "business_elapsed" or len(call.expressions) != 2:
+            self.refuse(call, f"{call.sql('postgres')} is not understood", form)
+        inner, calendar = call.expressions
+        if not (isinstance(calendar, exp.Literal) and calendar.is_string):
+            self.refuse(call, "the calendar is a text", form)
+        if calendar.name not in self.book.calendars:
+            known = ", ".join(self.book.calendars) or "none is declared"
+            self.refuse(calendar, f"unknown calendar {calendar.name!r}", f"calendars: {known}")
+        if not isinstance(length, exp.Interval):
+            self.refuse(call, "business time is compared with an interval", form)
+        span = self.interval(length)
+        if span.months or span.days or span.micros <= 0:
+            self.refuse(length, "business time is counted in hours, minutes and seconds above 0", form)
+        source = self.scalar(inner)
+        if not isinstance(source, Col) or source.type != "timestamp":
+            self.refuse(call, "business_elapsed takes a timestamp field", form)
+        # elapsed >= d from the first instant that has d; elapsed > d from just after the last that has it.
+        kind = "business_first" if op in (">=", "<") else "business_last"
+        column = self.derived(f"{kind}({{}},{calendar.name},{span.micros})", source.name)
+        instant: Scalar = column.col
+        if op in (">", "<="):
+            instant = Call("shift", (instant,), "timestamp", Span(micros=1))
+        return Bound(instant, op in (">=", ">"), text)
+
+    def derived(self, form: str, name: str) -> Column:
+        """A column that the fold computes from a field: `changed_at(stage)`, also through a reference."""
+        base = self.columns[name]
+        inner = form.format(base.target or base.name)
+        full = f"{base.ref}.{inner}" if base.ref else inner
+        type_ = "text" if form.startswith("source_of") else "timestamp"
+        column = Column(full, type_, (), base.ref, inner if base.ref else "", base.field, base.from_ai)
+        return self.columns.setdefault(full, column)
+
+    # ---- scalars
+
+    def timestamp(self, node: exp.Expression) -> Scalar:
+        value = self.scalar(node)
+        if value.type == "date":
+            return Call("midnight", (value,), "timestamp")
+        if isinstance(value, Lit) and value.type == "text":
+            return self._coerce(node, value, "timestamp")
+        if value.type != "timestamp":
+            self.refuse(node, f"only a timestamp is compared with now(), found {value.type}", _CLOCK_FORM)
+        return value
+
+    def interval(self, node: exp.Expression) -> Span:
+        assert isinstance(node, exp.Interval)
+        if not isinstance(node.this, exp.Literal):
+            self.refuse(node, "an interval is a literal", "write interval '48 hours'")
+        unit = f" {node.unit.name}" if node.unit else ""
+        try:
+            return parse_span(f"{node.this.name}{unit}".lower())
+        except ValueError as error:
+            self.refuse(node, str(error))
+
+    def scalar(self, node: exp.Expression) -> Scalar:
+        if isinstance(node, exp.Paren):
+            return self.scalar(node.this)
+        if isinstance(node, exp.Column):
+            return self.column(node)
+        if isinstance(node, exp.Literal):
+            return self.literal(node)
+        if isinstance(node, exp.Boolean):
+            return Lit(bool(node.this), "boolean")
+        if isinstance(node, exp.Neg):
+            inner = self.numeric(node.this)
+            if isinstance(inner, Lit) and isinstance(inner.value, (int, float)):
+                return Lit(-inner.value, inner.type)
+            return Call("-", (Lit(0, "integer"), inner), "number")
+        if isinstance(node, exp.Cast):
+            return self.cast(node)
+        if self.has_clock(node):
+            self.refuse(node, "now() stands where it is not a bound", _CLOCK_FORM)
+        if type(node) in _COMPARE:
+            return self.compare(node, _COMPARE[type(node)], node.this, node.expression)
+        if type(node) in _ARITHMETIC:
+            return self.arithmetic(node, _ARITHMETIC[type(node)])
+        if isinstance(node, (exp.And, exp.Or)):
+            op = "and" if isinstance(node, exp.And) else "or"
+            return Call(op, tuple(self.boolean(item) for item in node.flatten()), "boolean")
+        if isinstance(node, exp.Not):
+            return Call("not", (self.boolean(node.this),), "boolean")
+        reader = _READERS.get(type(node))
+        if reader is None:
+            name = node.name if isinstance(node, exp.Anonymous) else type(node).__name__
+            self.refuse(node, f"{name!r:.60} is not accepted in a rule", f"functions: {_FUNCTIONS}")
+        return reader(self, node)
+
+    def boolean(self, node: exp.Expression) -> Scalar:
+        value = self.scalar(node)
+        if value.type != "boolean":
+            self.refuse(node, f"a condition is expected, found {value.type}")
+        return value
+
+    def numeric(self, node: exp.Expression) -> Scalar:
+        value = self.scalar(node)
+        if value.type not in NUMERIC:
+            self.refuse(node, f"a number is expected, found {value.type}")
+        return value
+
+    def texts(self, node: exp.Expression) -> Scalar:
+        value = self.scalar(node)
+        if value.type not in TEXT_LIKE:
+            self.refuse(node, f"a text is expected, found {value.type}")
+        return value
+
+    def column(self, node: exp.Column) -> Scalar:
+        path = tuple(p.name if p.args.get("quoted") else p.name.lower() for p in node.parts)
+        try:
+            column = resolve(self.book, self.object, path)
+        except UnknownName as error:
+            self.refuse(node, str(error))
+        return self.columns.setdefault(column.name, column).col
+
+    def literal(self, node: exp.Literal) -> Lit:
+        if node.is_string:
+            return Lit(node.name, "text")
+        text = node.name
+        value: int | float = int(text) if text.isdigit() and len(text) < 20 else float(text)
+        if abs(value) > MAX_NUMBER or (value and abs(value) < 1 / MAX_NUMBER):
+            self.refuse(node, f"{text:.40} is outside the numbers a rule can hold (up to 1e15, down to 1e-15)")
+        return Lit(value, "integer" if isinstance(value, int) else "number")
+
+    def cast(self, node: exp.Cast) -> Scalar:
+        kind = node.to.this
+        names = {
+            exp.DataType.Type.TIMESTAMP: "timestamp", exp.DataType.Type.TIMESTAMPTZ: "timestamp",
+            exp.DataType.Type.DATE: "date",
+        }  # fmt: skip
+        if kind not in names or not (isinstance(node.this, exp.Literal) and node.this.is_string):
+            self.refuse(node, f"a cast to {node.to.sql('postgres')} is not accepted", "write timestamptz '...Z' or date '...'")
+        return self._coerce(node, Lit(node.this.name, "text"), names[kind])
+
+    def _coerce(self, node: exp.Expression, value: Lit, to: str) -> Lit:
+        text = str(value.value)
+        try:
+            if to == "timestamp":
+                return Lit(format_time(parse_time(text)), "timestamp")
+            return Lit(date.fromisoformat(text).isoformat(), "date")
+        except ValueError as error:
+            self.refuse(node, str(error) if to == "timestamp" else f"{text!r:.40} is not a date such as 2026-03-01")
+
+    def arithmetic(self, node: exp.Expression, op: str) -> Scalar:
+        right = _bare(node.expression)
+        if isinstance(right, exp.Interval) and op in "+-":
+            span = self.interval(right)
+            return Call("shift", (self.timestamp(node.this),), "timestamp", span if op == "+" else -span)
+        left_value = self.scalar(node.this)
+        if left_value.type in ("timestamp", "date"):
+            self.refuse(node, "times are not subtracted", "compare instead: a <= b + interval '2 days'")
+        left, right_value = self.numeric(node.this), self.numeric(node.expression)
+        if op == "*" and sum(1 for part in node.walk() if isinstance(part, (exp.Mul, exp.Div))) > 8:
+            self.refuse(node, "more than 8 multiplications and divisions in one expression")
+        return Call(op, (left, right_value), "number")
+
+    def compare(self, node: exp.Expression, op: str, left: exp.Expression, right: exp.Expression) -> Scalar:
+        if isinstance(right, exp.Null) or isinstance(left, exp.Null):
+            self.refuse(node, f"{op} null is never true", "write is null or is not null")
+        a, b = self.pair(node, self.scalar(left), self.scalar(right))
+        if op not in ("=", "<>") and a.type in ("boolean", "list"):
+            self.refuse(node, f"{a.type} values have no order", "use = or <>")
+        if a.type == "list":
+            self.refuse(node, "a list is not compared", "use contains(list, 'x')")
+        return Call(op, (a, b), "boolean")
+
+    def pair(self, node: exp.Expression, a: Scalar, b: Scalar) -> tuple[Scalar, Scalar]:
+        """Two scalars of one type, literals read as the other side's; a fault where there is none."""
+        if a.type == "date" and b.type == "timestamp":
+            return Call("midnight", (a,), "timestamp"), b
+        if a.type == "timestamp" and b.type == "date":
+            return a, Call("midnight", (b,), "timestamp")
+        for one, other in ((a, b), (b, a)):
+            if isinstance(one, Lit) and one.type == "text" and other.type in ("timestamp", "date"):
+                read = self._coerce(node, one, other.type)
+                return (read, other) if one is a else (other, read)
+        for one, other in ((a, b), (b, a)):
+            if isinstance(one, Col) and one.type == "enum" and isinstance(other, Lit):
+                values = self.columns[one.name].values
+                if other.value not in values and other.type == "text":
+                    known = ", ".join(values[:20])
+                    self.refuse(node, f"{one.name}: {other.value!r} is not one of its values", f"values: {known}")
+        families = [NUMERIC if s.type in NUMERIC else TEXT_LIKE if s.type in TEXT_LIKE else {s.type} for s in (a, b)]
+        if families[0] is not families[1] and families[0] != families[1]:
+            self.refuse(node, f"compares {_named(a)} with {_named(b)}", "both sides need one type")
+        return a, b
+
+    def any_of(self, node: exp.In) -> Scalar:
+        if node.args.get("query") or node.args.get("unnest") or not node.expressions:
+            self.refuse(node, "in takes a list of values", "write stage in ('mql', 'sal')")
+        if len(node.expressions) > MAX_LIST:
+            self.refuse(node, f"{len(node.expressions)} values in one list; at most {MAX_LIST}")
+        subject = self.scalar(node.this)
+        items: list[Scalar] = []
+        for item in node.expressions:
+            if isinstance(item, exp.Null):
+                self.refuse(node, "null in a list is never equal", "leave it out, or add: or x is null")
+            subject, value = self.pair(node, subject, self.scalar(item))
+            items.append(value)
+        return Call("in", (subject, *items), "boolean")
+
+    def is_(self, node: exp.Is) -> Scalar:
+        value, what = self.scalar(node.this), node.expression
+        if isinstance(what, exp.Null):
+            return Call("is_null", (value,), "boolean")
+        if isinstance(what, exp.Boolean) and value.type == "boolean":
+            return Call("is_true" if what.this else "is_false", (value,), "boolean")
+        self.refuse(node, "is takes null, true or false", "use = for values")
+
+    def like(self, node: exp.Expression) -> Scalar:
+        value, pattern = self.texts(node.this), node.expression
+        if not (isinstance(pattern, exp.Literal) and pattern.is_string):
+            self.refuse(node, "the pattern of like is a text", "write name like 'Acme%'")
+        text = pattern.name
+        trailing = len(text) - len(text.rstrip("\\"))
+        if trailing % 2:
+            self.refuse(node, f"the pattern {text!r:.40} ends in a lone backslash")
+        return Call("ilike" if isinstance(node, exp.ILike) else "like", (value, Lit(text, "text")), "boolean")
+
+    def between(self, node: exp.Between) -> Scalar:
+        if node.args.get("symmetric"):
+            self.refuse(node, "between symmetric is not accepted")
+        low = self.compare(node, ">=", node.this, node.args["low"])
+        high = self.compare(node, "<=", node.this, node.args["high"])
+        return Call("and", (low, high), "boolean")
+
+    def distinct(self, node: exp.Expression) -> Scalar:
+        a, b = self.pair(node, self.scalar(node.this), self.scalar(node.expression))
+        op = "is_distinct" if isinstance(node, exp.NullSafeNEQ) else "is_same"
+        return Call(op, (a, b), "boolean")
+
+    def case(self, node: exp.Case) -> Scalar:
+        if node.this is not None:
+            self.refuse(node, "case x when ... is not accepted", "write case when x = ... then ...")
+        args: list[Scalar] = []
+        values: list[Scalar] = []
+        for branch in node.args["ifs"]:
+            args.append(self.boolean(branch.this))
+            values.append(self.scalar(branch.args["true"]))
+            args.append(values[-1])
+        if (default := node.args.get("default")) is not None and not isinstance(default, exp.Null):
+            values.append(self.scalar(default))
+            args.append(values[-1])
+        for value in values[1:]:
+            self.pair(node, values[0], value)
+        return Call("case", tuple(args), self._joined(values))
+
+    def variadic(self, node: exp.Expression) -> Scalar:
+        op = {exp.Coalesce: "coalesce", exp.Greatest: "greatest", exp.Least: "least"}[type(node)]
+        values = [self.scalar(item) for item in (node.this, *node.expressions)]
+        for value in values[1:]:
+            self.pair(node, values[0], value)
+        if op != "coalesce" and values[0].type in ("boolean", "list"):
+            self.refuse(node, f"{op} does not take {values[0].type}")
+        if any(value.type == "timestamp" for value in values):
+            values = [v if v.type == "timestamp" else self._as_time(node, v) for v in values]
+        return Call(op, tuple(values), self._joined(values))
+
+    def _as_time(self, node: exp.Expression, value: Scalar) -> Scalar:
+        if isinstance(value, Lit):
+            return self._coerce(node, value, "timestamp")
+        return Call("midnight", (value,), "timestamp")
+
+    def _joined(self, values: list[Scalar]) -> str:
+        types = {value.type for value in values}
+        if len(types) == 1:
+            return types.pop()
+        return "number" if types <= NUMERIC else "text" if types <= TEXT_LIKE else values[0].type
+
+    def nullif(self, node: exp.Nullif) -> Scalar:
+        a, b = self.pair(node, self.scalar(node.this), self.scalar(node.expression))
+        return Call("nullif", (a, b), a.type)
+
+    def text_function(self, node: exp.Expression) -> Scalar:
+        op = {exp.Lower: "lower", exp.Upper: "upper", exp.Trim: "trim", exp.Length: "length"}[type(node)]
+        if op == "trim" and (node.args.get("expression") or node.args.get("position")):
+            self.refuse(node, "trim takes one text")
+        return Call(op, (self.texts(node.this),), "integer" if op == "length" else "text")
+
+    def absolute(self, node: exp.Abs) -> Scalar:
+        return Call("abs", (self.numeric(node.this),), "number")
+
+    def concat(self, node: exp.DPipe) -> Scalar:
+        return Call("||", (self.texts(node.this), self.texts(node.expression)), "text")
+
+    def starts_with(self, node: exp.Expression) -> Scalar:
+        return Call("starts_with", (self.texts(node.this), self.texts(node.expression)), "boolean")
+
+    def named(self, node: exp.Anonymous) -> Scalar:
+        name, args = node.name.lower(), node.expressions
+        if name in ("changed_at", "source_of") and len(args) == 1:
+            if not isinstance(args[0], exp.Column):
+                self.refuse(node, f"{name} takes a field", f"write {name}(stage)")
+            source = self.column(args[0])
+            assert isinstance(source, Col)
+            if "." in source.name and not self.columns[source.name].ref:
+                self.refuse(node, f"{name} takes a field, not a signal")
+            return self.derived(f"{name}({{}})", source.name).col
+        if name == "contains" and len(args) == 2:
+            return self._contains(node, args[0], args[1])
+        if name == "starts_with" and len(args) == 2:
+            return Call("starts_with", (self.texts(args[0]), self.texts(args[1])), "boolean")
+        self.refuse(node, f"the function {node.name}({len(args)} arguments) is not known", f"functions: {_FUNCTIONS}")
+
+    def contains(self, node: exp.Expression) -> Scalar:
+        return self._contains(node, node.this, node.expression)
+
+    def _contains(self, node: exp.Expression, where: exp.Expression, what: exp.Expression) -> Scalar:
+        subject, item = self.scalar(where), self.texts(what)
+        if subject.type != "list":
+            self.refuse(node, f"contains looks into a list, found {subject.type}", "for texts use like '%x%'")
+        return Call("contains", (subject, item), "boolean")
+
+
+_READERS = {
+    exp.In: _Reader.any_of, exp.Is: _Reader.is_, exp.Like: _Reader.like, exp.ILike: _Reader.like,
+    exp.Between: _Reader.between, exp.NullSafeEQ: _Reader.distinct, exp.NullSafeNEQ: _Reader.distinct,
+    exp.Case: _Reader.case, exp.Coalesce: _Reader.variadic, exp.Greatest: _Reader.variadic,
+    exp.Least: _Reader.variadic, exp.Nullif: _Reader.nullif, exp.Lower: _Reader.text_function,
+    exp.Upper: _Reader.text_function, exp.Trim: _Reader.text_function, exp.Length: _Reader.text_function,
+    exp.Abs: _Reader.absolute, exp.DPipe: _Reader.concat, exp.StartsWith: _Reader.starts_with,
+    exp.Anonymous: _Reader.named, exp.ArrayContains: _Reader.contains, exp.Contains: _Reader.contains,
+}  # fmt: skip
+
+
+def _bare(node: exp.Expression) -> exp.Expression:
+    while isinstance(node, exp.Paren):
+        node = node.this
+    return node
+
+
+def _named(value: Scalar) -> str:
+    if isinstance(value, Col):
+        return f"{value.name} ({value.type})"
+    if isinstance(value, Lit):
+        return f"{'text' if value.type == 'text' else 'a number' if value.type in NUMERIC else value.type} {value.value!r}"
+    return f"an expression ({value.type})"

@@ -1,0 +1,106 @@
+"""The questions asked of a set of versions, as SQL: what holds at an instant, and when did it hold.
+
+Both expect a relation `v_<object>` for each object: (record, vfrom, vto, columns...), vto infinite where open.
+"""
+
+from __future__ import annotations
+
+from watchtower.contract import format_time
+from watchtower.rules.compile import CompiledRule, Program
+from watchtower.rules.sql import Writer, islands, name, quote, raw_spans, rows_with_references
+
+_NONE = (
+    "SELECT '' AS rule, '' AS record, TRUE AS certain, CAST(NULL AS TIMESTAMPTZ) AS since, "
+    "CAST(NULL AS TIMESTAMPTZ) AS until WHERE FALSE"
+)
+
+
+def _literal(time: object) -> str:
+    return f"CAST({quote(format_time(time))} AS TIMESTAMPTZ)"  # type: ignore[arg-type]
+
+
+def _rows(program: Program, writer: Writer, object_name: str) -> str:
+    """The relation of an object's rows, with what its rules read through references."""
+    refs: dict[str, tuple[str, list[str]]] = {}
+    own: list[str] = list(program.columns_of[object_name])
+    for compiled in program.of_object(object_name):
+        for column in compiled.columns:
+            if column.ref:
+                target = program.book.objects[object_name].fields[column.ref].to
+                wanted = refs.setdefault(column.ref, (target, []))[1]
+                if column.target not in wanted:
+                    wanted.append(column.target)
+    return rows_with_references(writer, object_name, refs, own)
+
+
+def spans_ctes(program: Program, writer: Writer) -> str:
+    """WITH ... `raw`: every span of every rule, before joining."""
+    ctes, parts = [], []
+    for object_name in program.book.objects:
+        rules = program.of_object(object_name)
+        if rules:
+            rows = name(f"rows_{object_name}")
+            ctes.append(f"{rows} AS ({_rows(program, writer, object_name)})")
+            parts.append(raw_spans(writer, rules, rows))
+    ctes.append(f"raw AS ({' UNION ALL '.join(parts) or _NONE})")
+    return "WITH " + ",\n".join(ctes)
+
+
+def spans_query(program: Program, writer: Writer) -> str:
+    """(rule, record, certain, since, until) in microseconds, joined; null until: without end."""
+    micros = writer.dialect.micros
+    return f"""{spans_ctes(program, writer)}
+SELECT rule, record, certain, {micros.format(x="since")}, {micros.format(x="until")}
+FROM ({islands("SELECT * FROM raw")}) AS joined"""
+
+
+def held_query(program: Program, writer: Writer, start: object, end: object) -> str:
+    """(rule, record, since, until) in microseconds: where a rule held within [start, end), joined and cut."""
+    micros, first, last = writer.dialect.micros, _literal(start), _literal(end)
+    raw = "SELECT * FROM raw WHERE certain"
+    return f"""{spans_ctes(program, writer)}
+SELECT rule, record, {micros.format(x=f"GREATEST(since, {first})")}, {micros.format(x=f"LEAST(until, {last})")}
+FROM ({islands(raw)}) AS joined WHERE since < {last} AND until > {first}"""
+
+
+def state_query(program: Program, writer: Writer, at: object) -> str:
+    """(rule, record, since, until, due, unknown_since, unknown_until, before) in microseconds, where any matters.
+
+    `since` is null where the rule does not hold at the instant; `before` is when it last ceased to hold.
+    """
+    micros, now = writer.dialect.micros, _literal(at)
+    inside = f"since <= {now} AND {now} < until"
+    picked = ", ".join(
+        f"{micros.format(x=column)} AS {column}"
+        for column in ("held_since", "held_until", "due", "maybe_since", "maybe_until", "before")
+    )
+    return f"""{spans_ctes(program, writer)}
+SELECT rule, record, {picked} FROM (
+  SELECT rule, record,
+    max(since) FILTER (WHERE certain AND {inside}) AS held_since,
+    max(until) FILTER (WHERE certain AND {inside}) AS held_until,
+    min(since) FILTER (WHERE certain AND since > {now}) AS due,
+    max(since) FILTER (WHERE NOT certain AND {inside}) AS maybe_since,
+    max(until) FILTER (WHERE NOT certain AND {inside}) AS maybe_until,
+    max(until) FILTER (WHERE certain AND until <= {now}) AS before
+  FROM ({islands("SELECT * FROM raw")}) AS joined GROUP BY rule, record) AS states
+WHERE held_since IS NOT NULL OR due IS NOT NULL OR maybe_since IS NOT NULL"""
+
+
+def missing_query(program: Program, writer: Writer, compiled: CompiledRule, at: object) -> tuple[str, list[str]]:
+    """(record, flag per column) where the rule is unknown at the instant; and the columns the flags stand for."""
+    now = _literal(at)
+    tests = writer.missing(compiled.node, now)
+    flags = "".join(f", ({test})" for _, test in tests)
+    sql = f"""WITH rows_here AS ({_rows(program, writer, compiled.rule.object)})
+SELECT record{flags} FROM rows_here
+WHERE vfrom <= {now} AND {now} < vto AND ({writer.at(compiled.node, now)}) IS NULL"""
+    return sql, [column for column, _ in tests]
+
+
+def example_query(program: Program, writer: Writer, compiled: CompiledRule, record: str, at: object) -> str:
+    """One row: whether the rule's predicate is true, false or unknown on a record at an instant."""
+    now = _literal(at)
+    return f"""WITH rows_here AS ({_rows(program, writer, compiled.rule.object)})
+SELECT {writer.at(compiled.node, now)} FROM rows_here
+WHERE record = {quote(record)} AND vfrom <= {now} AND {now} < vto"""
