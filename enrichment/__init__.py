@@ -1,0 +1,72 @@
+"""Enrichment: proposals for fields that rules need and nobody filled. It reads, quotes and proposes; no more.
+
+    build_worker(endpoint=..., labelled=...)    a worker for requests
+    local_endpoint(path)                        the embedded model server, for the length of a block
+    weights.pull, weights.find                  the embedded model's file
+    Endpoint                                    any OpenAI-compatible endpoint
+
+Heavy libraries (LangChain, scikit-learn, the model engine) are imported where they are first used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from enrichment import weights
+from enrichment.errors import CallFailed, EnrichmentError, ModelError, WeightsError
+from enrichment.ledger import CallLedger
+from enrichment.local import local_endpoint
+from enrichment.model import ChatModel, Endpoint, ExtractionModel
+
+if TYPE_CHECKING:
+    from enrichment.worker import Worker
+
+PROMPT = "extract.v1"
+
+__all__ = [
+    "CallFailed",
+    "CallLedger",
+    "ChatModel",
+    "Endpoint",
+    "EnrichmentError",
+    "ExtractionModel",
+    "ModelError",
+    "WeightsError",
+    "build_worker",
+    "local_endpoint",
+    "weights",
+]
+
+
+def build_worker(
+    *,
+    endpoint: Endpoint | None = None,
+    labelled: Mapping[str, Sequence[tuple[str, str]]] | None = None,
+    model: ExtractionModel | None = None,
+    seconds: float = 60.0,
+    parallel: int = 1,
+    ledger: CallLedger | None = None,
+) -> Worker:
+    """A worker. `labelled` gives (text, label) rows per enum field: a classifier is trained on them.
+
+    `model` stands in for `endpoint` (a replay, a stub). `seconds` bounds one call to the model in all.
+    Without either, the worker answers what patterns, gazetteer and classifiers can, and its status says so.
+    """
+    import structlog
+
+    from enrichment.classify import fit
+    from enrichment.worker import Worker
+    from prompts import load
+
+    classifiers = {}
+    for field, rows in sorted((labelled or {}).items()):
+        fitted = fit([text for text, _ in rows], [label for _, label in rows])
+        if fitted is None:
+            log = structlog.get_logger(__name__)
+            log.info("no classifier", field=field, rows=len(rows), because="too few labelled records")
+        else:
+            classifiers[field] = fitted
+    if model is None and endpoint is not None:
+        model = ChatModel(endpoint, seconds=seconds)
+    return Worker(model, classifiers, load(PROMPT), parallel=parallel, ledger=ledger)

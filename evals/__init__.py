@@ -1,0 +1,33 @@
+"""Offline evals: workers and detectors against labelled cases, with intervals, and comparisons that hold."""
+
+from evals.adapters import load_cases
+from evals.cases import Case, read_cases
+from evals.compare import Comparison, compare, render_comparison
+from evals.decision import Accept, Decision, VerbatimAndConfident
+from evals.detectors import DetectorScores, render_detectors, run_detectors
+from evals.report import render_terminal
+from evals.rules import RuleScores, Scenario, render_rules, run_rules
+from evals.run import run_enrichment
+from evals.score import Scores
+
+__all__ = [
+    "Accept",
+    "Case",
+    "Comparison",
+    "Decision",
+    "DetectorScores",
+    "RuleScores",
+    "Scenario",
+    "Scores",
+    "VerbatimAndConfident",
+    "compare",
+    "load_cases",
+    "read_cases",
+    "render_comparison",
+    "render_detectors",
+    "render_rules",
+    "render_terminal",
+    "run_detectors",
+    "run_enrichment",
+    "run_rules",
+]

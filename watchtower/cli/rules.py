@@ -209,7 +209,10 @@ def _show_states(states: list[State], program: Program, at: datetime) -> None:
     console.print(f"at {format_time(at)}, rulebook {program.book.name} {program.book.version}")
     console.print(table)
     for state in [s for s in states if s.state == "holds"][:20]:
-        console.print(f"  {state.rule}  {state.record}  since {format_time(state.since) if state.since else 'ever'}", markup=False)
+        console.print(
+            f"  {state.rule}  {state.record}  since {format_time(state.since) if state.since else 'ever'}",
+            markup=False,
+        )
     if (more := sum(s.state == "holds" for s in states) - 20) > 0:
         console.print(f"  and {more} more (--json lists all)")
 

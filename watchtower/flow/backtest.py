@@ -45,7 +45,13 @@ class State:
             key: None if value is None else format_time(value)
             for key, value in (("since", self.since), ("until", self.until), ("due", self.due))
         }
-        answer = {"rule": self.rule, "record": self.record, "state": self.state, **times, "unknown": list(self.unknown)}
+        answer = {
+            "rule": self.rule,
+            "record": self.record,
+            "state": self.state,
+            **times,
+            "unknown": list(self.unknown),
+        }
         if self.opens is not None:
             answer["opens"] = format_time(self.opens)
         return answer
@@ -61,7 +67,12 @@ class Held:
     until: datetime
 
     def to_json(self) -> dict[str, Any]:
-        return {"rule": self.rule, "record": self.record, "since": format_time(self.since), "until": format_time(self.until)}
+        return {
+            "rule": self.rule,
+            "record": self.record,
+            "since": format_time(self.since),
+            "until": format_time(self.until),
+        }
 
 
 def states_at(engine: Engine, program: Program, at: datetime) -> list[State]:

@@ -68,5 +68,7 @@ def on_engines(names: str, program: Program, history: History, ask: Callable[[Ru
             first = answer
         elif answer != first:
             odd = next(iter([a for a in answer if a not in first] + [a for a in first if a not in answer]))
-            raise WatchtowerError(f"{name} and {wanted[0]} differ, for example on {odd}", remedy="this is a bug: report it")
+            raise WatchtowerError(
+                f"{name} and {wanted[0]} differ, for example on {odd}", remedy="this is a bug: report it"
+            )
     return first or []

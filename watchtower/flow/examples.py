@@ -75,7 +75,9 @@ def _verdict(
     place = loaded.place("rules", index, "examples", number)
     wanted = "a hit" if wants_hit else "a miss"
     when = format_time(parse_time(example.at))
-    return place.fault(f"rule {compiled.rule.id}, example {number + 1}: {wanted} is expected at {when}; the rule {found}")
+    return place.fault(
+        f"rule {compiled.rule.id}, example {number + 1}: {wanted} is expected at {when}; the rule {found}"
+    )
 
 
 def _records(
@@ -92,7 +94,13 @@ def _state(
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     fields, fold = program.book.objects[name].fields, folds[name]
     signals = {key for key, signal in program.book.signals.items() if signal.object == name}
-    event = Event(id="example", source="example", type="record.updated", subject=f"{name}/{record}", time=parse_time("2000-01-01T00:00:00Z"))
+    event = Event(
+        id="example",
+        source="example",
+        type="record.updated",
+        subject=f"{name}/{record}",
+        time=parse_time("2000-01-01T00:00:00Z"),
+    )
     now = Record(alive=True, state=dict.fromkeys(fold.zeros, 0))
     given: dict[str, Any] = {}
     for key, value in values.items():
@@ -107,10 +115,10 @@ def _state(
         elif key not in fields:
             raise ValueError(f"{name} has no field {key!r}; it has {', '.join(fields)}")
         elif fields[key].type == "ref" and isinstance(value, dict):
-            fold.set(now, key, f"{record}.{key}", event)
+            fold.set(now, key, f"{record}.{key}", event, "")
             yield from _state(program, folds, fields[key].to, value, f"{record}.{key}")
         else:
-            fold.set(now, key, None if value is None else parser(key, fields[key])(value), event)
+            fold.set(now, key, None if value is None else parser(key, fields[key])(value), event, "")
     state = {k: v for k, v in now.state.items() if not k.startswith(("changed_at(", "source_of("))}
     yield name, record, state | given
 

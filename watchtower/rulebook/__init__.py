@@ -3,4 +3,14 @@
 from watchtower.rulebook.load import DEFAULT, Loaded, from_content, load
 from watchtower.rulebook.model import Acceptance, FieldModel, Rulebook, RuleModel, SignalModel
 
-__all__ = ["DEFAULT", "Acceptance", "FieldModel", "Loaded", "RuleModel", "Rulebook", "SignalModel", "from_content", "load"]
+__all__ = [
+    "DEFAULT",
+    "Acceptance",
+    "FieldModel",
+    "Loaded",
+    "RuleModel",
+    "Rulebook",
+    "SignalModel",
+    "from_content",
+    "load",
+]

@@ -170,14 +170,20 @@ def _references(loaded: Loaded) -> list[Fault]:
         for field, spec in model.fields.items():
             place = loaded.place("objects", object_name, "fields", field, "to")
             if spec.to and spec.to not in book.objects:
-                faults.append(place.fault(f"{object_name}.{field} refers to the unknown object {spec.to!r}{_hint(spec.to, objects)}"))
+                faults.append(
+                    place.fault(
+                        f"{object_name}.{field} refers to the unknown object {spec.to!r}{_hint(spec.to, objects)}"
+                    )
+                )
         if model.label and model.label not in model.fields:
             place = loaded.place("objects", object_name, "label")
             faults.append(place.fault(f"{object_name}: the label {model.label!r} is not one of its fields"))
     seen: dict[str, int] = {}
     for index, rule in enumerate(book.rules):
         if rule.id in seen:
-            faults.append(loaded.place("rules", index, "id").fault(f"the rule id {rule.id!r} stands twice", "ids are unique"))
+            faults.append(
+                loaded.place("rules", index, "id").fault(f"the rule id {rule.id!r} stands twice", "ids are unique")
+            )
         seen[rule.id] = index
         if rule.object not in book.objects:
             place = loaded.place("rules", index, "object")
@@ -186,17 +192,27 @@ def _references(loaded: Loaded) -> list[Fault]:
         for other in rule.inhibits:
             if other not in seen:
                 place = loaded.place("rules", index, "inhibits")
-                faults.append(place.fault(f"rule {rule.id} inhibits the unknown rule {other!r}{_hint(other, list(seen))}"))
+                faults.append(
+                    place.fault(f"rule {rule.id} inhibits the unknown rule {other!r}{_hint(other, list(seen))}")
+                )
     for name, signal in book.signals.items():
         place = loaded.place("signals", name)
         if signal.object not in book.objects:
-            faults.append(place.fault(f"signal {name}: unknown object {signal.object!r}{_hint(signal.object, objects)}"))
+            faults.append(
+                place.fault(f"signal {name}: unknown object {signal.object!r}{_hint(signal.object, objects)}")
+            )
             continue
         fields = book.objects[signal.object].fields
         if signal.field and signal.field not in fields:
-            faults.append(place.fault(f"signal {name}: {signal.object} has no field {signal.field!r}{_hint(signal.field, list(fields))}"))
+            faults.append(
+                place.fault(
+                    f"signal {name}: {signal.object} has no field {signal.field!r}{_hint(signal.field, list(fields))}"
+                )
+            )
         if name in fields:
-            faults.append(place.fault(f"signal {name}: {signal.object} has a field of the same name", "rename the signal"))
+            faults.append(
+                place.fault(f"signal {name}: {signal.object} has a field of the same name", "rename the signal")
+            )
     for key in book.acceptance:
         object_name, _, field = key.partition(".")
         place = loaded.place("acceptance", key)

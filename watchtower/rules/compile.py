@@ -173,9 +173,7 @@ def _alternatives(node: Node, text: str) -> list[Alternative]:
             if len(found) > MAX_ALTERNATIVES:
                 break
     if len(found) > MAX_ALTERNATIVES:
-        raise PredicateError(
-            f"has more than {MAX_ALTERNATIVES} alternatives in time", 0, "split it into several rules"
-        )
+        raise PredicateError(f"has more than {MAX_ALTERNATIVES} alternatives in time", 0, "split it into several rules")
     return found
 
 

@@ -26,6 +26,9 @@ _PATCHES = ("record.updated", "handoff.offered", "handoff.accepted", "handoff.re
 _ENDS = ("record.deleted", "record.merged")
 
 Step = Callable[[dict[str, Any], Event, str], None]
+"""(state, event, the event's time as text)"""
+Follow = Callable[[Any, Event, str], Any]
+"""(the field's new value, event, the event's time as text) -> the derived value"""
 
 
 @dataclass
@@ -49,8 +52,9 @@ def speaker(event: Event) -> str:
 class ObjectFold:
     """How events change records of one object."""
 
-    def __init__(self, book: Rulebook, name: str, columns: Iterable[str]) -> None:
+    def __init__(self, book: Rulebook, name: str, columns: Iterable[str], *, trace: bool = False) -> None:
         self.name = name
+        self._trace = trace
         model = book.objects[name]
         self.parsers: dict[str, Parser] = {
             key: parser(key, spec) for key, spec in model.fields.items() if spec.rollup is None
@@ -69,11 +73,12 @@ class ObjectFold:
                     self.every.append(step)
                 else:
                     self.rollups.setdefault(kind, []).append(step)
-        self.tracked: dict[str, list[tuple[str, Callable[[Any, Event], Any]]]] = {}
+        self.tracked: dict[str, list[tuple[str, Follow]]] = {}
         for column in columns:
             self._track(book, column)
+        # Rollups change with many events: who changed them is kept only where somebody will ask (`trace`).
         self._rolled = sorted(
-            key for key, spec in model.fields.items() if spec.rollup is not None and key in self.tracked
+            key for key, spec in model.fields.items() if spec.rollup is not None and (trace or key in self.tracked)
         )
 
     def _track(self, book: Rulebook, column: str) -> None:
@@ -84,9 +89,9 @@ class ObjectFold:
         arguments = rest.rstrip(")").split(",")
         target = arguments[0]
         if kind == "changed_at":
-            follow: Callable[[Any, Event], Any] = lambda value, event: format_time(event.time)  # noqa: E731
+            follow: Follow = lambda value, event, time: time  # noqa: E731
         elif kind == "source_of":
-            follow = lambda value, event: speaker(event)  # noqa: E731
+            follow = lambda value, event, time: speaker(event)  # noqa: E731
         else:
             hours = OpenHours(book.calendars[arguments[1]], book.zone)
             reach = hours.first if kind == "business_first" else hours.last
@@ -110,10 +115,10 @@ class ObjectFold:
 
     def apply(self, record: Record, event: Event) -> None:
         """Change `record` by one event that comes after all it has seen."""
-        kind = event.type
+        kind, time = event.type, format_time(event.time)
         if kind in _DECISIONS:
             if record.alive:
-                self._decide(record, event)
+                self._decide(record, event, time)
             return
         if kind in _ENDS:
             record.alive, record.state, record.who = False, {}, {}
@@ -123,20 +128,25 @@ class ObjectFold:
             record.state = dict.fromkeys(self.zeros, 0)
         if kind in _PATCHES:
             for key, value in self._fields(event):
-                self.set(record, key, value, event)
+                self.set(record, key, value, event, time)
         steps = self.rollups.get(kind, ())
         if steps or self.every:
-            state, time = record.state, format_time(event.time)
+            state = record.state
             before = [state.get(key) for key in self._rolled]
             for step in steps:
                 step(state, event, time)
             for step in self.every:
                 step(state, event, time)
+            mark = _mark(event, time) if self._trace else {}
             for key, old in zip(self._rolled, before, strict=True):
-                if state.get(key) != old:
-                    self._follow(record, key, state.get(key), event, changed=True)
+                value = state.get(key)
+                if value != old:
+                    if mark:
+                        record.who[key] = mark
+                    if key in self.tracked:
+                        self._follow(record, key, value, event, time, changed=True)
 
-    def set(self, record: Record, key: str, value: Any, event: Event) -> None:
+    def set(self, record: Record, key: str, value: Any, event: Event, time: str) -> None:
         """Give a field a parsed value (None clears it), with what follows from it."""
         state = record.state
         changed = state.get(key) != value
@@ -145,30 +155,40 @@ class ObjectFold:
         else:
             state[key] = value
         if value is not None or key in record.who:
-            record.who[key] = {"source": event.source, "id": event.id, "at": format_time(event.time), "by": speaker(event)}
-        self._follow(record, key, value, event, changed=changed)
+            record.who[key] = _mark(event, time)
+        if key in self.tracked:
+            self._follow(record, key, value, event, time, changed=changed)
 
-    def _follow(self, record: Record, key: str, value: Any, event: Event, *, changed: bool) -> None:
-        for column, follow in self.tracked.get(key, ()):
+    def _follow(self, record: Record, key: str, value: Any, event: Event, time: str, *, changed: bool) -> None:
+        for column, follow in self.tracked[key]:
             if column.startswith("source_of"):
-                record.state[column] = follow(value, event) if value is not None else None
+                record.state[column] = follow(value, event, time) if value is not None else None
             elif changed:
-                record.state[column] = follow(value, event)
+                record.state[column] = follow(value, event, time)
             if record.state.get(column) is None:
                 record.state.pop(column, None)
 
-    def _decide(self, record: Record, event: Event) -> None:
+    def _decide(self, record: Record, event: Event, time: str) -> None:
         data = event.data
         if event.type == FIELD_ACCEPTED:
-            self.set(record, data["field"], self.parsers[data["field"]](data["value"]), event)
+            # Late news may show that a person or a system had set the field by then: theirs stays.
+            held = record.who.get(data["field"], {}).get("by", "ai")
+            if held != "ai" and record.state.get(data["field"]) is not None and data.get("by", "ai") == "ai":
+                return
+            self.set(record, data["field"], self.parsers[data["field"]](data["value"]), event, time)
             return
-        for key in ("p_value", "strength", "began_at"):
-            record.state[f"{data['signal']}.{key}"] = data[key]
-        record.state[f"{data['signal']}.raised_at"] = format_time(event.time)
+        raised_at = time if data["p_value"] is not None else None
+        for key, value in (*((k, data[k]) for k in ("p_value", "strength", "began_at")), ("raised_at", raised_at)):
+            column = f"{data['signal']}.{key}"
+            if value is None:
+                record.state.pop(column, None)
+            else:
+                record.state[column] = value
+                record.who[column] = _mark(event, time)
 
-    def versions(self, events: Iterable[Event]) -> Iterator[tuple[datetime, Record]]:
+    def versions(self, events: Iterable[Event], record: Record | None = None) -> Iterator[tuple[datetime, Record]]:
         """The record after each distinct time of its events, in order. The same Record object, changed in between."""
-        record = Record()
+        record = Record() if record is None else record
         pending: datetime | None = None
         for event in events:
             if pending is not None and event.time != pending:
@@ -179,8 +199,8 @@ class ObjectFold:
             yield pending, record
 
 
-def _business(reach: Callable[[datetime, int], datetime | None], micros: int) -> Callable[[Any, Event], Any]:
-    def follow(value: Any, event: Event) -> Any:
+def _business(reach: Callable[[datetime, int], datetime | None], micros: int) -> Follow:
+    def follow(value: Any, event: Event, time: str) -> Any:
         instant = reach(parse_time(value), micros) if value is not None else None
         return format_time(instant) if instant is not None else None
 
@@ -193,7 +213,9 @@ def _rollup(key: str, spec: Rollup, parse: Parser) -> Step:
     accepts = compile_filter(spec.where) if spec.where else None
 
     def value_of(event: Event, time: str) -> Any:
-        value = time if what == "time" else event.data.get(what)
+        if what == "time":
+            return time
+        value = event.data.get(what)
         if value is None:
             return None
         try:
@@ -219,6 +241,12 @@ def _rollup(key: str, spec: Rollup, parse: Parser) -> Step:
     return step
 
 
-def build_folds(program: Program) -> dict[str, ObjectFold]:
-    """The fold of each object, tracking just the derived columns that rules read."""
-    return {name: ObjectFold(program.book, name, program.columns_of[name]) for name in program.book.objects}
+def build_folds(program: Program, *, trace: bool = False) -> dict[str, ObjectFold]:
+    """The fold of each object, with just the derived columns that rules read; `trace`: who changed each rollup."""
+    return {
+        name: ObjectFold(program.book, name, program.columns_of[name], trace=trace) for name in program.book.objects
+    }
+
+
+def _mark(event: Event, time: str) -> dict[str, str]:
+    return {"source": event.source, "id": event.id, "at": time, "by": speaker(event)}

@@ -44,7 +44,8 @@ def _fields(loaded: Loaded, program: Program) -> Iterator[Fault]:
             owner = book.objects[compiled.rule.object].fields[column.ref].to if column.ref else compiled.rule.object
             if (owner, column.field.rpartition(".")[2]) in personal:
                 yield loaded.place("rules", index, "when").fault(
-                    f"rule {compiled.rule.id} reads {column.field}, which is personal data", "decide on something else"
+                    f"rule {compiled.rule.id} reads {column.field}, which is personal data",
+                    "decide on something else",
                 )
     for name, model in book.objects.items():
         for field, spec in model.fields.items():

@@ -357,7 +357,11 @@ class _Reader:
             exp.DataType.Type.DATE: "date",
         }  # fmt: skip
         if kind not in names or not (isinstance(node.this, exp.Literal) and node.this.is_string):
-            self.refuse(node, f"a cast to {node.to.sql('postgres')} is not accepted", "write timestamptz '...Z' or date '...'")
+            self.refuse(
+                node,
+                f"a cast to {node.to.sql('postgres')} is not accepted",
+                "write timestamptz '...Z' or date '...'",
+            )
         return self._coerce(node, Lit(node.this.name, "text"), names[kind])
 
     def _coerce(self, node: exp.Expression, value: Lit, to: str) -> Lit:
@@ -561,5 +565,7 @@ def _named(value: Scalar) -> str:
     if isinstance(value, Col):
         return f"{value.name} ({value.type})"
     if isinstance(value, Lit):
-        return f"{'text' if value.type == 'text' else 'a number' if value.type in NUMERIC else value.type} {value.value!r}"
+        return (
+            f"{'text' if value.type == 'text' else 'a number' if value.type in NUMERIC else value.type} {value.value!r}"
+        )
     return f"an expression ({value.type})"

@@ -5,9 +5,12 @@ Both expect a relation `v_<object>` for each object: (record, vfrom, vto, column
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from watchtower.contract import format_time
 from watchtower.rules.compile import CompiledRule, Program
 from watchtower.rules.sql import Writer, islands, name, quote, raw_spans, rows_with_references
+from watchtower.rules.tree import Atom, Bound, Node
 
 _NONE = (
     "SELECT '' AS rule, '' AS record, TRUE AS certain, CAST(NULL AS TIMESTAMPTZ) AS since, "
@@ -19,7 +22,7 @@ def _literal(time: object) -> str:
     return f"CAST({quote(format_time(time))} AS TIMESTAMPTZ)"  # type: ignore[arg-type]
 
 
-def _rows(program: Program, writer: Writer, object_name: str) -> str:
+def _rows(program: Program, writer: Writer, object_name: str, target_prefix: str = "v_") -> str:
     """The relation of an object's rows, with what its rules read through references."""
     refs: dict[str, tuple[str, list[str]]] = {}
     own: list[str] = list(program.columns_of[object_name])
@@ -30,17 +33,17 @@ def _rows(program: Program, writer: Writer, object_name: str) -> str:
                 wanted = refs.setdefault(column.ref, (target, []))[1]
                 if column.target not in wanted:
                     wanted.append(column.target)
-    return rows_with_references(writer, object_name, refs, own)
+    return rows_with_references(writer, object_name, refs, own, target_prefix)
 
 
-def spans_ctes(program: Program, writer: Writer) -> str:
-    """WITH ... `raw`: every span of every rule, before joining."""
+def spans_ctes(program: Program, writer: Writer, target_prefix: str = "v_") -> str:
+    """WITH ... `raw`: every span of every rule, before joining. References are looked up in `<prefix><object>`."""
     ctes, parts = [], []
     for object_name in program.book.objects:
         rules = program.of_object(object_name)
         if rules:
             rows = name(f"rows_{object_name}")
-            ctes.append(f"{rows} AS ({_rows(program, writer, object_name)})")
+            ctes.append(f"{rows} AS ({_rows(program, writer, object_name, target_prefix)})")
             parts.append(raw_spans(writer, rules, rows))
     ctes.append(f"raw AS ({' UNION ALL '.join(parts) or _NONE})")
     return "WITH " + ",\n".join(ctes)
@@ -104,3 +107,10 @@ def example_query(program: Program, writer: Writer, compiled: CompiledRule, reco
     return f"""WITH rows_here AS ({_rows(program, writer, compiled.rule.object)})
 SELECT {writer.at(compiled.node, now)} FROM rows_here
 WHERE record = {quote(record)} AND vfrom <= {now} AND {now} < vto"""
+
+
+def conditions_query(writer: Writer, node: Node, parts: Sequence[Atom | Bound], relation: str, at: object) -> str:
+    """One row: the predicate, then each of its conditions, at an instant; true, false or null for unknown."""
+    now = _literal(at)
+    wanted = ", ".join(writer.at(part, now) for part in (node, *parts))
+    return f"SELECT {wanted} FROM {name(relation)}"

@@ -44,9 +44,7 @@ def resolve(book: Rulebook, object_name: str, path: tuple[str, ...]) -> Column:
     if len(path) == 1:
         if name in fields:
             field = fields[name]
-            return Column(
-                name, field.type, tuple(field.values), field=name, from_ai=field.fill == "enrichment"
-            )
+            return Column(name, field.type, tuple(field.values), field=name, from_ai=field.fill == "enrichment")
         if name in _signals(book, object_name):
             raise UnknownName(f"{name} is a signal; read one of {', '.join(f'{name}.{f}' for f in SIGNAL_FIELDS)}")
         raise UnknownName(f"{object_name} has no field {name!r}{_near(name, book, object_name)}")

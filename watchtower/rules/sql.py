@@ -203,7 +203,13 @@ SELECT rule, record, certain, min(since) AS since, max(until) AS until FROM (
 GROUP BY rule, record, certain, island"""
 
 
-def rows_with_references(writer: Writer, object_name: str, refs: dict[str, tuple[str, list[str]]], own: list[str]) -> str:
+def rows_with_references(
+    writer: Writer,
+    object_name: str,
+    refs: dict[str, tuple[str, list[str]]],
+    own: list[str],
+    target_prefix: str = "v_",
+) -> str:
     """The versions of an object, split where a record it refers to changes.
 
     `refs` maps a ref field to (target object, columns of the target). Expects relations `v_<object>` with
@@ -214,7 +220,7 @@ def rows_with_references(writer: Writer, object_name: str, refs: dict[str, tuple
     for ref, (target, wanted) in refs.items():
         listed = "".join(", " + name(column) for column in wanted)
         nulls = "".join(f", NULL AS {name(column)}" for column in wanted)
-        lives = name("v_" + target)
+        lives = name(target_prefix + target)
         timeline = f"""
   SELECT record, vfrom, vto{listed} FROM {lives}
   UNION ALL SELECT record, before, vfrom{nulls} FROM (

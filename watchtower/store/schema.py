@@ -1,12 +1,13 @@
 """The tables. One dialect: PostgreSQL 15 or newer.
 
-    journal      every event and every decision, append-only
-    record       what is so now; version: what was so when (rebuilt from the journal, never edited by hand)
-    span         the intervals in which each rule holds, or is unknown, on each record
-    alert        what stands in a queue, with its history in `action`
-    document, request, proposal, signal: what enrichment and detection read, were asked, and said
-    rulebook, activation: which rules were in force when
-    deadletter   what could not be read, with the reason
+journal      every event and every decision, append-only
+record       what is so now; version: what was so when (rebuilt from the journal, never edited by hand)
+span         the intervals in which each rule holds, or is unknown, on each record
+link         which records look through to which others
+alert        what stands in a queue, with its history in `action`
+document, request, proposal, signal: what enrichment and detection read, were asked, and said
+rulebook, activation: which rules were in force when
+deadletter   what could not be read, with the reason
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 
 metadata = MetaData(
-    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
 )
 
 
@@ -94,12 +98,22 @@ span = Table(
     _time("until", nullable=True),
     _time("opens_at"),
     Column("opened", Boolean, nullable=False, server_default=text("false")),
+    Column("closed", Boolean, nullable=False, server_default=text("false")),
     PrimaryKeyConstraint("rule", "object", "record", "state", "since"),
     Index("ix_span_object_record", "object", "record"),
-    Index("ix_span_due", "opens_at", postgresql_where=text("state = 'holds' and not opened")),
-    Index("ix_span_end", "until", postgresql_where=text("state = 'holds' and opened and until is not null")),
+    Index(
+        "ix_span_due",
+        "opens_at",
+        postgresql_where=text("state = 'holds' and not opened and (until is null or until > opens_at)"),
+    ),
+    Index(
+        "ix_span_end",
+        "until",
+        postgresql_where=text("state = 'holds' and opened and not closed and until is not null"),
+    ),
 )
-"""`state` is holds or unknown; `opens_at` is since + for; null `until`: without end, given no further event."""
+"""`state` is holds or unknown; `opens_at` is since + for; null `until`: without end, given no further event.
+`opened` and `closed`: an alert was opened, and resolved, for it."""
 
 alert = Table(
     "alert",
@@ -139,6 +153,18 @@ action = Table(
     Column("note", Text, nullable=False, server_default=""),
 )
 """`verb` is opened, resolved, corrected (actor: watchtower), acknowledge, snooze, resolve, assign or comment."""
+
+link = Table(
+    "link",
+    metadata,
+    Column("target_object", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    PrimaryKeyConstraint("target_object", "target", "object", "ref", "record"),
+)
+"""Who has ever referred to whom, where rules look through the reference: an event there is evaluated here."""
 
 document = Table(
     "document",

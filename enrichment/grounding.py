@@ -1,0 +1,193 @@
+"""The check that stands between a worker's word and a proposal, in code alone.
+
+A value is grounded when its quote stands in the document, word for word, and the value follows from the
+quote: the year is in it, the city's name is in it, the country is named by it. A model's quote may differ
+from the document in blanks only. What is not grounded is refused; nothing is repaired.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from enrichment.atlas import atlas, plain
+from enrichment.places import supports_city, supports_country
+from enrichment.text import Readable, visible
+from enrichment.years import supports_year
+from watchtower.contract import Document, Evidence, FieldSpec
+
+MAX_QUOTE = 600
+"""Characters. A quote that long is a page, not evidence."""
+MAX_TEXT = 120
+"""Characters of a text value."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """`because` is one of a small closed set (it becomes a metric's label)."""
+
+    because: str
+
+
+@dataclass(frozen=True)
+class Grounded:
+    """The canonical value and the words of the document that say it."""
+
+    value: Any
+    evidence: Evidence
+
+
+def ground(
+    spec: FieldSpec, value: object, quote: object, document: Document, readable: Readable | None = None
+) -> Grounded | Refused:
+    """The canonical value with exact offsets, or why it is refused. `readable` is the document's, if at hand."""
+    settled = canonical(spec, value)
+    if settled is None:
+        return Refused("value_not_allowed")
+    if not isinstance(quote, str) or not quote.strip():
+        return Refused("no_quote")
+    evidence = located(quote, document, readable)
+    if evidence is None:
+        return Refused("quote_not_in_document")
+    if not follows(spec, settled, evidence.quote):
+        return Refused("value_not_in_quote")
+    return Grounded(settled, evidence)
+
+
+def located(quote: str, document: Document, readable: Readable | None = None) -> Evidence | None:
+    """Where the quote first stands in the document, blanks and invisible characters aside; None: nowhere."""
+    shown = readable or visible(document.text)
+    words = quote.split()
+    if not words or len(quote) > MAX_QUOTE:
+        return None
+    match = re.search(r"\s+".join(re.escape(word) for word in words), shown.text)
+    if match is None:
+        return None
+    return cited(document, *shown.span(match.start(), match.end()))
+
+
+def cited(document: Document, start: int, end: int) -> Evidence:
+    """The document's own words from start to end."""
+    return Evidence(document=document.id, quote=document.text[start:end], start=start, end=end)
+
+
+def intact(evidence: Evidence, document: Document) -> bool:
+    """Whether the evidence quotes this document at its offsets, to the character."""
+    return (
+        evidence.document == document.id
+        and 0 <= evidence.start < evidence.end <= len(document.text)
+        and document.text[evidence.start : evidence.end] == evidence.quote
+    )
+
+
+def canonical(spec: FieldSpec, value: object) -> Any | None:
+    """The value as the field's type wants it; None where it cannot be one (bounds included)."""
+    if value is None or isinstance(value, bool) != (spec.type == "boolean"):
+        return None
+    shape = CANONICAL.get(spec.type)
+    settled = shape(spec, value) if shape else None
+    if isinstance(settled, int | float) and not isinstance(settled, bool):
+        low, high = spec.minimum, spec.maximum
+        if (low is not None and settled < low) or (high is not None and settled > high):
+            return None
+    return settled
+
+
+def _country(_: FieldSpec, value: object) -> str | None:
+    return atlas().country(value) if isinstance(value, str) else None
+
+
+def _text(_: FieldSpec, value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    text = " ".join(visible(value).text.split())
+    return text if 0 < len(text) <= MAX_TEXT and any(c.isalnum() for c in text) else None
+
+
+def _enum(spec: FieldSpec, value: object) -> str | None:
+    return value if isinstance(value, str) and value in spec.values else None
+
+
+def _integer(_: FieldSpec, value: object) -> int | None:
+    if isinstance(value, float) and not value.is_integer():
+        return None
+    return int(value) if isinstance(value, int | float) and abs(value) < 10**15 else None
+
+
+def _number(_: FieldSpec, value: object) -> float | int | None:
+    return value if isinstance(value, int | float) and abs(value) < 10**15 else None
+
+
+def _literal(_: FieldSpec, value: object) -> str | None:
+    text = value.strip() if isinstance(value, str) else ""
+    return text if text and len(text) <= 300 and not re.search(r"\s", text) else None
+
+
+def _phone(_: FieldSpec, value: object) -> str | None:
+    text = value.strip() if isinstance(value, str) else ""
+    return text if 6 <= sum(c.isdigit() for c in text) <= 15 and len(text) <= 40 else None
+
+
+def _date(_: FieldSpec, value: object) -> str | None:
+    text = value.strip() if isinstance(value, str) else ""
+    return text if re.fullmatch(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", text) else None
+
+
+CANONICAL: dict[str, Callable[[FieldSpec, object], Any | None]] = {
+    "country": _country,
+    "text": _text,
+    "enum": _enum,
+    "integer": _integer,
+    "number": _number,
+    "money": _number,
+    "domain": _literal,
+    "email": _literal,
+    "url": _literal,
+    "phone": _phone,
+    "date": _date,
+}
+"""The types a value can be proposed for. boolean, timestamp, ref and list are not: no quote proves them."""
+
+
+def follows(spec: FieldSpec, value: Any, quote: str) -> bool:
+    """Whether the canonical value can be read off the quote alone."""
+    if spec.type == "country":
+        return supports_country(value, quote)
+    if spec.type == "integer" and _is_year(spec):
+        return supports_year(value, quote)
+    if spec.type in ("integer", "number", "money"):
+        return _holds_number(value, quote)
+    if spec.type in ("domain", "email", "url"):
+        return re.search(rf"(?<![\w.@-]){re.escape(value)}(?![\w@-])", quote, re.I) is not None
+    if spec.type == "phone":
+        return "".join(filter(str.isdigit, value)) in "".join(filter(str.isdigit, quote))
+    if spec.type == "date":
+        return value in quote
+    if spec.type in ("text", "enum"):
+        return supports_city(value, quote)
+    return False
+
+
+def _is_year(spec: FieldSpec) -> bool:
+    return "year" in spec.name.split("_") or "founded" in spec.name
+
+
+def _holds_number(value: float | int, quote: str) -> bool:
+    """`3,200`, `3 200` and `3200` hold 3200; `13,200` does not. `1.5 million` holds 1500000."""
+    scales = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
+    for match in re.finditer(
+        r"(?<![\w.,])(\d[\d,\u00a0\u202f ]*(?:\.\d+)?)\s*(thousand|million|billion)?", quote
+    ):
+        digits = re.sub(r"[^\d.]", "", match[1])
+        if abs(float(digits) * scales.get(match[2] or "", 1) - value) < 1e-6 * max(1.0, abs(value)):
+            return True
+    return False
+
+
+def same(first: Any, second: Any) -> bool:
+    """Whether two canonical values of one field say the same (texts: accents, case and blanks aside)."""
+    if isinstance(first, str) and isinstance(second, str):
+        return plain(first) == plain(second)
+    return bool(first == second)

@@ -1,0 +1,217 @@
+"""Where a company sits, from text: `is headquartered in Chengdu, China` taken apart.
+
+A statement counts when its words say that the company itself sits there now: not a customer, a parent or a
+subsidiary, not formerly, not one region's headquarters. Statements that disagree are no statement.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from enrichment.atlas import NATIONALITIES, WIDE_AREAS, Atlas, atlas, plain
+from enrichment.text import clause
+
+SEAT = r"(?:headquarters|head\s+office|head\s+offices|principal\s+(?:executive\s+)?offices?|corporate\s+offices?|main\s+office)"
+CUES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("stated", re.compile(r"\b(?:is|are|remains?)\s+(?:\w+ly\s+)?(?:headquartered|based|domiciled)\s+(?:in|at|near|out\s+of)\s+")),
+    ("stated", re.compile(r"\band\s+(?:headquartered|based)\s+(?:in|at|near|out\s+of)\s+")),
+    ("stated", re.compile(rf"\b{SEAT}\s+(?:(?:is|are|being)\s+)?(?:(?:located|situated|based)\s+)?(?:in|at|near)\s+", re.I)),
+    ("stated", re.compile(rf"\b{SEAT}\s*:\s*", re.I)),
+    ("stated", re.compile(r"(?:(?<=^)|(?<=[.!?]\s)|(?<=\n))(?:Headquartered|Based)\s+(?:in|at|near)\s+")),
+    ("stated", re.compile(r",\s+(?:headquartered|based)\s+(?:in|at|near)\s+")),
+)  # fmt: skip
+"""How a text states the seat. The place follows where the match ends."""
+
+NOT_NOW = re.compile(
+    r"\b(?:formerly|previously|originally|initially|once|not|never|no longer|until|used to be|former|"
+    r"from|second|dual|regional|north american|european|asian|asia|apac|emea|international|us|u\.s\.)\W*$",
+    re.I,
+)
+"""Just before the cue: then it is not the seat, or not now."""
+
+OTHERS = re.compile(
+    r"\b(?:parents?|subsidiar(?:y|ies)|customers?|clients?|competitors?|partners?|acquired?|acquires|acquisition|"
+    r"investors?|shareholders?|owners?|suppliers?|vendors?|plants?|factory|facility|facilities|offices?|"
+    r"branch(?:es)?|companies|team|division|regulator|headquarters\s+of)\b",
+    re.I,
+)
+"""Between the sentence's start and the cue: then somebody or something else may be meant."""
+
+LINKS = frozenset(
+    "a al am an and by da das de del della der den di do dos du e el im in la las le les lo los nad of on op "
+    "pod sous sul sur the upon van y à".split()
+)
+DOTTED = re.compile(r"(?:St|Ste|Mt|Ft|(?:[A-Z]\.)+[A-Z]?)\.$")
+TOKEN = re.compile(r"[^\s,;:()\[\]]+|[,;:()\[\]]")
+MAX_SEGMENTS = 4
+CITY_STATES = frozenset({"SG", "MC", "HK", "MO", "GI"})
+"""Places where the country's name is the city's."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """One statement. Spans are half-open indices of the text: of the whole statement and of the city's name."""
+
+    start: int
+    end: int
+    city: str | None
+    country: str | None
+
+
+def seats(text: str) -> list[Seat]:
+    """Every statement of the company's seat in the text, in order."""
+    known = atlas()
+    found: dict[int, Seat] = {}
+    for _, cue in CUES:
+        for match in cue.finditer(text):
+            if not _about_the_company(text, match):
+                continue
+            segments = list(_segments(text, match.end()))
+            if not segments:
+                continue
+            city, country = _resolve([text[a:b] for a, b in segments], known)
+            if city is None and country is None:
+                continue
+            start = match.start() + (len(match.group()) - len(match.group().lstrip(", ")))
+            found.setdefault(match.end(), Seat(start, segments[-1][1], city, country))
+    return [found[place] for place in sorted(found)]
+
+
+def seat(text: str) -> Seat | None:
+    """The one seat that the text states; None where it states none, or several that differ."""
+    stated = seats(text)
+    if not stated:
+        return None
+    cities = {plain(s.city) for s in stated if s.city}
+    countries = {s.country for s in stated if s.country}
+    if len(cities) > 1 or len(countries) > 1:
+        return None
+    return max(stated, key=lambda s: (s.city is not None, s.country is not None, -s.start))
+
+
+def _about_the_company(text: str, cue: re.Match[str]) -> bool:
+    before = clause(text, cue.start())
+    if NOT_NOW.search(before) or OTHERS.search(before):
+        return False
+    if cue.group().startswith(","):
+        # `Acme, headquartered in Milan, makes ...`: a name and nothing else stands before the comma.
+        return len(before.split()) <= 6 and not re.search(r"\b(?:is|are|was|has|and|in|of|to|by)\b", before)
+    return True
+
+
+def _segments(text: str, start: int) -> Iterator[tuple[int, int]]:
+    """Spans of the names in `Winston-Salem, North Carolina`: they end with the sentence or a small word.
+
+    Yields nothing where a second place is joined by `and`, for then no single place is stated.
+    """
+    spans: list[tuple[int, int]] = []
+    begin = end = -1
+    tokens = list(TOKEN.finditer(text, start, min(len(text), start + 120)))
+    for index, token in enumerate(tokens):
+        word = token.group()
+        if word == ",":
+            if begin < 0:
+                break
+            spans.append((begin, end))
+            begin = end = -1
+            if len(spans) == MAX_SEGMENTS:
+                break
+            continue
+        if word in ";:()[]":
+            break
+        last = word.endswith((".", "!", "?")) and not DOTTED.fullmatch(word)
+        bare = word.rstrip(".!?") if last else word
+        if "\n" in text[tokens[index - 1].end() if index else start : token.start()]:
+            break
+        if bare.casefold() in LINKS and not bare[:1].isupper():
+            following = tokens[index + 1].group() if index + 1 < len(tokens) else ""
+            if last or not following[:1].isupper():
+                break
+            if bare == "and":
+                joined = text[begin if begin >= 0 else token.start() : tokens[index + 1].end()].rstrip(".,")
+                if atlas().country(joined) is None and plain(joined) not in atlas().regions:
+                    return
+            if begin < 0 and bare != "the":
+                break
+            if begin < 0:
+                continue
+        elif bare[:1].islower() or not bare[:1].isalpha() and bare[:1] not in "'’":
+            break
+        if begin < 0:
+            begin = token.start()
+        end = token.start() + len(bare)
+        if last:
+            break
+    if begin >= 0:
+        spans.append((begin, end))
+    yield from spans
+
+
+def _resolve(names: list[str], known: Atlas) -> tuple[str | None, str | None]:
+    """City and country of `[Atlanta, Georgia]`; either may be None."""
+    first = names[0]
+    if plain(first) in WIDE_AREAS:
+        return None, None
+    if len(names) == 1:
+        country = known.country(first)
+        if country is not None:
+            return (first if country in CITY_STATES else None), country
+        if plain(first) in known.cities:
+            return first, known.city_country(first)
+        regions = known.regions.get(plain(first), frozenset())
+        if len(regions) == 1:
+            return None, next(iter(regions))
+        return first, None
+    for used in range(len(names) - 1, 0, -1):
+        country = _outer(first, names[used], known)
+        if country is not None:
+            itself = known.country(first)
+            # `Quebec, Canada` names no city, though there is a city of that name; `Singapore, Singapore` does.
+            region_only = plain(first) in known.regions and plain(first) not in known.cities
+            city = None if region_only or (itself is not None and itself not in CITY_STATES) else first
+            return city, country
+    return first if plain(first) in known.cities else None, None
+
+
+def _outer(city: str, name: str, known: Atlas) -> str | None:
+    """The country that the last part of a place means. `Georgia` and `CA` are settled by the city, or not."""
+    possible: set[str] = set()
+    country = known.country(name)
+    if country is not None:
+        possible.add(country)
+    possible |= known.regions.get(plain(name), frozenset())
+    if name.isupper():
+        possible |= known.state_codes.get(name, frozenset())
+    if len(possible) == 1:
+        return next(iter(possible))
+    there = {c.country for c in known.cities.get(plain(city), ()) if c.country in possible}
+    if len(there) > 1:
+        there = {
+            c.country
+            for c in known.cities.get(plain(city), ())
+            if c.country in possible and (c.country != "US" or c.state == name)
+        }
+    return next(iter(there)) if len(there) == 1 else None
+
+
+def sole_country(text: str) -> tuple[str, int, int] | None:
+    """The only country that the text names at all, with the span of its first mention; None otherwise."""
+    named = atlas().mentions(text)
+    return named[0] if len({code for code, _, _ in named}) == 1 else None
+
+
+def supports_country(code: str, quote: str) -> bool:
+    """Whether the quote's words name this country: itself, a nationality, a state or a city of it alone."""
+    known = atlas()
+    if any(code == found for found, _, _ in known.mentions(quote)):
+        return True
+    if any(NATIONALITIES.get(word) == code for word in re.findall(r"[A-Z][a-z]+", quote)):
+        return True
+    return any(s.country == code for s in seats(quote))
+
+
+def supports_city(city: str, quote: str) -> bool:
+    """Whether the quote holds the city's name as whole words, accents and case aside."""
+    return bool(plain(city)) and f" {plain(city)} " in f" {plain(quote)} "

@@ -1,0 +1,274 @@
+"""The enrichment worker: requests in, grounded proposals out.
+
+For each field the first sufficient answer counts: patterns and gazetteer, then (for categories) the
+classifier, then the language model, if one is at hand. Whatever answered, code checks that the words stand
+in the document and that the value follows from them; else the worker abstains. Documents that say different
+things about a field are no answer.
+
+A worker holds no handle to anything, and no request makes it fail: a model that is down, wrong or hostile
+costs proposals, which `counts` shows by reason.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+import structlog
+
+from enrichment.classify import LinearClassifier
+from enrichment.errors import CallFailed, ModelError
+from enrichment.extractors import Extractor, extractor
+from enrichment.grounding import Grounded, Refused, canonical, cited, follows, ground, intact, same
+from enrichment.ledger import CallLedger, call_key
+from enrichment.model import ExtractionModel
+from enrichment.priors import model_confidence
+from enrichment.schema import askable, question, schema
+from enrichment.text import Readable, visible
+from prompts import Prompt
+from watchtower.contract import Document, Evidence, FieldRequest, FieldSpec, ModelStatus, Proposal
+
+log = structlog.get_logger(__name__)
+
+MAX_TEXT = 200_000
+"""Characters of a document that patterns read."""
+MAX_ASKED = 3
+"""Documents of a request that the model is asked about, at most."""
+MAX_EVIDENCE = 3
+"""Quotes per proposal, at most: one per document that says the same."""
+CLASSIFIER_FLOOR = 0.3
+"""Below this probability a category is not proposed at all."""
+
+
+class Worker:
+    """Implements `watchtower.contract.EnrichmentWorker`.
+
+    `classifiers` by field name. `parallel` requests are worked on at once (calls to a remote model wait for
+    the network; a local one gains nothing). `ledger` records intents before calls (see enrichment.ledger).
+    """
+
+    def __init__(
+        self,
+        model: ExtractionModel | None,
+        classifiers: Mapping[str, LinearClassifier],
+        prompt: Prompt,
+        *,
+        parallel: int = 1,
+        ledger: CallLedger | None = None,
+    ) -> None:
+        self._model, self._classifiers, self._prompt = model, dict(classifiers), prompt
+        self._parallel, self._ledger = max(1, parallel), ledger
+        self._lock = threading.Lock()
+        self.counts: Counter[str] = Counter()
+        """`proposed.METHOD`, `refused.BECAUSE`, `call.REASON`, `call.answered`, `abstained.disagree`."""
+        self.fault: ModelError | None = None
+        """Why the model cannot be had at all, once that is known; the run goes on without it."""
+
+    def status(self) -> ModelStatus:
+        """Whether a model is at hand, and what this worker goes without."""
+        if self.fault is not None:
+            return ModelStatus(ready=False, name=self._name(), detail=str(self.fault))
+        if self._model is None:
+            detail = (
+                "No language model: fields that no pattern, gazetteer or classifier answers stay empty. "
+                "Run `watchtower models pull`, or set WATCHTOWER_LLM_BASE_URL."
+            )
+            return ModelStatus(ready=False, name="", detail=detail)
+        return ModelStatus(ready=True, name=self._name(), detail=f"prompt {self._prompt.label}")
+
+    def _name(self) -> str:
+        return self._model.name if self._model else ""
+
+    def propose(self, requests: Iterable[FieldRequest]) -> Iterator[Proposal]:
+        """Proposals grouped by request, in the order of the requests; fields in the order of the request."""
+        if self._parallel == 1:
+            for request in requests:
+                yield from self._answer(request)
+            return
+        waiting = iter(requests)
+        with ThreadPoolExecutor(self._parallel, thread_name_prefix="enrichment") as pool:
+            while batch := list(islice(waiting, self._parallel * 4)):
+                for answers in pool.map(self._answer, batch):
+                    yield from answers
+
+    def _answer(self, request: FieldRequest) -> list[Proposal]:
+        texts = [(document, visible(document.text[:MAX_TEXT])) for document in request.documents]
+        texts = [(document, readable) for document, readable in texts if readable.text.strip()]
+        found: dict[str, Proposal] = {}
+        left: list[FieldSpec] = []
+        for spec in request.fields:
+            proposal, settled = self._without_model(request, spec, texts)
+            if proposal is not None:
+                found[spec.name] = proposal
+            elif not settled:
+                left.append(spec)
+        asked = [spec for spec in left if askable(spec)]
+        if asked and texts and self._model is not None and self.fault is None:
+            found.update(self._with_model(request, asked, texts))
+        proposals = [found[spec.name] for spec in request.fields if spec.name in found]
+        for proposal in proposals:
+            self._count(f"proposed.{proposal.method}")
+        return proposals
+
+    def _without_model(
+        self, request: FieldRequest, spec: FieldSpec, texts: Sequence[tuple[Document, Readable]]
+    ) -> tuple[Proposal | None, bool]:
+        """A proposal or None, and whether the question is settled (so that the model is not asked)."""
+        line = extractor(spec)
+        if line is not None:
+            return self._extracted(request, spec, line, texts)
+        classifier = self._classifiers.get(spec.name) if spec.type == "enum" else None
+        if classifier is not None:
+            return self._classified(request, spec, classifier, texts), True
+        return None, False
+
+    def _extracted(
+        self,
+        request: FieldRequest,
+        spec: FieldSpec,
+        line: Extractor,
+        texts: Sequence[tuple[Document, Readable]],
+    ) -> tuple[Proposal | None, bool]:
+        """What the documents say, if they agree; a stated seat outranks a country that is merely named."""
+        answers: list[tuple[float, str, Any, Evidence]] = []
+        for document, readable in texts:
+            finding = line.find(readable.text, spec)
+            if finding is None:
+                continue
+            value = canonical(spec, finding.value)
+            evidence = cited(document, *readable.span(finding.start, finding.end))
+            if value is None or not intact(evidence, document) or not follows(spec, value, evidence.quote):
+                self._refuse(request, spec, "value_not_in_quote" if value is not None else "value_not_allowed")
+                continue
+            answers.append((finding.confidence, finding.method, value, evidence))
+        if not answers:
+            return None, False
+        best = max(confidence for confidence, _, _, _ in answers)
+        answers = [answer for answer in answers if answer[0] == best]
+        _, method, value, _ = answers[0]
+        if not all(same(value, other) for _, _, other, _ in answers):
+            self._count("abstained.disagree")
+            log.info("abstained", request=request.id, field=spec.name, because="documents disagree")
+            return None, True
+        evidence_of = tuple(evidence for _, _, _, evidence in answers[:MAX_EVIDENCE])
+        return self._proposal(request, spec, value, best, evidence_of, method), True
+
+    def _classified(
+        self,
+        request: FieldRequest,
+        spec: FieldSpec,
+        classifier: LinearClassifier,
+        texts: Sequence[tuple[Document, Readable]],
+    ) -> Proposal | None:
+        """The likeliest category over all documents; its evidence is the sentence that says most for it."""
+        verdicts = [
+            (verdict, document, readable)
+            for document, readable in texts
+            if (verdict := classifier.predict(readable.text, spec.values)) is not None
+        ]
+        if not verdicts:
+            return None
+        verdict, document, readable = max(verdicts, key=lambda v: v[0].probability)
+        if verdict.probability < CLASSIFIER_FLOOR:
+            self._refuse(request, spec, "classifier_unsure")
+            return None
+        evidence = cited(document, *readable.span(verdict.start, verdict.end))
+        named = f"linear-svm/{classifier.rows}-rows@{classifier.digest}"
+        return self._proposal(
+            request, spec, verdict.label, verdict.probability, (evidence,), "classifier", named
+        )
+
+    def _with_model(
+        self, request: FieldRequest, fields: Sequence[FieldSpec], texts: Sequence[tuple[Document, Readable]]
+    ) -> dict[str, Proposal]:
+        """The model's grounded answers; document after document, until each field has one."""
+        found: dict[str, Proposal] = {}
+        for document, readable in texts[:MAX_ASKED]:
+            open_fields = [spec for spec in fields if spec.name not in found]
+            if not open_fields:
+                break
+            said = self._ask(request, open_fields, document)
+            for spec in open_fields if said is not None else ():
+                assert said is not None
+                value, quote = said[spec.name], said[f"{spec.name}_quote"]
+                if value is None:
+                    continue
+                checked = ground(spec, value, quote, document, readable)
+                if isinstance(checked, Refused):
+                    self._refuse(request, spec, checked.because)
+                    continue
+                found[spec.name] = self._from_model(request, spec, checked)
+        return found
+
+    def _ask(
+        self, request: FieldRequest, fields: Sequence[FieldSpec], document: Document
+    ) -> dict[str, Any] | None:
+        """The model's object, or None with the reason counted and logged."""
+        assert self._model is not None
+        asked, shape = question(fields), schema(fields)
+        key = call_key(request.id, self._model.name, self._prompt.label, asked, document)
+        try:
+            if self._ledger is not None and not self._ledger.intend(key):
+                raise CallFailed("spent", "the call was intended before; its answer is unknown")
+            said = self._model.answer(self._prompt.text, asked, document.text, shape)
+        except CallFailed as failure:
+            self._count(f"call.{failure.reason}")
+            log.warning("abstained", request=request.id, document=document.id, because=str(failure))
+            self._settle(key, failure.reason)
+            return None
+        except ModelError as fault:
+            with self._lock:
+                told, self.fault = self.fault is not None, fault
+            self._count("call.no_model")
+            if not told:
+                log.error("no model", because=fault.message, remedy=fault.remedy)
+            self._settle(key, "no_model")
+            return None
+        self._count("call.answered")
+        self._settle(key, "answered")
+        return said
+
+    def _settle(self, key: str, outcome: str) -> None:
+        if self._ledger is not None and outcome != "spent":
+            self._ledger.settle(key, outcome)
+
+    def _from_model(self, request: FieldRequest, spec: FieldSpec, checked: Grounded) -> Proposal:
+        sure = model_confidence(self._name(), spec, checked.evidence.quote)
+        evidence = (checked.evidence,)
+        return self._proposal(
+            request, spec, checked.value, sure, evidence, "model", self._name(), self._prompt.label
+        )
+
+    def _proposal(
+        self,
+        request: FieldRequest,
+        spec: FieldSpec,
+        value: Any,
+        confidence: float,
+        evidence: tuple[Evidence, ...],
+        method: str,
+        model: str = "",
+        prompt: str = "",
+    ) -> Proposal:
+        return Proposal(
+            request=request.id,
+            field=spec.name,
+            value=value,
+            confidence=round(confidence, 4),
+            evidence=evidence,
+            method=method,
+            model=model,
+            prompt=prompt,
+        )
+
+    def _refuse(self, request: FieldRequest, spec: FieldSpec, because: str) -> None:
+        self._count(f"refused.{because}")
+        log.info("refused", request=request.id, field=spec.name, because=because)
+
+    def _count(self, name: str) -> None:
+        with self._lock:
+            self.counts[name] += 1

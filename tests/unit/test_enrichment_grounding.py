@@ -1,0 +1,143 @@
+"""Nothing is proposed that the document does not say: quotes, offsets and values are checked by code."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from enrichment.grounding import Grounded, Refused, canonical, ground, intact, located
+from enrichment.text import covered, sentences, visible
+from watchtower.contract import Document, Evidence, FieldSpec
+
+CITY = FieldSpec(name="city", type="text")
+COUNTRY = FieldSpec(name="country", type="country")
+YEAR = FieldSpec(name="founded_year", type="integer", minimum=1600, maximum=2030)
+EMPLOYEES = FieldSpec(name="employees", type="integer", minimum=1)
+TEXT = "Acme makes cheese in Parma. It was founded in 1950 and is headquartered in Milan, Italy."
+
+
+def document(text: str = TEXT) -> Document:
+    return Document(id="d1", kind="description", text=text)
+
+
+@given(st.text(max_size=200), st.text(max_size=40))
+def test_a_quote_that_is_not_in_the_text_is_always_refused(text: str, quote: str) -> None:
+    squeezed = " ".join(visible(text).text.split())
+    assume(" ".join(quote.split()) not in squeezed)
+    assert located(quote, document(text)) is None
+    assert isinstance(ground(CITY, "Milan", quote, document(text)), Refused)
+
+
+@given(st.text(min_size=1, max_size=200), st.data())
+def test_offsets_of_a_quote_are_always_exact(text: str, data: st.DataObject) -> None:
+    shown = visible(text).text
+    start = data.draw(st.integers(0, max(0, len(shown) - 1)))
+    end = data.draw(st.integers(start, len(shown)))
+    quote = shown[start:end]
+    assume(quote.strip())
+    found = located(quote, document(text))
+    assert found is not None
+    assert intact(found, document(text))
+    assert visible(found.quote).text.split() == quote.split()
+
+
+def test_a_quote_may_differ_in_blanks_only() -> None:
+    text = "It is headquartered\n  in Milan, Italy."
+    found = located("is headquartered in Milan", document(text))
+    assert found is not None
+    assert found.quote == "is headquartered\n  in Milan"
+    assert located("is Headquartered in Milan", document(text)) is None
+
+
+def test_invisible_characters_do_not_move_the_offsets() -> None:
+    text = "It is head\u200bquartered in Mi\u00adlan, \U000e0041\U000e0042Italy."
+    found = located("headquartered in Milan, Italy", document(text))
+    assert found is not None
+    assert intact(found, document(text))
+    assert text[found.start : found.end] == found.quote
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "quote"),
+    [
+        (CITY, "Milan", "is headquartered in Milan, Italy"),
+        (COUNTRY, "Italy", "is headquartered in Milan, Italy"),
+        (COUNTRY, "IT", "is headquartered in Milan, Italy"),
+        (YEAR, 1950, "founded in 1950"),
+    ],
+)
+def test_a_value_that_follows_from_its_quote_is_grounded(spec: FieldSpec, value: object, quote: str) -> None:
+    checked = ground(spec, value, quote, document())
+    assert isinstance(checked, Grounded)
+    assert intact(checked.evidence, document())
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "quote", "because"),
+    [
+        (CITY, "Rome", "is headquartered in Milan, Italy", "value_not_in_quote"),
+        (CITY, "Mila", "is headquartered in Milan, Italy", "value_not_in_quote"),
+        (CITY, "Rome", "is headquartered in Rome, Italy", "quote_not_in_document"),
+        (COUNTRY, "France", "is headquartered in Milan, Italy", "value_not_in_quote"),
+        (COUNTRY, "Atlantis", "is headquartered in Milan, Italy", "value_not_allowed"),
+        (YEAR, 1951, "founded in 1950", "value_not_in_quote"),
+        (YEAR, 195, "founded in 1950", "value_not_allowed"),
+        (YEAR, True, "founded in 1950", "value_not_allowed"),
+        (YEAR, 1950, "", "no_quote"),
+        (YEAR, 1950, None, "no_quote"),
+        (YEAR, 1950, "   ", "no_quote"),
+    ],
+)
+def test_an_ungrounded_answer_is_refused(
+    spec: FieldSpec, value: object, quote: object, because: str
+) -> None:
+    assert ground(spec, value, quote, document()) == Refused(because)
+
+
+def test_a_number_follows_in_its_usual_spellings_and_no_other() -> None:
+    text = "Acme has 3,200 employees, 13,200 shops and sold 1.5 million cheeses."
+    assert isinstance(ground(EMPLOYEES, 3200, "3,200 employees", document(text)), Grounded)
+    assert isinstance(ground(EMPLOYEES, 1_500_000, "1.5 million", document(text)), Grounded)
+    assert ground(EMPLOYEES, 3200, "13,200 shops", document(text)) == Refused("value_not_in_quote")
+
+
+def test_a_value_out_of_bounds_or_of_a_type_no_quote_can_prove_is_refused() -> None:
+    assert canonical(EMPLOYEES, 0) is None
+    assert canonical(FieldSpec(name="tier", type="enum", values=("a", "b")), "c") is None
+    assert canonical(FieldSpec(name="ok", type="boolean"), True) is None
+    assert canonical(FieldSpec(name="owner", type="ref"), "user/1") is None
+
+
+def test_evidence_of_another_document_or_other_offsets_is_not_intact() -> None:
+    good = Evidence(document="d1", quote="Acme", start=0, end=4)
+    assert intact(good, document())
+    assert not intact(Evidence(document="d2", quote="Acme", start=0, end=4), document())
+    assert not intact(Evidence(document="d1", quote="Acme", start=1, end=5), document())
+    assert not intact(Evidence(document="d1", quote="", start=3, end=3), document())
+
+
+@given(st.text(max_size=200))
+def test_covering_personal_numbers_keeps_every_offset(text: str) -> None:
+    assert len(covered(text)) == len(text)
+
+
+def test_addresses_and_telephone_numbers_are_covered_and_figures_are_not() -> None:
+    text = "Write to ann.lee@acme.example or call +39 02 1234 5678. Sales rose to 3,200,000 in 2021."
+    shown = covered(text)
+    assert "ann.lee" not in shown and "1234" not in shown
+    assert "3,200,000 in 2021" in shown
+
+
+@given(st.text(max_size=300))
+def test_sentences_cover_all_that_is_not_blank(text: str) -> None:
+    spans = sentences(text)
+    kept = "".join(text[a:b] for a, b in spans)
+    assert "".join(kept.split()) == "".join(text.split())
+    assert all(a < b for a, b in spans)
+    assert all(first[1] <= second[0] for first, second in zip(spans, spans[1:], strict=False))
+
+
+def test_a_legal_form_does_not_end_a_sentence() -> None:
+    text = "Acme Co., Ltd. was founded in 1950. It makes cheese."
+    assert [text[a:b] for a, b in sentences(text)] == ["Acme Co., Ltd. was founded in 1950.", "It makes cheese."]

@@ -1,0 +1,121 @@
+"""Where a company sits, as texts say it, and where they only seem to."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enrichment.atlas import atlas
+from enrichment.places import seat, seats, sole_country, supports_city, supports_country
+
+
+@pytest.mark.parametrize(
+    ("text", "city", "country"),
+    [
+        ("The company was founded in 1996 and is headquartered in Chengdu, China.", "Chengdu", "CN"),
+        ("Acme is based in Milan.", "Milan", "IT"),
+        ("ZTE is headquartered in Shenzhen, the People's Republic of China.", "Shenzhen", "CN"),
+        ("It is headquartered in Atlanta, Georgia.", "Atlanta", "US"),
+        ("It is headquartered in Tbilisi, Georgia.", "Tbilisi", "GE"),
+        ("Acme is headquartered in Winston-Salem, North Carolina. It sells.", "Winston-Salem", "US"),
+        ("Acme is based in St. Louis, Missouri.", "St. Louis", "US"),
+        ("Acme is based in Austin, TX 78701.", "Austin", "US"),
+        ("Acme is headquartered in Singapore.", "Singapore", "SG"),
+        ("Acme has its head office in Bagno a Ripoli, Italy.", "Bagno a Ripoli", "IT"),
+        ("Headquarters: Paris, France", "Paris", "FR"),
+        ("Acme, headquartered in Lyon, France, makes cheese.", "Lyon", "FR"),
+        ("Acme is headquartered in Central, Hong Kong.", "Central", "HK"),
+        ("Acme is headquartered in Port of Spain, Trinidad and Tobago.", "Port of Spain", "TT"),
+        ("Acme is headquartered in Taiwan.", None, "TW"),
+        ("Acme is based in Melbourne, Australia. Acme is a subsidiary of Beta.", "Melbourne", "AU"),
+    ],
+)
+def test_a_stated_seat_is_read(text: str, city: str | None, country: str) -> None:
+    found = seat(text)
+    assert found is not None
+    assert (found.city, found.country) == (city, country)
+    assert (found.city or "") in text[found.start : found.end]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It serves companies headquartered in Germany.",
+        "Its parent is headquartered in Paris, France.",
+        "Acme was formerly headquartered in Milan, Italy.",
+        "It moved its headquarters from Milan, Italy.",
+        "The firm has 14 plants and its European headquarters in Zug, Switzerland.",
+        "Its products are based on cheese in Italy.",
+        "Acme is headquartered in London and New York.",
+        "Acme is headquartered in Europe.",
+        "Acme makes water-based paint in Milan, Italy.",
+        "Its customers are based in Spain.",
+        "",
+    ],
+)
+def test_what_only_resembles_a_seat_is_left_alone(text: str) -> None:
+    assert seat(text) is None
+
+
+def test_two_seats_that_differ_are_no_answer() -> None:
+    text = "Acme is based in Milan, Italy. Acme is headquartered in Paris, France."
+    assert len(seats(text)) == 2
+    assert seat(text) is None
+
+
+def test_a_city_that_many_countries_have_names_no_country() -> None:
+    found = seat("Acme is based in Cambridge.")
+    assert found is not None
+    assert (found.city, found.country) == ("Cambridge", None)
+
+
+def test_the_only_country_named_is_found_and_several_are_not() -> None:
+    text = "Acme sells cheese in Italy. Italy likes cheese."
+    found = sole_country(text)
+    assert found is not None
+    code, start, end = found
+    assert (code, text[start:end]) == ("IT", "Italy")
+    assert sole_country("Acme sells cheese in Italy and France.") is None
+    assert sole_country("Let us sell cheese to the Romanian market.") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("Italy", "IT"), ("IT", "IT"), ("USA", "US"), ("U.S.", "US"), ("the Netherlands", "NL"), ("South Korea", "KR"),
+        ("Türkiye", "TR"), ("cote d'ivoire", "CI"), ("UK", "GB"), ("Hong Kong", "HK"), ("Atlantis", None), ("", None),
+    ],
+)  # fmt: skip
+def test_names_of_countries_become_codes(name: str, code: str | None) -> None:
+    assert atlas().country(name) == code
+
+
+def test_a_quote_supports_the_country_it_names_and_no_other() -> None:
+    assert supports_country("IT", "is headquartered in Milan, Italy")
+    assert supports_country("IT", "an Italian maker of cheese")
+    assert supports_country("US", "is based in Austin, Texas")
+    assert not supports_country("FR", "is headquartered in Milan, Italy")
+    assert not supports_country("OM", "a Romanian maker of cheese")
+
+
+def test_a_quote_supports_a_city_by_whole_words() -> None:
+    assert supports_city("Zürich", "is based in Zurich")
+    assert not supports_city("York", "is based in Yorkshire")
+    assert not supports_city("", "is based in Yorkshire")
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_survived_and_spans_stay_inside(text: str) -> None:
+    for found in seats(text + " is headquartered in " + text):
+        assert 0 <= found.start < found.end
+
+
+def test_a_hostile_text_costs_little_time() -> None:
+    text = "is headquartered in " * 2000 + "A, " * 20000 + "headquarters " * 5000
+    began = time.perf_counter()
+    seats(text)
+    sole_country(text)
+    assert time.perf_counter() - began < 5

@@ -1,0 +1,220 @@
+"""Cases: what is read, what is refused and where, what counts as the same, what masking takes away."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evals.adapters import TUNE_ROWS, chosen, load_cases, masked
+from evals.cases import content_hash, read_cases, suite_hash
+from evals.fields import FIELDS, folded, same, stated
+from evals.masking import mask_name, name_forms
+from evals.places import country_code
+from watchtower.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+OWN = ROOT / "evals" / "cases"
+FIRMOGRAPHICS = ROOT.parent / "shared" / "data" / "firmographics" / "firmographics_1500.jsonl"
+
+needs_firmographics = pytest.mark.skipif(
+    not FIRMOGRAPHICS.exists(), reason="the firmographics are not beside the project (../shared/data)"
+)
+
+
+def line(**changes: Any) -> dict[str, Any]:
+    whole: dict[str, Any] = {
+        "id": "c1",
+        "suite": "s",
+        "provenance": "this test",
+        "split": "test",
+        "input": {"record": {"name": "Vellaro"}, "documents": [{"text": "Vellaro sits in Modena."}]},
+        "expected": {"city": "Modena"},
+    }
+    return {key: value for key, value in (whole | changes).items() if value is not ...}
+
+
+def written(folder: Path, *lines: dict[str, Any]) -> Path:
+    path = folder / "cases.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    return path
+
+
+def test_the_cases_that_ship_are_many_hard_and_tagged() -> None:
+    cases = read_cases(OWN)
+    assert len(cases) >= 24
+    tags = {tag for case in cases for tag in case.tags}
+    wanted = "contradiction, stale, several companies, language, subsidiary, branch, injection, abstain"
+    assert set(wanted.split(", ")) <= tags
+    assert sum(1 for case in cases if case.must_pass) >= 10
+    assert all(case.split == "test" for case in cases)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"id": ...}, r"cases.jsonl:2: .*`id`"),
+        ({"colour": "red"}, r"cases.jsonl:2: .*`colour`"),
+        ({"split": "train"}, r"cases.jsonl:2: .*\$\.split"),
+        (
+            {"input": {"record": {}, "documents": [{"text": 4}]}},
+            r"cases.jsonl:2: .*documents\[0\]\.text",
+        ),
+        ({"input": {"record": {}, "documents": []}}, "cases.jsonl:2: input.documents: case c2 shows no text"),
+        ({"expected": {}}, "cases.jsonl:2: expected: case c2 asks for no field"),
+        ({"expected": {"colour": "red"}}, "cases.jsonl:2: expected.colour: unknown field"),
+        ({"expected": {"country": "Atlantis"}}, "expected.country: 'Atlantis' is no country"),
+        ({"expected": {"sector": "Farming"}}, "expected.sector: 'Farming' is no enum"),
+        ({"expected": {"city": None}, "also": {"city": ["Modena"]}}, "also.city: needs a value"),
+        ({"id": "c1"}, "cases.jsonl:2: id: 'c1' stands already at cases.jsonl:1"),
+    ],
+)
+def test_a_wrong_case_is_refused_by_file_line_and_key(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+    path = written(tmp_path, line(), line(**({"id": "c2"} | changes)))
+    with pytest.raises(InputError, match=says):
+        read_cases(path)
+
+
+def test_a_file_that_is_not_there_or_empty_or_no_json_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No such file"):
+        load_cases(tmp_path / "none.jsonl")
+    with pytest.raises(InputError, match="holds no cases"):
+        load_cases(written(tmp_path))
+    (tmp_path / "cases.jsonl").write_bytes(b"\xff\xfe{")
+    with pytest.raises(InputError, match="cases.jsonl:1"):
+        load_cases(tmp_path / "cases.jsonl")
+
+
+def test_the_suite_hash_follows_the_label_but_not_the_order_of_keys(tmp_path: Path) -> None:
+    one = read_cases(written(tmp_path, line()))
+    turned = read_cases(written(tmp_path, dict(reversed(line().items()))))
+    other = read_cases(written(tmp_path, line(expected={"city": None})))
+    assert suite_hash(one) == suite_hash(turned) != suite_hash(other)
+
+
+@given(st.dictionaries(st.text(), st.integers() | st.none() | st.text(), max_size=5))
+def test_a_content_hash_does_not_depend_on_the_order_of_keys(value: dict[str, Any]) -> None:
+    assert content_hash(value) == content_hash(dict(reversed(value.items())))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "gold", "is_same"),
+    [
+        ("country", "Italy", "IT", True),
+        ("country", "it", "IT", True),
+        ("country", "the Netherlands", "NL", True),
+        ("country", "Turkey", "TR", True),
+        ("country", "Italian", "IT", False),
+        ("country", 39, "IT", False),
+        ("city", "St. Louis", "Saint Louis", True),
+        ("city", "MALMÖ", "Malmö", True),
+        ("city", "Malmo", "Malmö", True),
+        ("city", "Stockholm", "Malmö", False),
+        ("city", "", "Malmö", False),
+        ("founded_year", "1974", 1974, True),
+        ("founded_year", 1974.0, 1974, True),
+        ("founded_year", True, 1, False),
+        ("founded_year", "1974?", 1974, False),
+        ("employees", "12,500", 12500, True),
+        ("sector", "technology", "Technology", True),
+    ],
+)
+def test_values_are_the_same_when_they_say_the_same(field: str, value: Any, gold: Any, is_same: bool) -> None:
+    assert same(FIELDS[field], value, gold) is is_same
+
+
+def test_any_of_several_right_answers_will_do() -> None:
+    assert same(FIELDS["city"], "Munich", "München", "Munich")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text", "is_stated"),
+    [
+        ("city", "Modena", "It sits in Modena, Italy.", True),
+        ("city", "Mode", "It sits in Modena, Italy.", False),
+        ("country", "CN", "Shenzhen, the People's Republic of China.", True),
+        ("country", "US", "It sits in Austin, Texas.", False),
+        ("employees", 12500, "It has 12,500 people.", True),
+        ("founded_year", 1974, "Founded in 1974.", True),
+        ("founded_year", 1974, "Part 19741.", False),
+        ("sector", "Energy", "Energy for all.", False),
+        ("city", None, "None of it.", False),
+    ],
+)
+def test_a_value_is_stated_when_its_words_stand_in_the_text(field: str, value: Any, text: str, is_stated: bool) -> None:
+    assert stated(FIELDS[field], value, (text,)) is is_stated
+
+
+@given(st.text())
+def test_folding_twice_is_folding_once(text: str) -> None:
+    assert folded(folded(text)) == folded(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        (
+            "Crocs, Inc.",
+            "Crocs, Inc. sells shoes. Crocs is old.",
+            "The company sells shoes. The company is old.",
+        ),
+        ("The Coca-Cola Company", "Coca-Cola cans.", "The company cans."),
+        ("ZTE Corporation", "ZTE phones", "The company phones"),
+        ("Gotion High-Tech Co.,Ltd.", "Gotion High-Tech Co., Ltd. makes cells.", "The company makes cells."),
+        ("Bursa Cimento A.S.", "Bursa Cimento sits in Bursa.", "The company sits in Bursa."),
+        ("Casa Ltd", "Casablanca", "Casablanca"),
+        (
+            "Hite Holdings",
+            "It was formerly known as Jinro Ltd and changed its name.",
+            "It was formerly known as another name and changed its name.",
+        ),
+    ],
+)
+def test_masking_takes_the_name_and_leaves_the_place(name: str, text: str, expected: str) -> None:
+    assert mask_name(text, name) == expected
+
+
+def test_name_forms_come_longest_first() -> None:
+    forms = name_forms("ComfortDelGro Corporation Limited")
+    assert list(forms) == sorted(forms, key=lambda form: (-len(form), form))
+    assert {"ComfortDelGro Corporation Limited", "ComfortDelGro"} <= set(forms)
+
+
+@needs_firmographics
+def test_every_country_of_the_firmographics_has_a_code_and_rows_are_split_by_order() -> None:
+    cases = load_cases(FIRMOGRAPHICS)
+    assert len(cases) == 1500
+    assert all(country_code(str(case.expected["country"])) for case in cases)
+    assert [case.split for case in cases] == ["tune"] * TUNE_ROWS + ["heldout"] * 500
+    by_odd_name = {case.expected["country"] for case in cases}
+    assert {"TR", "RU", "MO", "CZ", "MK"} <= by_odd_name
+
+
+@needs_firmographics
+def test_masking_the_firmographics_leaves_no_full_name_and_keeps_nearly_every_city() -> None:
+    cases = chosen(load_cases(FIRMOGRAPHICS), limit=None, seed=0)
+    after = [masked(case) for case in cases]
+    leaks = [
+        case.id
+        for case, other in zip(cases, after, strict=True)
+        if folded(str(case.input.record["name"])) in folded(other.input.documents[0].text)
+    ]
+    assert leaks == []
+    assert all("name" not in case.input.record and "domain" not in case.input.record for case in after)
+    lost = sum(a.states("city") and not b.states("city") for a, b in zip(cases, after, strict=True))
+    assert lost <= 5
+
+
+@needs_firmographics
+def test_a_sample_is_seeded_and_of_rows_held_out() -> None:
+    cases = load_cases(FIRMOGRAPHICS)
+    one, again, other = ([case.id for case in chosen(cases, limit=100, seed=seed)] for seed in (1, 1, 2))
+    assert one == again != other
+    assert {case.split for case in chosen(cases, limit=100, seed=1)} == {"heldout"}
+    assert {case.split for case in chosen(cases, limit=9, seed=1, splits=("tune",))} == {"tune"}
+    with pytest.raises(InputError, match="limit: 0 is below 1"):
+        chosen(cases, limit=0, seed=1)

@@ -1,0 +1,171 @@
+"""Detectors and rules held against what is known to be odd, and what is known to follow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detectors import ROSTER
+from evals.detectors import run_detectors
+from evals.rules import Scenario, read_scenarios, run_rules, score_rules
+from watchtower.contract import DetectionRequest, Signal, parse_event, parse_time
+from watchtower.errors import InputError
+from watchtower.flow.backtest import duckdb_engine, held_between
+from watchtower.flow.history import fold_history
+from watchtower.rulebook import load
+from watchtower.rules.compile import compile_rulebook
+
+CASES = Path(__file__).resolve().parents[2] / "evals" / "cases"
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+class Above:
+    """Signals every record whose number is above the fitted quantile: a detector that is easy to count."""
+
+    name = "above"
+    version = "1"
+
+    def fit(self, snapshot: Any, request: DetectionRequest) -> Any:
+        return request.parameters["bound"]
+
+    def raise_signals(self, snapshot: Any, fitted: Any, request: DetectionRequest) -> Sequence[Signal]:
+        return [
+            Signal(
+                request=request.id,
+                signal=request.signal,
+                subject=f"{request.object}/{row['record']}",
+                detector=self.name,
+                version=self.version,
+                p_value=0.01,
+                strength=1.0,
+                unit="",
+                direction="up",
+                explanation="above",
+                began_at=request.at,
+                window_from=request.at,
+                window_to=request.at,
+            )
+            for row in snapshot.to_pylist()
+            if row["size"] > fitted
+        ]
+
+
+def detector_file(folder: Path, **changes: Any) -> Path:
+    case = {
+        "id": "d1",
+        "provenance": "this test",
+        "request": {
+            "id": "r",
+            "signal": "big",
+            "detector": "above",
+            "object": "deal",
+            "budget": 0.05,
+            "at": "2026-03-01T00:00:00Z",
+            "parameters": {"bound": 5},
+        },
+        "anomalous": ["a", "b", "c"],
+        "columns": {"record": list("abcdefghij"), "size": [9, 8, 1, 7, 1, 1, 1, 1, 1, 1]},
+    } | changes
+    path = folder / "detectors.jsonl"
+    path.write_text(json.dumps(case) + "\n")
+    return path
+
+
+def test_found_missed_and_false_alarms_are_counted_by_record(tmp_path: Path) -> None:
+    scores = run_detectors(detector_file(tmp_path), tmp_path / "out", detectors={"above": Above()}, now=NOW)
+    (one,) = scores.detectors
+    assert (one.found, one.missed, one.false_alarms, one.normal) == (2, 1, 1, 7)
+    assert one.precision == pytest.approx(2 / 3)
+    assert one.recall == pytest.approx(2 / 3)
+    assert one.false_alarm_interval.low < 1 / 7 < one.false_alarm_interval.high
+    assert one.promise == "kept"  # one of seven does not refute a budget of 0.05
+    assert scores.exit_code == 0
+    assert json.loads((tmp_path / "out/scores.json").read_text())["detectors"][0]["found"] == 2
+
+
+def test_a_promise_that_the_counts_refute_is_broken(tmp_path: Path) -> None:
+    many = {"record": [str(n) for n in range(100)], "size": [9] * 30 + [1] * 70}
+    path = detector_file(tmp_path, columns=many, anomalous=[])
+    scores = run_detectors(path, tmp_path / "out", detectors={"above": Above()}, now=NOW)
+    assert scores.detectors[0].promise == "broken"
+    assert scores.detectors[0].recall is None
+    assert scores.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"columns": {}}, "needs either snapshot or columns"),
+        ({"anomalous": ["z"]}, "'z' is no judged record"),
+        ({"request": {"id": "r"}}, "detectors.jsonl:1"),
+    ],
+)
+def test_a_wrong_detector_case_is_refused(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        run_detectors(detector_file(tmp_path, **changes), tmp_path / "out", detectors={"above": Above()}, now=NOW)
+
+
+def test_an_unknown_detector_is_named_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'above' is not known\n  Accepted: cohort_outlier, stage_dwell"):
+        run_detectors(detector_file(tmp_path), tmp_path / "out", detectors=ROSTER, now=NOW)
+
+
+def test_the_shipped_detectors_keep_their_promise_on_the_shipped_cases(tmp_path: Path) -> None:
+    scores = run_detectors(CASES / "detectors", tmp_path, detectors=ROSTER, now=NOW)
+    (dwell,) = scores.detectors
+    assert dwell.promise == "kept"
+    assert dwell.found >= 3
+    assert dwell.cases == 4
+
+
+def backtest(folder: Path, scenario: Scenario) -> dict[str, list[dict[str, Any]]]:
+    book = folder / f"{scenario.id}.yaml"
+    book.write_text(scenario.rulebook)
+    program = compile_rulebook(load(book))
+    history = fold_history(program, [parse_event(event) for event in scenario.events])
+    assert history.problems == []
+    with duckdb_engine(history.versions) as engine:
+        held = held_between(engine, program, parse_time(scenario.start), parse_time(scenario.end))
+    return {"intervals": [one.to_json() for one in held]}
+
+
+def test_the_backtest_gives_what_was_derived_by_hand(tmp_path: Path) -> None:
+    scores = run_rules(CASES / "rules", tmp_path / "out", evaluate=lambda one: backtest(tmp_path, one), now=NOW)
+    assert [(one.id, one.missing, one.unexpected) for one in scores.results if not one.right] == []
+    assert scores.of >= 10
+    assert scores.exit_code == 0
+
+
+def test_an_interval_that_is_a_microsecond_off_is_wrong(tmp_path: Path) -> None:
+    def late(scenario: Scenario) -> dict[str, list[dict[str, Any]]]:
+        given = backtest(tmp_path, scenario)["intervals"]
+        return {"intervals": [one | {"since": one["since"].replace("000000Z", "000001Z")} for one in given]}
+
+    scenario = next(one for one in read_scenarios(CASES / "rules") if one.id.startswith("holds-from"))
+    (result,) = score_rules([scenario], late).results
+    assert not result.right
+    assert "since=2026-03-04T09:00:00.000000Z" in result.missing[0]
+    assert "since=2026-03-04T09:00:00.000001Z" in result.unexpected[0]
+
+
+def test_an_interval_too_many_is_unexpected_even_where_none_is_expected() -> None:
+    scenario = next(one for one in read_scenarios(CASES / "rules") if one.id == "contacted-in-time")
+    extra = {"rule": "uncontacted", "record": "lead/L-9", "since": "2026-03-04T09:00:00Z", "until": None}
+    (result,) = score_rules([scenario], lambda one: {"intervals": [extra]}).results
+    assert len(result.unexpected) == 1
+
+
+def test_a_rulebook_that_does_not_load_is_a_scenario_that_is_not_right(tmp_path: Path) -> None:
+    scenario = read_scenarios(CASES / "rules")[0]
+
+    def refused(one: Scenario) -> dict[str, list[dict[str, Any]]]:
+        raise InputError("no such field")
+
+    scores = score_rules([scenario], refused)
+    assert scores.results[0].failed == "no such field"
+    assert scores.exit_code == 1

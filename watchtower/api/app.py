@@ -1,0 +1,53 @@
+"""The application: every route, every fault's answer, and the guard around them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from fastapi import FastAPI
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from watchtower import __version__
+from watchtower.api import problems
+from watchtower.api.guard import Guard
+from watchtower.api.port import TowerPort
+from watchtower.api.review import routes as review
+from watchtower.api.review.environment import STATIC
+from watchtower.api.routes import alerts, events, records, service
+
+DESCRIPTION = """Events in, alerts out. Faults are application/problem+json (RFC 9457) and name the thing, the
+value and the remedy. Times are UTC with six digits. Lists go on with `cursor` until `next` is null."""
+
+
+class Assets(StaticFiles):
+    """Static files; their addresses carry a hash of the content, so they may be kept for good."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        if response.status_code == 200:
+            response.headers["cache-control"] = "public, max-age=31536000, immutable"
+        return response
+
+
+def create_app(tower: TowerPort, *, hosts: Collection[str] = ()) -> FastAPI:
+    """The service of one tower.
+
+    `hosts` are the dotted names under which it may be reached, beside addresses and names without a dot;
+    `*` lets any name through.
+    """
+    app = FastAPI(
+        title="Watchtower",
+        version=__version__,
+        summary="A rulebook for revenue operations that runs.",
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+    )
+    problems.install(app)
+    for router in (events.routes, alerts.routes, records.routes, service.routes, review.routes):
+        app.include_router(router(tower))
+    app.mount("/static", Assets(directory=STATIC))
+    app.add_middleware(Guard, hosts=frozenset(hosts))
+    return app

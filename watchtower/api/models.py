@@ -1,0 +1,216 @@
+"""What goes over the wire: the shapes in /openapi.json. Times are as `format_time` writes them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from watchtower.contract import format_time
+
+Time = Annotated[
+    datetime,
+    PlainSerializer(format_time, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-03-04T09:00:00.000000Z"]}),
+]
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+class Ask(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class EventVerdict(Answer):
+    """What became of one event."""
+
+    id: str
+    status: str = Field(description="accepted, duplicate, conflict, refused, ...", examples=["accepted"])
+    reason: str = ""
+
+
+class EventVerdicts(Answer):
+    verdicts: list[EventVerdict]
+
+
+class Alert(Answer):
+    """What stands in a queue."""
+
+    id: str
+    rule: str = Field(examples=["mql_uncontacted"])
+    rulebook: str = Field(description="The version of the rulebook that opened it.")
+    record: str = Field(description="object/id", examples=["lead/L-17"])
+    title: str = Field(description="What people call the record.")
+    status: str = Field(description="open, acknowledged, snoozed or resolved", examples=["open"])
+    severity: str = Field(examples=["high"])
+    queue: str = Field(examples=["attention-needed"])
+    owner: str = Field(examples=["sales_manager"])
+    assignee: str | None
+    because: str = Field(examples=["An MQL has waited 48 hours for a first contact."])
+    ai_informed: bool = Field(description="The rule reads something that AI supplied.")
+    since: Time = Field(description="When the rule began to hold.")
+    opened_at: Time
+    snoozed_until: Time | None
+    resolved_at: Time | None
+    resolution: str | None
+
+
+class Action(Answer):
+    at: Time
+    actor: str
+    verb: str
+    note: str
+
+
+class AlertDetail(Alert):
+    actions: list[Action]
+    causes: Any = Field(description="The events behind it.")
+    reads: Any = Field(description="The values that the rule read.")
+
+
+class AlertPage(Answer):
+    items: list[Alert]
+    next: str | None = Field(description="The cursor of the next page; null on the last.")
+
+
+class FieldValue(Answer):
+    """One field of a record, and who set it."""
+
+    value: Any
+    type: str | None = Field(description="null where the rulebook does not declare the field")
+    unit: str = ""
+    provenance: dict[str, Any] | None = Field(
+        description="The event that set it and who spoke.",
+        examples=[{"source": "crm", "id": "e1", "at": "2026-03-02T09:00:00.000000Z", "by": "crm"}],
+    )
+
+
+class TimelineEvent(Answer):
+    seq: int
+    source: str
+    id: str
+    type: str
+    time: Time
+    received_at: Time
+    layer: str = Field(description="core, worker or decision")
+    data: Any
+
+
+class Timeline(Answer):
+    items: list[TimelineEvent]
+    next: int | None = Field(description="Pass as `before` for what came earlier; null at the beginning.")
+
+
+class Document(Answer):
+    id: str
+    kind: str
+    text: str
+    url: str
+    added_at: Time
+
+
+class Signal(Answer):
+    id: str
+    name: str
+    raised_at: Time
+    data: dict[str, Any]
+
+
+class Proposal(Answer):
+    """What a worker proposed for a field, and what became of it."""
+
+    id: str
+    record: str = Field(description="object/id", examples=["account/A-1"])
+    field: str
+    value: Any
+    confidence: float
+    evidence: Any = Field(description="Quotes with their document and place: text[start:end] == quote.")
+    method: str
+    model: str
+    prompt: str
+    status: str = Field(description="accepted, review, refused or rejected", examples=["review"])
+    rule: str = Field(description="The acceptance rule that decided.")
+    because: str
+    decided_by: str
+    decided_at: Time
+    proposed_at: Time
+
+
+class ProposalPage(Answer):
+    items: list[Proposal]
+    next: str | None
+
+
+class Standing(Answer):
+    """How a rule stands with a record now."""
+
+    rule: str
+    since: Time
+    until: Time | None
+    opens_at: Time
+
+
+class Unknown(Standing):
+    missing: list[str] = Field(description="The fields without a value that the rule needs.")
+
+
+class Record(Answer):
+    """Everything about one record."""
+
+    object: str
+    id: str
+    title: str
+    created_at: Time
+    changed_at: Time
+    deleted_at: Time | None
+    fields: dict[str, FieldValue]
+    holds: list[Standing]
+    unknown: list[Unknown]
+    due: list[Standing] = Field(description="What will hold, and when, if nothing else happens.")
+    alerts: list[Alert]
+    timeline: Timeline
+    documents: list[Document]
+    signals: list[Signal]
+    proposals: list[Proposal]
+
+
+class Act(Ask):
+    """A person's action on an alert."""
+
+    actor: str = Field("operator", min_length=1, max_length=120, description="Who acts.")
+    note: str = Field("", max_length=4000)
+
+
+class Snooze(Act):
+    until: AwareDatetime = Field(examples=["2026-03-05T09:00:00Z"])
+
+
+class Assign(Act):
+    assignee: str = Field(min_length=1, max_length=120)
+
+
+class Comment(Act):
+    note: str = Field(min_length=1, max_length=4000)
+
+
+class Problem(BaseModel):
+    """RFC 9457: what is wrong, and what to do."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    remedy: str | None = None
+
+
+class Ready(Answer):
+    status: Literal["ok"]
+
+
+PROBLEM: dict[str, Any] = {
+    "model": Problem,
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}

@@ -1,0 +1,73 @@
+"""What HTTP and the pages need of the tower. `watchtower.bootstrap` builds an object of this shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from watchtower.rulebook.model import Rulebook
+
+Verb = Literal["acknowledge", "snooze", "resolve", "assign", "comment"]
+VERBS: tuple[Verb, ...] = ("acknowledge", "snooze", "resolve", "assign", "comment")
+
+
+class Reader(Protocol):
+    """A database that can be read: the connection goes to `watchtower.store.queries` and nowhere else."""
+
+    def read(self) -> AbstractContextManager[Any]: ...
+
+
+class Verdict(Protocol):
+    """What became of one event. `status` is accepted, duplicate, conflict, refused, ..."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+
+
+class TowerPort(Protocol):
+    """The tower, seen from outside."""
+
+    @property
+    def database(self) -> Reader: ...
+    @property
+    def rulebook(self) -> Rulebook: ...
+
+    def clock(self) -> datetime:
+        """Now, aware, in UTC."""
+        ...
+
+    def take(self, raw: Sequence[Mapping[str, Any]], *, source: str | None = None) -> Sequence[Verdict]:
+        """The one door for events: decoded CloudEvents, one verdict for each, in order."""
+        ...
+
+    def act(
+        self,
+        alert_id: str,
+        verb: Verb,
+        *,
+        actor: str,
+        note: str = "",
+        until: datetime | None = None,
+        assignee: str | None = None,
+    ) -> None:
+        """A person's action on an alert. Missing: no such alert; InputError: it cannot be."""
+        ...
+
+    def decide(
+        self, proposal_id: str, verdict: Literal["accept", "reject"], *, actor: str, note: str = ""
+    ) -> None:
+        """A person's verdict on a proposal. Missing, InputError as in `act`."""
+        ...
+
+    def explain(self, rule_id: str, subject: str, at: datetime) -> Mapping[str, Any]:
+        """Why a rule holds or not: {"sentence", "state", "conditions": [{"text", "value", "reads"}]}.
+
+        A read is {"field", "value", "source", "event", "at"}. Missing where there is no such rule or record.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""The review pages: rendered on the server, readable without scripts."""

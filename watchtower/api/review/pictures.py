@@ -1,0 +1,81 @@
+"""Pictures of numbers as SVG shapes, computed here and drawn by templates: no script, no inline style."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from watchtower.store.rows import StateSpan
+
+WIDTH = 640.0
+
+
+class Bar(NamedTuple):
+    """One bar of a bar chart: a name, a value, and its width in the picture."""
+
+    name: str
+    value: float
+    width: float
+    y: int
+
+
+class Stretch(NamedTuple):
+    """One stay of a field in a value: where it lies in the picture, and how long it was."""
+
+    value: str
+    x: float
+    width: float
+    shade: int
+    days: float
+    since: datetime
+    until: datetime
+
+
+def bars(contributors: Any, *, most: int = 12) -> list[Bar]:
+    """The contributors of a signal as bars; empty where there are no numbers to compare."""
+    if not isinstance(contributors, list):
+        return []
+    found = [
+        (str(item.get("name", "")), float(item["value"]))
+        for item in contributors
+        if isinstance(item, dict) and isinstance(item.get("value"), (int, float))
+    ][:most]
+    top = max((abs(value) for _, value in found), default=0.0)
+    if top <= 0:
+        return []
+    return [
+        Bar(name, value, max(2.0, abs(value) / top * 300), 24 * i) for i, (name, value) in enumerate(found)
+    ]
+
+
+def stretches(history: Sequence[StateSpan], now: datetime) -> list[Stretch]:
+    """The stays of a field, side by side in proportion to their length; equal neighbours are joined."""
+    joined: list[tuple[str, datetime, datetime]] = []
+    for stay in history:
+        until = min(stay.until or now, now)
+        if stay.value is None or until <= stay.since:
+            continue
+        if joined and joined[-1][0] == stay.value and joined[-1][2] == stay.since:
+            joined[-1] = (stay.value, joined[-1][1], until)
+        else:
+            joined.append((stay.value, stay.since, until))
+    if not joined:
+        return []
+    start = joined[0][1]
+    whole = (joined[-1][2] - start).total_seconds()
+    if whole <= 0:
+        return []
+    shades = {value: place % 6 for place, value in enumerate(dict.fromkeys(value for value, _, _ in joined))}
+    return [
+        Stretch(
+            value,
+            (since - start).total_seconds() / whole * WIDTH,
+            max(1.0, (until - since).total_seconds() / whole * WIDTH),
+            shades[value],
+            (until - since).total_seconds() / 86_400,
+            since,
+            until,
+        )
+        for value, since, until in joined
+    ]

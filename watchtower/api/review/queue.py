@@ -1,0 +1,184 @@
+"""The queue page and the page of one alert."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchtower.api.cursor import cursor, place
+from watchtower.api.port import TowerPort
+from watchtower.api.review.environment import page
+from watchtower.api.views import named, title
+from watchtower.errors import Missing, WatchtowerError
+from watchtower.store import queries
+from watchtower.store.rows import AlertFilter, AlertKey, AlertRow
+
+PAGE = 40
+STATUSES = ("open", "acknowledged", "snoozed", "resolved")
+VERB_WORDS = {
+    "opened": "opened",
+    "resolved": "resolved itself",
+    "corrected": "corrected",
+    "acknowledge": "acknowledged it",
+    "snooze": "snoozed it",
+    "resolve": "resolved it",
+    "assign": "assigned it",
+    "comment": "commented",
+}
+
+
+class Choice(NamedTuple):
+    """One filter to click: its words, its count, where it leads, whether it is on."""
+
+    text: str
+    amount: int
+    href: str
+    on: bool
+
+
+class Group(NamedTuple):
+    """Alerts under one heading."""
+
+    heading: str
+    informed: bool
+    rows: list[dict[str, Any]]
+
+
+def row_words(tower: TowerPort, row: AlertRow) -> dict[str, Any]:
+    """What a template needs of an alert."""
+    return {"alert": row, "title": title(tower.rulebook, row.object, row.record, row.state)}
+
+
+def queue_page(tower: TowerPort, request: Request) -> Response:
+    """The queue: filters, groups by severity, pages."""
+    asked = request.query_params
+    chosen = {
+        name: named(asked.get(name, ""), name) for name in ("status", "queue", "severity", "owner", "rule")
+    }
+    chosen["status"] = chosen["status"] if chosen["status"] in STATUSES else "open"
+    wanted = _filter(chosen)
+    with tower.database.read() as conn:
+        rows = queries.alerts(conn, wanted, after=place(AlertKey, asked.get("cursor")), limit=PAGE + 1)
+        counts = {
+            by: queries.alert_counts(conn, _filter({**chosen, by: ""}), by)
+            for by in ("status", "queue", "severity")
+        }
+        waiting = queries.proposal_counts(conn).get("review", 0)
+    here, more = rows[:PAGE], None
+    if len(rows) > PAGE:
+        more = _href(chosen, cursor=cursor(queries.alert_key(here[-1])))
+    total = counts["status"].get(chosen["status"], 0)
+    words = {
+        "now": tower.clock(),
+        "waiting": waiting,
+        "groups": _groups(tower, here),
+        "more": more,
+        "first": _href(chosen) if asked.get("cursor") else None,
+        "total": total,
+        "chosen": chosen,
+        "choices": {
+            "Status": _choices("status", STATUSES, counts["status"], chosen, every=False),
+            "Severity": _choices("severity", queries.SEVERITIES, counts["severity"], chosen),
+            "Queue": _choices("queue", sorted(counts["queue"]), counts["queue"], chosen),
+        },
+        "narrowed": [
+            (name, chosen[name], _href({**chosen, name: ""})) for name in ("rule", "owner") if chosen[name]
+        ],
+    }
+    return page(request, "queue.html", words)
+
+
+def _filter(chosen: Mapping[str, str]) -> AlertFilter:
+    given = {name: (value,) if value else () for name, value in chosen.items()}
+    return AlertFilter(
+        status=given["status"],
+        queue=given["queue"],
+        severity=given["severity"],
+        owner=given["owner"],
+        rule=given["rule"],
+    )
+
+
+def _href(chosen: Mapping[str, str], **more: str) -> str:
+    pairs = {
+        name: value
+        for name, value in {**chosen, **more}.items()
+        if value and (name, value) != ("status", "open")
+    }
+    return f"/?{urlencode(pairs)}" if pairs else "/"
+
+
+def _choices(
+    name: str, values: Any, counts: Mapping[str, int], chosen: Mapping[str, str], *, every: bool = True
+) -> list[Choice]:
+    found = [
+        Choice(value, counts.get(value, 0), _href({**chosen, name: value}), chosen[name] == value)
+        for value in values
+        if counts.get(value) or chosen[name] == value or not every
+    ]
+    if every:
+        found.insert(0, Choice("all", sum(counts.values()), _href({**chosen, name: ""}), not chosen[name]))
+    return found
+
+
+def _groups(tower: TowerPort, rows: list[AlertRow]) -> list[Group]:
+    groups: list[Group] = []
+    for row in rows:
+        if not groups or (groups[-1].heading, groups[-1].informed) != (row.severity, row.ai_informed):
+            groups.append(Group(row.severity, row.ai_informed, []))
+        groups[-1].rows.append(row_words(tower, row))
+    return groups
+
+
+def alert_words(tower: TowerPort, alert_id: str) -> dict[str, Any]:
+    """All that the page of an alert shows. Missing where there is no such alert."""
+    now = tower.clock()
+    with tower.database.read() as conn:
+        row = queries.alert_by_id(conn, named(alert_id, "alert"))
+        if row is None:
+            raise Missing(f"alert {alert_id!r:.80} does not exist")
+        actions = queries.actions(conn, alert_id)
+        causes = queries.events_by_key(conn, _keys(row.causes))
+        waiting = queries.proposal_counts(conn).get("review", 0)
+    rule = tower.rulebook.rule(row.rule)
+    at = now if row.resolved_at is None else row.opened_at
+    explained: Mapping[str, Any] = {}
+    if rule is not None:
+        try:
+            explained = tower.explain(row.rule, row.subject, at)
+        except WatchtowerError as fault:
+            explained = {"fault": str(fault)}
+    return {
+        **row_words(tower, row),
+        "now": now,
+        "waiting": waiting,
+        "rule": rule,
+        "explained": explained,
+        "explained_at": at,
+        "reads": row.reads if isinstance(row.reads, list) else [],
+        "actions": actions,
+        "verbs": VERB_WORDS,
+        "causes": causes,
+    }
+
+
+def alert_page(tower: TowerPort, request: Request, alert_id: str) -> Response:
+    """One alert: the sentence, why, since when, its history, and what can be done."""
+    return page(request, "alert.html", alert_words(tower, alert_id))
+
+
+def _keys(causes: Any) -> list[tuple[str, str]]:
+    """(source, id) of the events that an alert names as its causes."""
+    if not isinstance(causes, list):
+        return []
+    return [
+        (cause["source"], cause["id"])
+        for cause in causes
+        if isinstance(cause, dict)
+        and isinstance(cause.get("source"), str)
+        and isinstance(cause.get("id"), str)
+    ]

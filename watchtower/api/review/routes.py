@@ -1,0 +1,159 @@
+"""The addresses of the review pages, and the forms on them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Literal
+from urllib.parse import parse_qsl, quote
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import RedirectResponse, Response
+
+from watchtower.api.port import VERBS, TowerPort
+from watchtower.api.review import pages, queue
+from watchtower.api.review.environment import page, reviewer
+from watchtower.api.views import actor_name, named
+from watchtower.errors import InputError, Missing
+from watchtower.store import queries
+
+SNOOZE_DAYS = {"1": 1, "3": 3, "7": 7, "30": 30}
+MAX_FORM = 20_000
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a form. InputError where it is not one."""
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != "application/x-www-form-urlencoded":
+        raise InputError(
+            f"Content-Type: {media!r} is not a form", remedy="send application/x-www-form-urlencoded"
+        )
+    body = await request.body()
+    try:
+        if len(body) > MAX_FORM:
+            raise ValueError
+        fields = dict(
+            parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20)
+        )
+    except ValueError:
+        raise InputError("the form cannot be read") from None
+    if any("\x00" in value for value in fields.values()):
+        raise InputError("the form has the character U+0000, which cannot be stored")
+    return fields
+
+
+def back(form: dict[str, str], default: str) -> RedirectResponse:
+    """To the page the form was on, if that is one of ours."""
+    path = form.get("next", "")
+    plain = path.isascii() and path.isprintable() and "\\" not in path
+    ours = plain and path.startswith("/") and not path.startswith("//")
+    return RedirectResponse(path if ours else default, status_code=303)
+
+
+def snooze_until(form: dict[str, str], now: datetime) -> datetime:
+    """When a snooze ends, by the form's `days`."""
+    days = SNOOZE_DAYS.get(form.get("days", "1"))
+    if days is None:
+        raise InputError(f"days: {form['days']!r:.20} is not one of {', '.join(SNOOZE_DAYS)}")
+    return now + timedelta(days=days)
+
+
+def routes(tower: TowerPort) -> APIRouter:
+    """Pages and forms; none of them is part of the JSON interface."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    def get_queue(request: Request) -> Response:
+        return queue.queue_page(tower, request)
+
+    @router.get("/review/alerts/{alert_id}")
+    def get_alert(request: Request, alert_id: str) -> Response:
+        return queue.alert_page(tower, request, alert_id)
+
+    @router.get("/review/proposals")
+    def get_proposals(request: Request) -> Response:
+        return pages.proposals_page(tower, request)
+
+    @router.get("/review/rules")
+    def get_rules(request: Request) -> Response:
+        return pages.rules_page(tower, request)
+
+    @router.get("/review/health")
+    def get_health(request: Request) -> Response:
+        return pages.health_page(tower, request)
+
+    @router.get("/review/{object_name}/{record_id:path}")
+    def get_record(request: Request, object_name: str, record_id: str) -> Response:
+        return pages.record_page(tower, request, object_name, record_id)
+
+    @router.post("/review/reviewer")
+    async def post_reviewer(request: Request) -> Response:
+        form = await form_of(request)
+        response = back(form, "/")
+        name = actor_name(form.get("name", ""))
+        response.set_cookie(
+            "watchtower_reviewer", quote(name), max_age=31_536_000, httponly=True, samesite="strict"
+        )
+        return response
+
+    @router.post("/review/alerts/{alert_id}/{verb}")
+    async def post_act(request: Request, alert_id: str, verb: str) -> Response:
+        form = await form_of(request)
+        known = next((name for name in VERBS if name == verb), None)
+        if known is None:
+            raise Missing(f"{verb!r:.40}: there is no such action; there are {', '.join(VERBS)}")
+        note, assignee = form.get("note", "").strip(), form.get("assignee", "").strip()
+        if (known == "comment" and not note) or (known == "assign" and not assignee):
+            raise InputError(
+                "the comment is empty" if known == "comment" else "nobody is named to assign it to"
+            )
+        until = snooze_until(form, tower.clock()) if known == "snooze" else None
+        actor = actor_name(reviewer(request))
+
+        def act() -> Response:
+            tower.act(
+                named(alert_id, "alert"),
+                known,
+                actor=actor,
+                note=note[:4000],
+                until=until,
+                assignee=assignee[:120] or None,
+            )
+            if form.get("part") == "row" and "hx-request" in request.headers:
+                with tower.database.read() as conn:
+                    row = queries.alert_by_id(conn, alert_id)
+                if row is None:
+                    raise Missing(f"alert {alert_id!r:.80} does not exist")
+                words = {
+                    **queue.row_words(tower, row),
+                    "now": tower.clock(),
+                    "back": form.get("next", "/"),
+                    "done": True,
+                }
+                return page(request, "row.html", words)
+            return back(form, f"/review/alerts/{quote(alert_id)}")
+
+        return await run_in_threadpool(act)
+
+    @router.post("/review/proposals/{proposal_id}/{verdict}")
+    async def post_decide(
+        request: Request, proposal_id: str, verdict: Literal["accept", "reject"]
+    ) -> Response:
+        form = await form_of(request)
+        actor, note = actor_name(reviewer(request)), form.get("note", "").strip()[:4000]
+
+        def decide() -> Response:
+            tower.decide(named(proposal_id, "proposal"), verdict, actor=actor, note=note)
+            if form.get("part") == "row" and "hx-request" in request.headers:
+                with tower.database.read() as conn:
+                    row = queries.proposal_by_id(conn, proposal_id)
+                    if row is None:
+                        raise Missing(f"proposal {proposal_id!r:.80} does not exist")
+                    card = pages.card_words(tower, conn, row)
+                words = {"card": card, "now": tower.clock(), "back": form.get("next", "/"), "done": True}
+                return page(request, "card.html", words)
+            return back(form, "/review/proposals")
+
+        return await run_in_threadpool(decide)
+
+    return router

@@ -1,0 +1,86 @@
+/* Keys for those who review many: j k Enter a r s ?. Everything they do is a link or a form that is there anyway. */
+"use strict";
+(() => {
+  const rows = () => [...document.querySelectorAll(".rows > .row")];
+  const notice = document.getElementById("notice");
+  const help = document.getElementById("help");
+  let timer = 0;
+
+  function say(text) {
+    notice.textContent = text;
+    clearTimeout(timer);
+    timer = setTimeout(() => { notice.textContent = ""; }, 6000);
+  }
+
+  function current() {
+    return document.activeElement.closest(".rows > .row") || document.querySelector(".row.at");
+  }
+
+  function go(row) {
+    if (!row) return;
+    document.querySelectorAll(".row.at").forEach((other) => other.classList.remove("at"));
+    row.classList.add("at");
+    const link = row.querySelector("a.row-link");
+    if (link) link.focus({ preventScroll: true });
+    row.scrollIntoView({ block: "nearest" });
+  }
+
+  function step(by) {
+    const all = rows();
+    const at = all.indexOf(current());
+    go(at < 0 ? all[by > 0 ? 0 : all.length - 1] : all[Math.min(Math.max(at + by, 0), all.length - 1)]);
+  }
+
+  function press(key) {
+    const row = current();
+    const place = row || (rows().length ? null : document);
+    const button = place && place.querySelector(`button[data-key="${key}"]`);
+    if (button) button.click();
+    else if (!row && rows().length) step(1);
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+    if (help.open) {
+      if (event.key === "?") help.close();
+      return;
+    }
+    if (event.repeat && "ars".includes(event.key)) return;
+    if (event.key === "j") step(1);
+    else if (event.key === "k") step(-1);
+    else if ("ars".includes(event.key) && event.key.length === 1) press(event.key);
+    else if (event.key === "?") help.showModal();
+    else if (event.key === "Enter" && document.activeElement === document.body && current()) current().querySelector("a.row-link").click();
+    else return;
+    event.preventDefault();
+  });
+
+  document.addEventListener("focusin", (event) => {
+    const row = event.target.closest(".rows > .row");
+    if (!row || row.classList.contains("at")) return;
+    document.querySelectorAll(".row.at").forEach((other) => other.classList.remove("at"));
+    row.classList.add("at");
+  });
+
+  /* After an action the row is replaced by its new state; the eye goes on to the next one. */
+  let place = -1;
+  document.addEventListener("htmx:before:request", (event) => {
+    place = rows().indexOf(event.target.closest(".rows > .row"));
+  });
+  document.addEventListener("htmx:after:swap", () => {
+    const all = rows();
+    if (place < 0 || !all.length) return;
+    const done = all[place];
+    if (done) say(`${done.querySelector(".row-link").textContent}: ${done.dataset.status}`);
+    go(all[Math.min(place + 1, all.length - 1)]);
+    place = -1;
+  });
+  document.addEventListener("htmx:response:error", (event) => {
+    let words = "";
+    try { const told = JSON.parse(event.detail.ctx.text); words = [told.detail, told.remedy].filter(Boolean).join(". "); }
+    catch { words = `the service answered ${event.detail.ctx.response.status}`; }
+    say(`Not done: ${words}`);
+  });
+  document.addEventListener("htmx:error", () => say("Not done: the service does not answer."));
+})();

@@ -1,0 +1,75 @@
+"""JSON lines: CloudEvents 1.0 in structured form, one a line. Needs no mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from watchtower.connectors.files import check_file
+from watchtower.connectors.source import Batch, Refused
+from watchtower.contract import Event, parse_event
+from watchtower.errors import InputError
+
+LINE_LIMIT = 1024 * 1024
+"""Bytes of one line; the same bound as for a body over HTTP."""
+
+_DECODE = msgspec.json.Decoder().decode
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_BOM = b"\xef\xbb\xbf"
+
+
+class JsonlSource:
+    """One file of events."""
+
+    def __init__(self, path: Path) -> None:
+        self.size = check_file(path)
+        self.path = path
+        with path.open("rb") as file:
+            if file.read(2) in _UTF16:
+                raise InputError(f"{path}: is UTF-16", remedy="save it as UTF-8")
+
+    def batches(self, size: int = 5000) -> Iterator[Batch]:
+        """Batches of `size` lines; a line that is no event is refused, an empty one is passed over."""
+        events: list[Event] = []
+        refused: list[Refused] = []
+        number = read = 0
+        with self.path.open("rb") as file:
+            while line := file.readline(LINE_LIMIT + 1):
+                number += 1
+                read += len(line)
+                place = f"{self.path.name}:{number}"
+                if len(line) > LINE_LIMIT:
+                    refused.append(Refused(place, f"line: is longer than {LINE_LIMIT} bytes", _show(line)))
+                    while not line.endswith(b"\n") and (line := file.readline(LINE_LIMIT)):
+                        read += len(line)
+                elif line := line.removeprefix(_BOM if number == 1 else b"").strip():
+                    found = _event(line)
+                    if isinstance(found, Event):
+                        events.append(found)
+                    else:
+                        refused.append(Refused(place, found, _show(line)))
+                if number % size == 0:
+                    yield Batch(events, refused, done=min(read / self.size, 1.0))
+                    events, refused = [], []
+        if number % size:
+            yield Batch(events, refused, done=1.0)
+
+
+def _event(line: bytes) -> Event | str:
+    """The event, or why there is none."""
+    try:
+        return parse_event(_DECODE(line))
+    except UnicodeDecodeError as error:
+        return f"line: is not UTF-8 (byte {error.start})"
+    except msgspec.DecodeError as error:
+        return f"line: is not JSON: {error}"
+    except RecursionError:
+        return "line: is nested too deeply"
+    except ValueError as error:
+        return str(error)
+
+
+def _show(line: bytes) -> str:
+    return line[:2000].decode("utf-8", "replace")

@@ -1,0 +1,105 @@
+"""Why a rule holds, or does not, on a record at an instant: each condition, the value read, where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from watchtower.contract import format_time
+from watchtower.errors import Missing
+from watchtower.flow.apply import Engine, moments
+from watchtower.flow.backtest import duckdb_engine
+from watchtower.flow.history import Versions
+from watchtower.rules.compile import CompiledRule, Program
+from watchtower.rules.fold import Record
+from watchtower.rules.queries import conditions_query
+from watchtower.rules.sql import DUCKDB, Writer
+from watchtower.rules.tree import Atom, columns, leaves
+from watchtower.store.database import Connection
+
+
+def explain_stored(conn: Connection, engine: Engine, rule_id: str, subject: str, at: datetime) -> dict[str, Any]:
+    """The explanation over the stored records. Missing where there is no such rule, or the rule is not on such records."""
+    compiled = engine.rules.get(rule_id)
+    if compiled is None:
+        raise Missing(f"rule {rule_id!r} is not in the rulebook {engine.program.book.version}")
+    name, _, record = subject.partition("/")
+    if name != compiled.rule.object or not record:
+        raise Missing(f"rule {rule_id} is about {compiled.rule.object} records, not {subject!r}")
+    own = moments(conn, engine, [(name, record, at)])[name, record, at]
+    related: dict[str, Record] = {}
+    for ref in {column.ref for column in compiled.columns if column.ref}:
+        target = own.state.get(ref)
+        if target is not None:
+            kind = engine.program.book.objects[name].fields[ref].to
+            related[ref] = moments(conn, engine, [(kind, target, at)])[kind, target, at]
+    return explain(engine.program, compiled, subject, own, related, at)
+
+
+def explain(
+    program: Program,
+    compiled: CompiledRule,
+    subject: str,
+    own: Record,
+    related: Mapping[str, Record],
+    at: datetime,
+) -> dict[str, Any]:
+    """`sentence`, `state` (holds, unknown, misses, absent) and `conditions`: `text`, `value`, `reads`."""
+    conditions, holds = _values(program, compiled, own, related, at)
+    state = "absent" if not own.alive else "holds" if holds else "unknown" if holds is None else "misses"
+    return {
+        "rule": compiled.rule.id, "record": subject, "at": format_time(at), "version": program.book.version,
+        "state": state, "sentence": _sentence(compiled, subject, state, conditions, at), "conditions": conditions,
+    }  # fmt: skip
+
+
+def _values(
+    program: Program, compiled: CompiledRule, own: Record, related: Mapping[str, Record], at: datetime
+) -> tuple[list[dict[str, Any]], bool | None]:
+    table = Versions({column.name: column.type for column in compiled.columns}, ["it"], [-(10**17)], [None])
+    reads: dict[str, dict[str, Any]] = {}
+    for column in compiled.columns:
+        holder = related.get(column.ref, Record()) if column.ref else own
+        value = holder.state.get(column.target or column.name)
+        field = column.field.rpartition(".")[2] if column.ref else column.field
+        mark = holder.who.get(field, {})
+        reads[column.name] = {
+            "field": column.name, "value": value, "source": mark.get("by"), "event": mark.get("id"), "at": mark.get("at"),
+        }  # fmt: skip
+        table.columns[column.name] = [value]
+    parts = list(leaves(compiled.node))
+    with duckdb_engine({"it": table}) as engine:
+        row = list(
+            engine.query(conditions_query(Writer(DUCKDB, program.book.timezone), compiled.node, parts, "v_it", at))
+        )[0]
+    conditions = []
+    for part, value in zip(parts, row[1:], strict=True):
+        named = dict.fromkeys(c.name for c in columns(part.test if isinstance(part, Atom) else part.instant))
+        conditions.append({"text": part.text, "value": value, "reads": [reads[name] for name in named]})
+    return conditions, row[0]
+
+
+def _sentence(compiled: CompiledRule, subject: str, state: str, conditions: list[dict[str, Any]], at: datetime) -> str:
+    rule, when = compiled.rule.id, format_time(at)
+    if state == "absent":
+        return f"{subject} did not exist at {when}, so {rule} says nothing."
+    if state == "holds":
+        said = "; ".join(_said(condition) for condition in conditions if condition["value"])
+        return f"{rule} holds on {subject} at {when}: {said}."
+    if state == "unknown":
+        absent = dict.fromkeys(
+            read["field"] for c in conditions if c["value"] is None for read in c["reads"] if read["value"] is None
+        )
+        return f"{rule} is unknown on {subject} at {when}: {', '.join(absent) or 'a value'} is missing."
+    said = "; ".join(_said(condition) for condition in conditions if condition["value"] is False)
+    return f"{rule} does not hold on {subject} at {when}, because this is not so: {said}."
+
+
+def _said(condition: dict[str, Any]) -> str:
+    values = ", ".join(f"{read['field']} is {_shown(read['value'])}" for read in condition["reads"])
+    return f"{condition['text']} ({values})" if values else str(condition["text"])
+
+
+def _shown(value: Any) -> str:
+    return "empty" if value is None else str(value).replace(".000000Z", "Z")

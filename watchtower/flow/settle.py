@@ -1,0 +1,185 @@
+"""What falls due: alerts open, end by the facts, and are corrected where late news showed them wrong.
+
+An alert is a function of the journal and the clock: it opens at `since + for` and ends where the rule ceases to
+hold, to the microsecond, whenever the tick that says so happens to run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from watchtower.contract import CORE_SOURCE, Event, format_time
+from watchtower.flow.apply import Applied, Engine, Moment, moments
+from watchtower.rules.compile import CompiledRule
+from watchtower.rules.fold import Record
+from watchtower.rules.spans_kept import Span
+from watchtower.store import journal
+from watchtower.store import spans as span_store
+from watchtower.store.alerts import (
+    Closing,
+    NewAction,
+    NewAlert,
+    add_actions,
+    close_alerts,
+    count_actions,
+    open_alerts,
+    reopen_alerts,
+    wake_snoozed,
+)
+from watchtower.store.database import Connection
+
+BATCH = 2000
+BY_THE_FACTS = "by the facts"
+WITHDRAWN = "withdrawn: late news showed that it had not held"
+
+
+@dataclass
+class Settled:
+    """What a tick did."""
+
+    opened: int = 0
+    resolved: int = 0
+    corrected: int = 0
+
+    def __add__(self, other: Settled) -> Settled:
+        return Settled(self.opened + other.opened, self.resolved + other.resolved, self.corrected + other.corrected)
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """One line of an alert's history, and the journal entry that says it."""
+
+    alert: str
+    span: Span
+    verb: str
+    at: datetime
+    note: str
+    data: dict[str, Any]
+
+
+def alert_id(span: Span) -> str:
+    """The same rule on the same record since the same instant is the same alert, in every replay."""
+    key = msgspec.json.encode((span.rule, span.object, span.record, format_time(span.since)))
+    return "al_" + hashlib.blake2b(key, digest_size=10).hexdigest()
+
+
+def settle(conn: Connection, engine: Engine, now: datetime, applied: Applied | None = None) -> Settled:
+    """Correct, open and resolve all that is due at `now`."""
+    done = Settled()
+    if applied is not None and (applied.withdrawn or applied.reopened):
+        done += _correct(conn, applied, now)
+    while batch := span_store.due(conn, now, BATCH):
+        done += _open(conn, engine, batch, now)
+    while batch := span_store.ended(conn, now, BATCH):
+        done += _end(conn, batch, now)
+    wake_snoozed(conn, now)
+    return done
+
+
+def _open(conn: Connection, engine: Engine, spans: Sequence[Span], now: datetime) -> Settled:
+    told = [s for s in spans if s.rule in engine.rules and engine.rules[s.rule].rule.mode == "active"]
+    states = moments(conn, engine, [(s.object, s.record, s.since) for s in told])
+    wanted: dict[tuple[Span, str], Moment] = {}
+    for span in told:
+        for column in engine.rules[span.rule].columns:
+            target = states[span.object, span.record, span.since].state.get(column.ref) if column.ref else None
+            if target is not None:
+                name = engine.program.book.objects[span.object].fields[column.ref].to
+                wanted[span, column.ref] = (name, target, span.since)
+    related = moments(conn, engine, wanted.values())
+    alerts, decisions = [], []
+    for span in told:
+        refs = {ref: related[moment] for (of, ref), moment in wanted.items() if of is span}
+        alert = _alert(engine, engine.rules[span.rule], span, states[span.object, span.record, span.since], refs)
+        alerts.append(alert)
+        data = {
+            key: getattr(alert, key)
+            for key in ("rulebook", "severity", "queue", "owner", "causes", "reads", "ai_informed")
+        }
+        decisions.append(_Decision(alert.id, span, "opened", span.opens_at, "", data))
+    open_alerts(conn, alerts)
+    _record(conn, decisions, now)
+    span_store.replace(conn, [], [msgspec.structs.replace(span, opened=True) for span in spans])
+    return Settled(opened=len(told))
+
+
+def _alert(engine: Engine, compiled: CompiledRule, span: Span, record: Record, refs: dict[str, Record]) -> NewAlert:
+    rule = compiled.rule
+    reads: dict[str, Any] = {}
+    causes: dict[tuple[str, str], dict[str, Any]] = {}
+    for column in compiled.columns:
+        holder = refs.get(column.ref, Record()) if column.ref else record
+        field = column.field.rpartition(".")[2] if column.ref else column.field
+        reads[column.name] = holder.state.get(column.target or column.name)
+        mark = holder.who.get(field) or holder.who.get(field.partition(".")[0])
+        if mark:
+            causes[mark["source"], mark["id"]] = {"source": mark["source"], "id": mark["id"], "at": mark["at"]}
+    return NewAlert(
+        id=alert_id(span), rule=rule.id, rulebook=engine.program.book.version, object=span.object, record=span.record,
+        since=format_time(span.since), opened_at=format_time(span.opens_at), severity=rule.severity, queue=rule.queue,
+        owner=rule.owner, because=rule.because, ai_informed=compiled.ai_informed,
+        causes=sorted(causes.values(), key=lambda cause: (cause["at"], cause["source"], cause["id"])), reads=reads,
+    )  # fmt: skip
+
+
+def _end(conn: Connection, spans: Sequence[Span], now: datetime) -> Settled:
+    ends = {alert_id(span): span for span in spans}
+    closed = close_alerts(
+        conn,
+        [Closing(id=id_, at=format_time(_until(span)), resolution=BY_THE_FACTS) for id_, span in ends.items()],
+    )
+    decisions = [
+        _Decision(id_, span, "resolved", _until(span), BY_THE_FACTS, {"resolution": BY_THE_FACTS})
+        for id_, span in ends.items()
+        if id_ in closed
+    ]
+    _record(conn, decisions, now)
+    span_store.replace(conn, [], [msgspec.structs.replace(span, closed=True) for span in spans])
+    return Settled(resolved=len(decisions))
+
+
+def _until(span: Span) -> datetime:
+    assert span.until is not None
+    return span.until
+
+
+def _correct(conn: Connection, applied: Applied, now: datetime) -> Settled:
+    gone = {alert_id(span): span for span in applied.withdrawn}
+    back = {alert_id(span): span for span in applied.reopened}
+    closed = close_alerts(conn, [Closing(id=id_, at=format_time(now), resolution=WITHDRAWN) for id_ in gone])
+    opened = reopen_alerts(conn, list(back))
+    note = "late news: it had not ended then"
+    decisions = [
+        *(_Decision(id_, gone[id_], "corrected", now, WITHDRAWN, {"resolution": WITHDRAWN}) for id_ in sorted(closed)),
+        *(_Decision(id_, back[id_], "corrected", now, note, {"because": note}) for id_ in sorted(opened)),
+    ]
+    _record(conn, decisions, now)
+    return Settled(corrected=len(decisions))
+
+
+def _record(conn: Connection, decisions: Sequence[_Decision], now: datetime) -> None:
+    """Into the journal and into the alerts' history."""
+    counts = count_actions(conn, [decision.alert for decision in decisions])
+    events = [
+        Event(
+            id=f"{d.alert}.{counts.get(d.alert, 0)}.{d.verb}", source=CORE_SOURCE, type=f"alert.{d.verb}",
+            subject=f"{d.span.object}/{d.span.record}", time=d.at,
+            data={"alert": d.alert, "rule": d.span.rule, "since": format_time(d.span.since), **d.data},
+        )
+        for d in decisions
+    ]  # fmt: skip
+    if events:
+        journal.append(conn, events, layer="decision", received_at=now)
+    add_actions(
+        conn,
+        [
+            NewAction(alert=d.alert, at=format_time(d.at), actor=CORE_SOURCE, verb=d.verb, note=d.note)
+            for d in decisions
+        ],
+    )

@@ -1,0 +1,359 @@
+"""Requests down, results up: what the rule layer asks of the workers, and what it decides on their answers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from watchtower.contract import (
+    CORE_SOURCE,
+    Event,
+    FieldRequest,
+    Proposal,
+    RecordSnapshot,
+    Signal,
+    format_time,
+)
+from watchtower.errors import InputError, Missing
+from watchtower.flow.apply import Applied, Engine, apply_events
+from watchtower.flow.settle import settle
+from watchtower.rules.acceptance import ACCEPTED, Decision, decide
+from watchtower.rules.fold import FIELD_ACCEPTED, SIGNAL_ADMITTED
+from watchtower.store import journal, records, spans, work
+from watchtower.store.database import Connection
+from watchtower.store.work import NewProposal, NewSignal, StoredRequest
+
+ENRICHMENT, DETECTORS = "enrichment", "detectors"
+"""The names under which workers speak. A worker cannot claim another: the door stamps it."""
+
+SEVERITY = {"critical": 8, "high": 4, "medium": 2, "low": 1}
+
+
+@dataclass
+class Decided:
+    """How many proposals went where."""
+
+    accepted: int = 0
+    review: int = 0
+    refused: int = 0
+
+
+def digest(*parts: Any) -> str:
+    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=10).hexdigest()
+
+
+def plan(
+    conn: Connection, engine: Engine, now: datetime, *, limit: int, only: frozenset[str] | None = None
+) -> list[FieldRequest]:
+    """The fields that starve rules, as requests, the most starving first; each is journalled.
+
+    A record is asked about once per set of documents: where nothing new has been read, nothing new is asked.
+    `only`: these records (`object/id`), whether they starve a rule or not.
+    """
+    starving = _starving(conn, engine, now, only)
+    asked: list[FieldRequest] = []
+    events: list[Event] = []
+    rows: list[StoredRequest] = []
+    by_object: dict[str, list[tuple[str, int, list[str]]]] = defaultdict(list)
+    ranked = sorted(starving.items(), key=lambda item: (-item[1][0], item[0]))
+    for (name, record), (weight, because) in ranked:
+        by_object[name].append((record, weight, because))
+    built: list[tuple[int, FieldRequest, StoredRequest]] = []
+    for name, wanted in by_object.items():
+        ids = [record for record, _, _ in wanted]
+        stored, documents = records.load(conn, name, ids), work.documents_of(conn, name, ids)
+        fillable = _fillable(engine, name)
+        for record, weight, because in wanted:
+            row = stored.get(record)
+            texts = documents.get(record, [])
+            if row is None or row.deleted_at is not None or not texts:
+                continue
+            fields = [field for field in fillable if row.state.get(field) is None]
+            if not fields:
+                continue
+            key = digest(name, record, fields, [(doc.id, doc.text) for doc in texts])
+            specs = tuple(engine.program.book.objects[name].fields[field].spec(field) for field in fields)
+            plain = {k: v for k, v in row.state.items() if k in engine.folds[name].parsers}
+            request = FieldRequest(
+                id=f"rq_{key}", record=RecordSnapshot(object=name, id=record, fields=plain), fields=specs,
+                documents=tuple(texts), because=tuple(because),
+            )  # fmt: skip
+            stored_request = StoredRequest(
+                id=request.id,
+                kind="fields",
+                object=name,
+                record=record,
+                fields=fields,
+                because=because,
+                asked_at=now,
+            )
+            built.append((weight, request, stored_request))
+    known = work.requests(conn, [request.id for _, request, _ in built])
+    for _, request, row_ in sorted(built, key=lambda item: (-item[0], item[1].id)):
+        if len(asked) == limit:
+            break
+        if request.id in known:
+            continue
+        asked.append(request)
+        rows.append(row_)
+        events.append(
+            Event(
+                id=request.id, source=CORE_SOURCE, type="field.requested", subject=request.record.subject, time=now,
+                data={"fields": row_.fields, "because": row_.because},
+            )
+        )  # fmt: skip
+    work.ask(conn, rows)
+    if events:
+        journal.append(conn, events, layer="decision", received_at=now)
+    return asked
+
+
+def _fillable(engine: Engine, name: str) -> list[str]:
+    book = engine.program.book
+    return [
+        field
+        for field, spec in book.objects[name].fields.items()
+        if spec.fill == "enrichment" and f"{name}.{field}" in book.acceptance
+    ]
+
+
+def _starving(
+    conn: Connection, engine: Engine, now: datetime, only: frozenset[str] | None
+) -> dict[tuple[str, str], tuple[int, list[str]]]:
+    """(object, record) -> (weight, rules): whose absent fields leave rules unknown."""
+    if only is not None:
+        pairs = [tuple(subject.split("/", 1)) for subject in sorted(only)]
+        return {(name, record): (1, []) for name, record in pairs if name in engine.folds}  # type: ignore[misc]
+    through: dict[tuple[str, str], list[tuple[str, str, int]]] = defaultdict(list)
+    found: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    unknown = spans.unknown_now(conn, now)
+    for rule, name, record in unknown:
+        compiled = engine.rules.get(rule)
+        if compiled is None:
+            continue
+        weight = SEVERITY[compiled.rule.severity]
+        if any(column.from_ai and not column.ref and "." not in column.field for column in compiled.columns):
+            found[name, record][rule] = weight
+        for ref in {column.ref for column in compiled.columns if column.ref and column.from_ai}:
+            through[name, ref].append((record, rule, weight))
+    for (name, ref), items in through.items():
+        target = engine.program.book.objects[name].fields[ref].to
+        stored = records.load(conn, name, sorted({record for record, _, _ in items}))
+        for record, rule, weight in items:
+            other = stored[record].state.get(ref) if record in stored else None
+            if other is not None:
+                found[target, other][rule] = found[target, other].get(rule, 0) + weight
+    return {key: (sum(rules.values()), sorted(rules)) for key, rules in found.items()}
+
+
+def take_proposals(
+    conn: Connection,
+    engine: Engine,
+    proposals: Sequence[Proposal],
+    now: datetime,
+    *,
+    requests: Iterable[str] = (),
+) -> Decided:
+    """Journal what a worker proposed, decide on each by its acceptance rule, fold what is accepted."""
+    asked = work.requests(conn, sorted({proposal.request for proposal in proposals}))
+    events = []
+    for proposal in proposals:
+        request = asked.get(proposal.request)
+        if request is not None:
+            key = digest(proposal.request, proposal.field, proposal.value, proposal.method, proposal.model)
+            subject = f"{request.object}/{request.record}"
+            events.append(
+                Event(
+                    id=f"pr_{key}",
+                    source=ENRICHMENT,
+                    type="field.proposed",
+                    subject=subject,
+                    time=now,
+                    data=proposal.to_data(),
+                )
+            )
+    appended = journal.append(conn, events, layer="worker", received_at=now) if events else []
+    fresh = [event for event, result in zip(events, appended, strict=True) if result.verdict == "new"]
+    decided = Decided(refused=len(proposals) - len(events))
+    applied = _decide_all(conn, engine, fresh, asked, now, decided)
+    work.answered(conn, sorted({*requests, *asked}), now)
+    settle(conn, engine, now, applied)
+    return decided
+
+
+def _decide_all(
+    conn: Connection,
+    engine: Engine,
+    fresh: list[Event],
+    asked: dict[str, StoredRequest],
+    now: datetime,
+    decided: Decided,
+) -> Applied | None:
+    rows, decisions = [], []
+    by_object: dict[str, list[Event]] = defaultdict(list)
+    for event in fresh:
+        by_object[event.object].append(event)
+    for name, events in by_object.items():
+        ids = sorted({event.record_id for event in events})
+        stored, documents = records.load(conn, name, ids), work.documents_of(conn, name, ids)
+        for event in events:
+            proposal = msgspec.convert(event.data, Proposal)
+            decision = _decide_one(engine, proposal, name, event.record_id, asked, stored, documents)
+            if decision.status == ACCEPTED:
+                stored[event.record_id].state[proposal.field] = decision.value
+                stored[event.record_id].provenance[proposal.field] = {"by": "ai"}
+            rows.append(_row(event, proposal, decision, now))
+            setattr(decided, decision.status, getattr(decided, decision.status) + 1)
+            decisions.append(_decision_event(event, proposal, decision, now, by="ai"))
+    work.add_proposals(conn, rows)
+    if decisions:
+        journal.append(conn, decisions, layer="decision", received_at=now)
+    accepted = [event for event in decisions if event.type == FIELD_ACCEPTED]
+    return apply_events(conn, engine, accepted) if accepted else None
+
+
+def _decide_one(
+    engine: Engine,
+    proposal: Proposal,
+    name: str,
+    record: str,
+    asked: dict[str, StoredRequest],
+    stored: dict[str, records.StoredRecord],
+    documents: dict[str, Any],
+) -> Decision:
+    book, key = engine.program.book, f"{name}.{proposal.field}"
+    request, row = asked.get(proposal.request), stored.get(record)
+    return decide(
+        proposal,
+        key=key,
+        field=book.objects[name].fields.get(proposal.field),
+        acceptance=book.acceptance.get(key),
+        asked=frozenset(request.fields) if request is not None and row is not None else None,
+        documents={doc.id: doc.text for doc in documents.get(record, ())},
+        held=row.state.get(proposal.field) if row is not None else None,
+        held_by=row.provenance.get(proposal.field, {}).get("by", "") if row is not None else "",
+    )
+
+
+def _row(event: Event, proposal: Proposal, decision: Decision, now: datetime) -> NewProposal:
+    return NewProposal(
+        id=event.id, request=proposal.request, object=event.object, record=event.record_id, field=proposal.field,
+        value=proposal.value, confidence=proposal.confidence, evidence=event.data["evidence"], method=proposal.method,
+        model=proposal.model, prompt=proposal.prompt, status=decision.status, rule=decision.rule,
+        because=decision.because, decided_by=CORE_SOURCE, decided_at=now, proposed_at=event.time,
+    )  # fmt: skip
+
+
+def _decision_event(event: Event, proposal: Proposal, decision: Decision, now: datetime, *, by: str) -> Event:
+    kind = {"accepted": FIELD_ACCEPTED, "review": "field.reviewed", "refused": "field.refused"}[decision.status]
+    value = decision.value if decision.value is not None else proposal.value
+    data = {
+        "proposal": event.id,
+        "field": proposal.field,
+        "value": value,
+        "by": by,
+        "rule": decision.rule,
+        "because": decision.because,
+    }
+    return Event(
+        id=f"{event.id}.{decision.status}",
+        source=CORE_SOURCE,
+        type=kind,
+        subject=event.subject,
+        time=now,
+        data=data,
+    )
+
+
+def person_decides(
+    conn: Connection, engine: Engine, proposal_id: str, verdict: str, *, actor: str, note: str, now: datetime
+) -> None:
+    """A person accepts or rejects a proposal. Missing, InputError."""
+    row = work.lock_proposal(conn, proposal_id)
+    if row is None:
+        raise Missing(f"proposal {proposal_id!r} does not exist")
+    if row["status"] != "review":
+        raise InputError(
+            f"proposal {proposal_id}: is {row['status']} already", remedy="only one in review is decided on"
+        )
+    status = {"accept": "accepted", "reject": "rejected"}[verdict]
+    work.set_proposal(
+        conn, proposal_id, status=status, because=note or f"{actor} says so", by=f"person:{actor}", now=now
+    )
+    kind = FIELD_ACCEPTED if verdict == "accept" else "field.rejected"
+    event = Event(
+        id=f"{proposal_id}.{status}", source=CORE_SOURCE, type=kind, subject=f"{row['object']}/{row['record']}", time=now,
+        data={"proposal": proposal_id, "field": row["field"], "value": row["value"], "by": "person", "actor": actor, "because": note},
+    )  # fmt: skip
+    journal.append(conn, [event], layer="decision", received_at=now)
+    applied = apply_events(conn, engine, [event]) if verdict == "accept" else None
+    settle(conn, engine, now, applied)
+
+
+def take_signals(
+    conn: Connection, engine: Engine, request: StoredRequest, signals: Sequence[Signal], now: datetime
+) -> int:
+    """Journal what a detector raised, admit it to the records that it is about, lapse what is not raised again."""
+    work.ask(conn, [request])
+    name = request.fields[0]
+    stored = records.load(conn, request.object, [signal.subject.partition("/")[2] for signal in signals])
+    events, rows = [], []
+    for signal in signals:
+        kind, _, record = signal.subject.partition("/")
+        known = stored.get(record) if kind == request.object else None
+        if signal.request != request.id or signal.signal != name or known is None or known.deleted_at is not None:
+            continue
+        events.append(
+            Event(
+                id=f"sg_{digest(request.id, signal.subject)}",
+                source=DETECTORS,
+                type="signal.raised",
+                subject=signal.subject,
+                time=now,
+                data=signal.to_data(),
+            )
+        )
+    appended = journal.append(conn, events, layer="worker", received_at=now) if events else []
+    fresh = [event for event, result in zip(events, appended, strict=True) if result.verdict == "new"]
+    decisions = []
+    for event in fresh:
+        rows.append(
+            NewSignal(
+                id=event.id,
+                name=name,
+                object=event.object,
+                record=event.record_id,
+                raised_at=now,
+                data=event.data,
+            )
+        )
+        data = {
+            "signal": name,
+            "raised": event.id,
+            **{key: event.data[key] for key in ("p_value", "strength")},
+        }
+        data["began_at"] = format_time(msgspec.convert(event.data["began_at"], datetime))
+        decisions.append(_admission(f"{event.id}.admitted", event.subject, now, data))
+    raised = {event.record_id for event in events}
+    for record in work.holding(conn, request.object, f"{name}.raised_at"):
+        if record not in raised:
+            data = {"signal": name, "raised": None, "p_value": None, "strength": None, "began_at": None}
+            key = digest(request.id, record, "lapsed")
+            decisions.append(_admission(f"sg_{key}.lapsed", f"{request.object}/{record}", now, data))
+    work.add_signals(conn, rows)
+    if decisions:
+        journal.append(conn, decisions, layer="decision", received_at=now)
+    applied = apply_events(conn, engine, decisions) if decisions else None
+    work.answered(conn, [request.id], now)
+    settle(conn, engine, now, applied)
+    return len(fresh)
+
+
+def _admission(event_id: str, subject: str, now: datetime, data: dict[str, Any]) -> Event:
+    return Event(id=event_id, source=CORE_SOURCE, type=SIGNAL_ADMITTED, subject=subject, time=now, data=data)

@@ -1,0 +1,100 @@
+"""What the surroundings say: read once, frozen, passed on by the composition root.
+
+Each setting is an environment variable named WATCHTOWER_ and the setting's name in capitals; the database's
+address is DATABASE_URL, as everywhere else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from platformdirs import user_data_path
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from watchtower.errors import InputError
+
+PREFIX = "WATCHTOWER_"
+
+
+def _default_data() -> Path:
+    return user_data_path("watchtower", appauthor=False)
+
+
+class Settings(BaseSettings):
+    """Frozen. Secrets show as stars wherever the value is printed or logged."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True, populate_by_name=True
+    )
+
+    data: Path = Field(default_factory=_default_data)
+    """The folder that holds everything of this tower: the embedded database, locks, snapshots."""
+    database_url: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("DATABASE_URL", "WATCHTOWER_DATABASE_URL")
+    )
+    """None: the embedded PostgreSQL in `data`."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    """0: any free port."""
+    llm_base_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
+    llm_api_key: SecretStr | None = None
+    llm_model: str | None = None
+    gguf: Path | None = None
+    """A model file of one's own, instead of a downloaded one."""
+    models: Path = Field(default_factory=lambda: _default_data() / "models")
+    """Downloaded models; shared by all data folders of one user."""
+    log_format: Literal["console", "json"] = "console"
+
+    @field_validator("data", "models", "gguf")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        # A relative folder would move with the working directory of whoever starts the next command.
+        return None if path is None else path.expanduser().absolute()
+
+
+_ACCEPTED = {
+    "data": "a folder",
+    "database_url": "postgresql://USER:PASSWORD@HOST:PORT/NAME",
+    "host": "an address or host name",
+    "port": "a whole number from 0 to 65535",
+    "llm_base_url": "an address such as http://localhost:11434/v1",
+    "gguf": "a file",
+    "models": "a folder",
+    "log_format": "console or json",
+}
+_SECRET = frozenset({"database_url", "llm_api_key"})
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """The settings of this process; an override (by the setting's name) goes before the environment.
+
+    InputError names the variable, its value (stars for a secret) and what is accepted.
+    """
+    unknown = sorted(set(overrides) - set(Settings.model_fields))
+    if unknown:
+        raise InputError(
+            f"settings: {', '.join(unknown)} unknown",
+            remedy=f"Accepted are {', '.join(Settings.model_fields)}.",
+        )
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = []
+        for fault in error.errors(include_url=False):
+            name = str(fault["loc"][0]) if fault["loc"] else "settings"
+            setting = (
+                "database_url" if name.upper().endswith("DATABASE_URL") else name.removeprefix(PREFIX).lower()
+            )
+            variable = variable_of(setting)
+            value = "***" if setting in _SECRET else repr(fault.get("input"))
+            lines.append(
+                f"{variable}: {value} is not accepted; accepted is {_ACCEPTED.get(setting, fault['msg'])}"
+            )
+        raise InputError("\n".join(lines), remedy="Set or unset the variable and start again.") from None
+
+
+def variable_of(setting: str) -> str:
+    """The environment variable that sets it: `port` is WATCHTOWER_PORT."""
+    return "DATABASE_URL" if setting == "database_url" else PREFIX + setting.upper()

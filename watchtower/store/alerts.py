@@ -1,0 +1,171 @@
+"""Alerts and their history: written by the rule layer's decisions and by people's actions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from watchtower.contract import format_time
+
+
+class NewAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `alert` as it opens. Times as ISO text."""
+
+    id: str
+    rule: str
+    rulebook: str
+    object: str
+    record: str
+    since: str
+    opened_at: str
+    severity: str
+    queue: str
+    owner: str
+    because: str
+    ai_informed: bool
+    causes: list[dict[str, Any]]
+    reads: dict[str, Any]
+
+
+class Closing(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that ends, and why. Times as ISO text."""
+
+    id: str
+    at: str
+    resolution: str
+
+
+class NewAction(msgspec.Struct, frozen=True, kw_only=True):
+    alert: str
+    at: str
+    actor: str
+    verb: str
+    note: str = ""
+
+
+_OPEN = text(
+    """
+    insert into alert (id, rule, rulebook, object, record, since, opened_at, status, severity, queue, owner,
+      because, ai_informed, causes, reads)
+    select id, rule, rulebook, object, record, since, opened_at, 'open', severity, queue, owner, because,
+      ai_informed, causes, reads
+    from json_to_recordset(cast(:rows as json)) as given(
+      id text, rule text, rulebook text, object text, record text, since timestamptz, opened_at timestamptz,
+      severity text, queue text, owner text, because text, ai_informed boolean, causes jsonb, reads jsonb)
+    on conflict (id) do update set status = 'open', resolved_at = null, resolution = null
+    """
+)
+_CLOSE = text(
+    """
+    update alert a set status = 'resolved', resolved_at = g.at, resolution = g.resolution
+    from json_to_recordset(cast(:rows as json)) as g(id text, at timestamptz, resolution text)
+    where a.id = g.id and (a.status <> 'resolved' or a.resolution = 'by the facts')
+    returning a.id
+    """
+)
+_REOPEN = text(
+    """
+    update alert a set status = 'open', resolved_at = null, resolution = null
+    from json_to_recordset(cast(:rows as json)) as g(id text)
+    where a.id = g.id and a.resolution = 'by the facts'
+    returning a.id
+    """
+)
+_ACTIONS = text(
+    """
+    insert into action (alert, at, actor, verb, note)
+    select alert, at, actor, verb, note from json_to_recordset(cast(:rows as json)) as given(
+      alert text, at timestamptz, actor text, verb text, note text)
+    """
+)
+_COUNT = text("select alert, count(*) from action where alert = any(:ids) group by alert").bindparams(
+    bindparam("ids", type_=ARRAY(Text))
+)
+_LOCK = text("select status, owner, assignee from alert where id = :id for update")
+_SET = text(
+    """
+    update alert set status = :status, resolved_at = :resolved_at, resolution = :resolution,
+      snoozed_until = :snoozed_until, assignee = :assignee where id = :id
+    """
+)
+_WAKE = text(
+    "update alert set status = 'open', snoozed_until = null where status = 'snoozed' and snoozed_until <= :now "
+    "returning id"
+)
+
+
+def _json(rows: Sequence[msgspec.Struct]) -> str:
+    return msgspec.json.encode(rows).decode()
+
+
+def open_alerts(conn: Connection, alerts: Sequence[NewAlert]) -> None:
+    """Write opened alerts; one that was withdrawn before under the same id is open again."""
+    if alerts:
+        conn.execute(_OPEN, {"rows": _json(alerts)})
+
+
+def close_alerts(conn: Connection, closings: Sequence[Closing]) -> set[str]:
+    """Resolve; what a person resolved stays as the person left it. The ids that changed."""
+    if not closings:
+        return set()
+    return set(conn.execute(_CLOSE, {"rows": _json(closings)}).scalars())
+
+
+def reopen_alerts(conn: Connection, ids: Sequence[str]) -> set[str]:
+    """Undo a resolution by the facts. The ids that changed."""
+    if not ids:
+        return set()
+    rows = msgspec.json.encode([{"id": id_} for id_ in ids]).decode()
+    return set(conn.execute(_REOPEN, {"rows": rows}).scalars())
+
+
+def add_actions(conn: Connection, actions: Sequence[NewAction]) -> None:
+    """Write lines of history, in order."""
+    if actions:
+        conn.execute(_ACTIONS, {"rows": _json(actions)})
+
+
+def count_actions(conn: Connection, ids: Sequence[str]) -> dict[str, int]:
+    """How many lines of history each alert has."""
+    return {row.alert: row.count for row in conn.execute(_COUNT, {"ids": list(ids)})} if ids else {}
+
+
+def lock_alert(conn: Connection, alert_id: str) -> tuple[str, str, str | None] | None:
+    """(status, owner, assignee) of an alert, held until the transaction ends; None where there is none."""
+    row = conn.execute(_LOCK, {"id": alert_id}).one_or_none()
+    return None if row is None else (row.status, row.owner, row.assignee)
+
+
+def set_alert(
+    conn: Connection,
+    alert_id: str,
+    *,
+    status: str,
+    assignee: str | None,
+    resolved_at: datetime | None = None,
+    resolution: str | None = None,
+    snoozed_until: datetime | None = None,
+) -> None:
+    """What a person decided on an alert."""
+    conn.execute(
+        _SET,
+        {
+            "id": alert_id, "status": status, "resolved_at": resolved_at, "resolution": resolution,
+            "snoozed_until": snoozed_until, "assignee": assignee,
+        },
+    )  # fmt: skip
+
+
+def wake_snoozed(conn: Connection, now: datetime) -> list[str]:
+    """Alerts whose snooze is over are open again."""
+    woken = list(conn.execute(_WAKE, {"now": now}).scalars())
+    add_actions(
+        conn,
+        [NewAction(alert=id_, at=format_time(now), actor="watchtower", verb="woken") for id_ in sorted(woken)],
+    )
+    return woken

@@ -1,0 +1,300 @@
+"""The read side: each SELECT is a named function with typed rows.
+
+Times come back as aware UTC. A function that lists takes a limit; one that may find nothing returns None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
+
+from watchtower.store.rows import (
+    ActionRow,
+    AlertFilter,
+    AlertKey,
+    AlertRow,
+    DocumentRow,
+    EventRow,
+    ProposalRow,
+    RecordRow,
+    SignalRow,
+    SpanRow,
+    StateSpan,
+    TimeKey,
+)
+from watchtower.store.schema import (
+    action,
+    alert,
+    deadletter,
+    document,
+    journal,
+    proposal,
+    record,
+    signal,
+    span,
+    version,
+)
+
+SEVERITIES = ("critical", "high", "medium", "low")
+"""The gravest first: the order of a queue."""
+STANDING = ("open", "acknowledged", "snoozed")
+"""The statuses of an alert that still stands."""
+
+_T = TypeVar("_T")
+_RANK = case({name: place for place, name in enumerate(SEVERITIES)}, value=alert.c.severity, else_=len(SEVERITIES))
+
+
+def _utc(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+def _typed(kind: type[_T], row: Row[Any]) -> _T:
+    return kind(**{name: _utc(value) for name, value in row._mapping.items()})
+
+
+def _listed(conn: Connection, kind: type[_T], query: Select[Any]) -> list[_T]:
+    return [_typed(kind, row) for row in conn.execute(query)]
+
+
+def _counts(conn: Connection, query: Select[str, int]) -> dict[str, int]:
+    return {row[0]: row[1] for row in conn.execute(query)}
+
+
+def _alerts() -> Select[Any]:
+    state = func.coalesce(record.c.state, func.jsonb_build_object()).label("state")
+    joined = alert.outerjoin(record, and_(record.c.object == alert.c.object, record.c.id == alert.c.record))
+    return select(*alert.c, state).select_from(joined)
+
+
+def _passes(wanted: AlertFilter) -> list[ColumnElement[bool]]:
+    tests: list[ColumnElement[bool]] = []
+    for name in ("status", "queue", "severity", "rule"):
+        if values := getattr(wanted, name):
+            tests.append(alert.c[name].in_(values))
+    if wanted.owner:
+        tests.append(func.coalesce(alert.c.assignee, alert.c.owner).in_(wanted.owner))
+    if wanted.object is not None:
+        tests.append(alert.c.object == wanted.object)
+    if wanted.record is not None:
+        tests.append(alert.c.record == wanted.record)
+    if wanted.ai_informed is not None:
+        tests.append(alert.c.ai_informed.is_(wanted.ai_informed))
+    return tests
+
+
+def alert_key(row: AlertRow) -> AlertKey:
+    """The place of `row` in the order of `alerts`."""
+    rank = SEVERITIES.index(row.severity) if row.severity in SEVERITIES else len(SEVERITIES)
+    return AlertKey(row.ai_informed, rank, row.opened_at, row.id)
+
+
+def alerts(conn: Connection, wanted: AlertFilter, *, after: AlertKey | None, limit: int) -> list[AlertRow]:
+    """Alerts that pass `wanted`, after the place `after`: rules first, then the gravest, then the oldest."""
+    order = (alert.c.ai_informed, _RANK, alert.c.opened_at, alert.c.id)
+    query = _alerts().where(*_passes(wanted)).order_by(*order).limit(limit)
+    if after is not None:
+        place = tuple_(literal(after.ai_informed), literal(after.rank), literal(after.opened_at), literal(after.id))
+        query = query.where(tuple_(*order) > place)
+    return _listed(conn, AlertRow, query)
+
+
+def alert_by_id(conn: Connection, alert_id: str) -> AlertRow | None:
+    """One alert."""
+    row = conn.execute(_alerts().where(alert.c.id == alert_id)).first()
+    return None if row is None else _typed(AlertRow, row)
+
+
+def alert_counts(conn: Connection, wanted: AlertFilter, by: str) -> dict[str, int]:
+    """How many alerts pass `wanted`, for each value of the column `by` (queue, severity, rule, status)."""
+    column = cast(alert.c[by], Text)
+    query = select(column, func.count()).where(*_passes(wanted)).group_by(column)
+    return _counts(conn, query)
+
+
+def actions(conn: Connection, alert_id: str) -> list[ActionRow]:
+    """An alert's history, the oldest first."""
+    columns = (action.c.seq, action.c.at, action.c.actor, action.c.verb, action.c.note)
+    return _listed(conn, ActionRow, select(*columns).where(action.c.alert == alert_id).order_by(action.c.seq))
+
+
+def record_by_id(conn: Connection, object_name: str, record_id: str) -> RecordRow | None:
+    """One record, deleted ones included."""
+    query = select(record).where(record.c.object == object_name, record.c.id == record_id)
+    row = conn.execute(query).first()
+    return None if row is None else _typed(RecordRow, row)
+
+
+def records_naming(conn: Connection, object_name: str, field: str, record_id: str, limit: int) -> list[RecordRow]:
+    """Records of an object whose reference `field` names `record_id`, the latest changed first."""
+    query = (
+        select(record)
+        .where(
+            record.c.object == object_name,
+            record.c.state[field].astext == record_id,
+            record.c.deleted_at.is_(None),
+        )
+        .order_by(record.c.changed_at.desc(), record.c.id)
+        .limit(limit)
+    )
+    return _listed(conn, RecordRow, query)
+
+
+def record_states(conn: Connection, subjects: Sequence[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The present state of each (object, id) that exists."""
+    if not subjects:
+        return {}
+    query = select(record.c.object, record.c.id, record.c.state)
+    query = query.where(tuple_(record.c.object, record.c.id).in_(list(subjects)))
+    return {(row.object, row.id): row.state for row in conn.execute(query)}
+
+
+def timeline(conn: Connection, object_name: str, record_id: str, *, before: int | None, limit: int) -> list[EventRow]:
+    """Events and decisions about a record, the latest received first, below the journal number `before`."""
+    columns = [column for column in journal.c if column.name != "body_hash"]
+    query = select(*columns).where(journal.c.object == object_name, journal.c.record == record_id)
+    if before is not None:
+        query = query.where(journal.c.seq < before)
+    return _listed(conn, EventRow, query.order_by(journal.c.seq.desc()).limit(limit))
+
+
+def events_by_key(conn: Connection, keys: Sequence[tuple[str, str]]) -> list[EventRow]:
+    """The events with these (source, id), in the order of their times."""
+    if not keys:
+        return []
+    columns = [column for column in journal.c if column.name != "body_hash"]
+    query = select(*columns).where(tuple_(journal.c.source, journal.c.id).in_(list(keys)))
+    return _listed(conn, EventRow, query.order_by(journal.c.time, journal.c.seq))
+
+
+def field_history(conn: Connection, object_name: str, record_id: str, field: str) -> list[StateSpan]:
+    """What a field was, version by version, the oldest first; values as text."""
+    columns = (
+        version.c.state[field].astext.label("value"),
+        version.c.valid_from.label("since"),
+        version.c.valid_to.label("until"),
+    )
+    query = select(*columns).where(version.c.object == object_name, version.c.id == record_id)
+    return _listed(conn, StateSpan, query.order_by(version.c.valid_from))
+
+
+def spans(conn: Connection, object_name: str, record_id: str, *, now: datetime) -> list[SpanRow]:
+    """The spans of a record that contain `now` or lie after it, by rule and start."""
+    columns = (span.c.rule, span.c.state, span.c.since, span.c.until, span.c.opens_at, span.c.opened)
+    query = (
+        select(*columns)
+        .where(span.c.object == object_name, span.c.record == record_id)
+        .where(or_(span.c.until.is_(None), span.c.until > now))
+        .order_by(span.c.rule, span.c.since, span.c.state)
+    )
+    return _listed(conn, SpanRow, query)
+
+
+def documents(conn: Connection, object_name: str, record_id: str, *, limit: int = 100) -> list[DocumentRow]:
+    """The texts about a record, the latest first."""
+    columns = (document.c.id, document.c.kind, document.c.text, document.c.url, document.c.added_at)
+    query = select(*columns).where(document.c.object == object_name, document.c.record == record_id)
+    return _listed(conn, DocumentRow, query.order_by(document.c.added_at.desc(), document.c.id).limit(limit))
+
+
+def signals(conn: Connection, object_name: str, record_id: str, *, limit: int = 50) -> list[SignalRow]:
+    """The signals about a record, the latest first."""
+    query = select(signal).where(signal.c.object == object_name, signal.c.record == record_id)
+    return _listed(conn, SignalRow, query.order_by(signal.c.raised_at.desc(), signal.c.id).limit(limit))
+
+
+def proposals(
+    conn: Connection,
+    *,
+    status: Sequence[str] = (),
+    subject: tuple[str, str] | None = None,
+    field: str | None = None,
+    after: TimeKey | None = None,
+    limit: int = 50,
+) -> list[ProposalRow]:
+    """Proposals, the oldest first, after the place `after`."""
+    query = select(proposal).order_by(proposal.c.proposed_at, proposal.c.id).limit(limit)
+    if status:
+        query = query.where(proposal.c.status.in_(list(status)))
+    if subject is not None:
+        query = query.where(proposal.c.object == subject[0], proposal.c.record == subject[1])
+    if field is not None:
+        query = query.where(proposal.c.field == field)
+    if after is not None:
+        place = tuple_(literal(after.time), literal(after.id))
+        query = query.where(tuple_(proposal.c.proposed_at, proposal.c.id) > place)
+    return _listed(conn, ProposalRow, query)
+
+
+def proposal_by_id(conn: Connection, proposal_id: str) -> ProposalRow | None:
+    """One proposal."""
+    row = conn.execute(select(proposal).where(proposal.c.id == proposal_id)).first()
+    return None if row is None else _typed(ProposalRow, row)
+
+
+def proposal_counts(conn: Connection) -> dict[str, int]:
+    """How many proposals have each status."""
+    query = select(proposal.c.status, func.count()).group_by(proposal.c.status)
+    return _counts(conn, query)
+
+
+def journal_counts(conn: Connection) -> dict[str, int]:
+    """How many events of each layer the journal holds."""
+    return _counts(conn, select(journal.c.layer, func.count()).group_by(journal.c.layer))
+
+
+def standing_by_queue(conn: Connection) -> list[tuple[str, str, bool, int]]:
+    """(queue, severity, AI-informed, count) of the alerts that still stand."""
+    keys = (alert.c.queue, alert.c.severity, alert.c.ai_informed)
+    query = select(*keys, func.count()).where(alert.c.status.in_(STANDING)).group_by(*keys).order_by(*keys)
+    return [(queue, severity, informed, count) for queue, severity, informed, count in conn.execute(query)]
+
+
+def health(conn: Connection) -> Mapping[str, Any]:
+    """What a person asks first: how much is in, how late it is, what was set aside."""
+    row = conn.execute(
+        select(
+            select(func.count())
+            .select_from(record)
+            .where(record.c.deleted_at.is_(None))
+            .scalar_subquery()
+            .label("records"),
+            select(func.max(journal.c.received_at)).scalar_subquery().label("last_received"),
+            select(func.max(journal.c.time)).where(journal.c.layer == "core").scalar_subquery().label("last_event"),
+            select(func.count()).select_from(deadletter).scalar_subquery().label("dead_letters"),
+            select(func.min(span.c.opens_at))
+            .where(span.c.state == "holds", ~span.c.opened)
+            .scalar_subquery()
+            .label("next_due"),
+        )
+    ).one()
+    return {name: _utc(value) for name, value in row._mapping.items()}
+
+
+def dead_letters(conn: Connection, *, limit: int = 50) -> list[tuple[datetime, str, str]]:
+    """(received at, origin, reason) of what could not be read, the latest first."""
+    query = select(deadletter.c.received_at, deadletter.c.origin, deadletter.c.reason)
+    rows = conn.execute(query.order_by(deadletter.c.seq.desc()).limit(limit))
+    return [(_utc(at), origin, reason) for at, origin, reason in rows]
+
+
+def answers(conn: Connection) -> bool:
+    """True where the database answers and its tables are there."""
+    conn.execute(select(record.c.id).limit(1)).first()
+    return True

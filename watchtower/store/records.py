@@ -1,0 +1,165 @@
+"""Records and their versions: read before a fold, written after it, in one statement each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from watchtower.contract import Document, format_time
+
+
+class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `record`."""
+
+    object: str
+    id: str
+    state: dict[str, Any]
+    provenance: dict[str, Any]
+    created_at: datetime
+    changed_at: datetime
+    deleted_at: datetime | None
+
+
+class NewRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A record as the fold left it. Times as ISO text."""
+
+    object: str
+    id: str
+    state: dict[str, Any]
+    provenance: dict[str, Any]
+    created_at: str
+    changed_at: str
+    deleted_at: str | None
+    rebuilt_from: str
+    """Versions from here on are replaced."""
+
+
+class NewVersion(msgspec.Struct, frozen=True, kw_only=True):
+    object: str
+    id: str
+    valid_from: str
+    valid_to: str | None
+    state: dict[str, Any]
+
+
+class NewLink(msgspec.Struct, frozen=True, kw_only=True):
+    target_object: str
+    target: str
+    object: str
+    ref: str
+    record: str
+
+
+_LOAD = text(
+    "select object, id, state, provenance, created_at, changed_at, deleted_at from record "
+    "where object = :object and id = any(:ids)"
+).bindparams(bindparam("ids", type_=ARRAY(Text)))
+_SAVE = text(
+    """
+    insert into record (object, id, state, provenance, created_at, changed_at, deleted_at)
+    select object, id, state, provenance, created_at, changed_at, deleted_at
+    from json_to_recordset(cast(:rows as json)) as given(
+      object text, id text, state jsonb, provenance jsonb, created_at timestamptz, changed_at timestamptz,
+      deleted_at timestamptz)
+    on conflict (object, id) do update set state = excluded.state, provenance = excluded.provenance,
+      created_at = excluded.created_at, changed_at = excluded.changed_at, deleted_at = excluded.deleted_at
+    """
+)
+_CUT = text(
+    """
+    with given as (select * from json_to_recordset(cast(:rows as json)) as g(
+      object text, id text, rebuilt_from timestamptz)),
+    gone as (delete from version v using given g
+      where v.object = g.object and v.id = g.id and v.valid_from >= g.rebuilt_from)
+    update version v set valid_to = g.rebuilt_from from given g
+    where v.object = g.object and v.id = g.id and v.valid_from < g.rebuilt_from
+      and (v.valid_to is null or v.valid_to > g.rebuilt_from)
+    """
+)
+_VERSIONS = text(
+    """
+    insert into version (object, id, valid_from, valid_to, state)
+    select object, id, valid_from, valid_to, state from json_to_recordset(cast(:rows as json)) as given(
+      object text, id text, valid_from timestamptz, valid_to timestamptz, state jsonb)
+    """
+)
+_LINKS = text(
+    """
+    insert into link (target_object, target, object, ref, record)
+    select target_object, target, object, ref, record from json_to_recordset(cast(:rows as json)) as given(
+      target_object text, target text, object text, ref text, record text)
+    on conflict do nothing
+    """
+)
+_LOOKING = text(
+    "select distinct target, object, record from link where target_object = :object and target = any(:ids)"
+).bindparams(bindparam("ids", type_=ARRAY(Text)))
+_DOCUMENTS = text(
+    """
+    insert into document (object, record, id, kind, text, url, added_at)
+    select object, record, id, kind, text, url, added_at from json_to_recordset(cast(:rows as json)) as given(
+      object text, record text, id text, kind text, text text, url text, added_at timestamptz)
+    on conflict (object, record, id) do update set kind = excluded.kind, text = excluded.text,
+      url = excluded.url, added_at = excluded.added_at
+    """
+)
+_HISTORY = text(
+    "select id, valid_from, valid_to, state from version where object = :object "
+    "and valid_from <= :at order by id, valid_from"
+)
+
+
+def _json(rows: Iterable[msgspec.Struct]) -> str:
+    return msgspec.json.encode(list(rows)).decode()
+
+
+def load(conn: Connection, object_name: str, ids: Sequence[str]) -> dict[str, StoredRecord]:
+    """The stored records among these ids."""
+    rows = conn.execute(_LOAD, {"object": object_name, "ids": list(ids)}).mappings()
+    return {row["id"]: StoredRecord(**row) for row in rows}
+
+
+def save(
+    conn: Connection, records: Sequence[NewRecord], versions: Sequence[NewVersion], links: Sequence[NewLink]
+) -> None:
+    """Write what a fold made: records, their versions from `rebuilt_from` on, and new references."""
+    if records:
+        rows = _json(records)
+        conn.execute(_SAVE, {"rows": rows})
+        conn.execute(_CUT, {"rows": rows})
+    if versions:
+        conn.execute(_VERSIONS, {"rows": _json(versions)})
+    if links:
+        conn.execute(_LINKS, {"rows": _json(links)})
+
+
+def looking_through(conn: Connection, object_name: str, ids: Sequence[str]) -> list[tuple[str, str, str]]:
+    """(target id, object, record) of every record that has ever referred to one of these."""
+    return [tuple(row) for row in conn.execute(_LOOKING, {"object": object_name, "ids": list(ids)})]  # type: ignore[misc]
+
+
+def save_documents(conn: Connection, documents: Sequence[tuple[str, str, Document]]) -> None:
+    """(object, record, document): a document with the same id replaces the earlier one."""
+    latest = {(name, record, doc.id): (name, record, doc) for name, record, doc in documents}
+    rows = [
+        {
+            "object": name, "record": record, "id": doc.id, "kind": doc.kind, "text": doc.text, "url": doc.url,
+            "added_at": format_time(doc.added_at) if doc.added_at else None,
+        }
+        for name, record, doc in latest.values()
+    ]  # fmt: skip
+    if rows:
+        conn.execute(_DOCUMENTS, {"rows": msgspec.json.encode(rows).decode()})
+
+
+def history(
+    conn: Connection, object_name: str, at: datetime
+) -> list[tuple[str, datetime, datetime | None, dict[str, Any]]]:
+    """(id, valid_from, valid_to, state) of every version that began by `at`, by record and time."""
+    rows = conn.execute(_HISTORY, {"object": object_name, "at": at})
+    return [(row.id, row.valid_from, row.valid_to, row.state) for row in rows]

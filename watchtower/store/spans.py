@@ -1,0 +1,201 @@
+"""The intervals in which rules hold: evaluated by PostgreSQL over stored versions, kept, and found when due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, text
+
+from watchtower.rules.compile import Program
+from watchtower.rules.queries import spans_ctes
+from watchtower.rules.schema import Column
+from watchtower.rules.spans_kept import RawSpan, Span
+from watchtower.rules.sql import POSTGRES, TYPES, Writer, name, quote
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICRO = timedelta(microseconds=1)
+
+
+Touched = Mapping[str, Mapping[str, datetime]]
+"""object -> record -> from when on it is to be evaluated anew."""
+
+
+def evaluate(conn: Connection, program: Program, touched: Touched) -> list[RawSpan]:
+    """The spans of the touched records, from the given instants on, as the compiled rules say."""
+    objects = [name_ for name_, records in touched.items() if records and program.of_object(name_)]
+    if not objects:
+        return []
+    writer = Writer(POSTGRES, program.book.timezone)
+    rows = [
+        {"object": object_name, "id": record, "t0": start.isoformat()}
+        for object_name in objects
+        for record, start in touched[object_name].items()
+    ]
+    sql = _query(program, writer, objects)
+    found = conn.exec_driver_sql(sql, {"touched": msgspec.json.encode(rows).decode()})
+    return [
+        RawSpan(rule, record, certain, _EPOCH + since * _MICRO, None if until is None else _EPOCH + until * _MICRO)
+        for rule, record, certain, since, until in found
+    ]
+
+
+def _query(program: Program, writer: Writer, objects: Sequence[str]) -> str:
+    """The compiled rules over the stored versions. `touched` is the one parameter."""
+    part = Program(program.book, tuple(c for c in program.rules if c.rule.object in objects))
+    ctes = [
+        "touched AS MATERIALIZED (SELECT * FROM json_to_recordset(CAST($touched AS json)) "
+        "AS g(object text, id text, t0 timestamptz))"
+    ]
+    needed = part.columns_of
+    targets = {
+        program.book.objects[c.rule.object].fields[column.ref].to
+        for c in part.rules
+        for column in c.columns
+        if column.ref
+    }
+    for object_name in objects:
+        own = (
+            f"SELECT v.id, GREATEST(v.valid_from, t.t0) AS vfrom, v.valid_to, v.state FROM touched t "
+            f"JOIN version v ON v.object = t.object AND v.id = t.id AND (v.valid_to IS NULL OR v.valid_to > t.t0) "
+            f"WHERE t.object = {quote(object_name)}"
+        )
+        ctes.append(_relation(name(f"v_{object_name}"), own, _extracted(needed[object_name].values())))
+    for target in sorted(targets):
+        referred = _referred(program, part, target, objects)
+        ctes.append(_relation(name(f"t_{target}"), referred, _extracted(needed[target].values())))
+    body = spans_ctes(part, writer, target_prefix="t_").removeprefix("WITH ")
+    micros = writer.dialect.micros
+    sql = (
+        f"WITH {', '.join(ctes)}, {body} SELECT rule, record, certain, {micros.format(x='since')}, "
+        f"{micros.format(x='until')} FROM raw"
+    )
+    return sql.replace("%", "%%").replace("$touched", "%(touched)s", 1)
+
+
+def _referred(program: Program, part: Program, target: str, objects: Sequence[str]) -> str:
+    """The versions of the records that the touched ones refer to, as far back as the touched ones go."""
+    ids = []
+    for object_name in objects:
+        refs = {
+            column.ref
+            for compiled in part.of_object(object_name)
+            for column in compiled.columns
+            if column.ref and program.book.objects[object_name].fields[column.ref].to == target
+        }
+        ids += [f"SELECT {name(ref)} FROM {name('v_' + object_name)}" for ref in sorted(refs)]
+    return (
+        f"SELECT v.id, v.valid_from AS vfrom, v.valid_to, v.state FROM version v WHERE v.object = {quote(target)} "
+        f"AND v.id IN ({' UNION '.join(ids)}) "
+        "AND (v.valid_to IS NULL OR v.valid_to > (SELECT min(t0) FROM touched))"
+    )
+
+
+def _relation(relation: str, source: str, columns: str) -> str:
+    return (
+        f"{relation} AS MATERIALIZED (SELECT id AS record, vfrom, "
+        f"coalesce(valid_to, 'infinity'::TIMESTAMPTZ) AS vto{columns} FROM ({source}) AS s)"
+    )
+
+
+def _extracted(columns: Iterable[Column]) -> str:
+    parts = []
+    for column in columns:
+        key = quote(column.name)
+        if column.type == "list":
+            value = (
+                f"CASE WHEN jsonb_typeof(state -> {key}) = 'array' "
+                f"THEN ARRAY(SELECT jsonb_array_elements_text(state -> {key})) END"
+            )
+        else:
+            value = f"CAST(state ->> {key} AS {TYPES.get(column.type, 'TEXT')})"
+        parts.append(f", {value} AS {name(column.name)}")
+    return "".join(parts)
+
+
+_OF = text(
+    """
+    select s.rule, s.object, s.record, s.state, s.since, s.until, s.opens_at, s.opened, s.closed
+    from json_to_recordset(cast(:rows as json)) as g(object text, id text, t0 timestamptz)
+    join span s on s.object = g.object and s.record = g.id and (s.until is null or s.until >= g.t0)
+    """
+)
+_COLUMNS = "rule text, object text, record text, state text, since timestamptz"
+_DELETE = text(
+    f"""
+    delete from span s using json_to_recordset(cast(:rows as json)) as g({_COLUMNS})
+    where s.rule = g.rule and s.object = g.object and s.record = g.record and s.state = g.state
+      and s.since = g.since
+    """
+)
+_INSERT = text(
+    f"""
+    insert into span (rule, object, record, state, since, until, opens_at, opened, closed)
+    select rule, object, record, state, since, until, opens_at, opened, closed
+    from json_to_recordset(cast(:rows as json)) as g({_COLUMNS}, until timestamptz, opens_at timestamptz,
+      opened boolean, closed boolean)
+    on conflict (rule, object, record, state, since) do update set until = excluded.until,
+      opens_at = excluded.opens_at, opened = excluded.opened, closed = excluded.closed
+    """
+)
+_SPAN = "select rule, object, record, state, since, until, opens_at, opened, closed from span "
+_WAITING = "state = 'holds' and not opened and (until is null or until > opens_at)"
+_ENDING = "state = 'holds' and opened and not closed and until is not null"
+_DUE = text(_SPAN + f"where {_WAITING} and opens_at <= :now order by opens_at, rule, object, record limit :limit")
+_ENDED = text(_SPAN + f"where {_ENDING} and until <= :now order by until, rule, object, record limit :limit")
+_NEXT = text(
+    f"select least((select min(opens_at) from span where {_WAITING}), (select min(until) from span where {_ENDING}))"
+)
+_UNKNOWN = text(
+    "select rule, object, record from span where state = 'unknown' and since <= :now "
+    "and (until is null or until > :now) order by rule, object, record"
+)
+
+
+def _json(spans: Iterable[Span]) -> str:
+    return msgspec.json.encode(list(spans)).decode()
+
+
+def _span(row: Row[Any]) -> Span:
+    return Span(**row._mapping)
+
+
+def spans_of(conn: Connection, touched: Touched) -> list[Span]:
+    """The kept spans of these records that reach to, or beyond, the instants from which they are evaluated."""
+    rows = [
+        {"object": object_name, "id": record, "t0": start.isoformat()}
+        for object_name, records in touched.items()
+        for record, start in records.items()
+    ]
+    return [_span(row) for row in conn.execute(_OF, {"rows": msgspec.json.encode(rows).decode()})]
+
+
+def replace(conn: Connection, gone: Sequence[Span], made: Sequence[Span]) -> None:
+    """Delete some spans, write others."""
+    if gone:
+        conn.execute(_DELETE, {"rows": _json(gone)})
+    if made:
+        conn.execute(_INSERT, {"rows": _json(made)})
+
+
+def due(conn: Connection, now: datetime, limit: int) -> list[Span]:
+    """Spans on which an alert is to open by now: an index scan of what falls due."""
+    return [_span(row) for row in conn.execute(_DUE, {"now": now, "limit": limit})]
+
+
+def ended(conn: Connection, now: datetime, limit: int) -> list[Span]:
+    """Opened spans that have ended by now."""
+    return [_span(row) for row in conn.execute(_ENDED, {"now": now, "limit": limit})]
+
+
+def next_instant(conn: Connection) -> datetime | None:
+    """When the next alert opens or ends by the clock alone; None where none will."""
+    found: datetime | None = conn.execute(_NEXT).scalar_one()
+    return found
+
+
+def unknown_now(conn: Connection, now: datetime) -> list[tuple[str, str, str]]:
+    """(rule, object, record) where a rule is unknown."""
+    return [tuple(row) for row in conn.execute(_UNKNOWN, {"now": now})]  # type: ignore[misc]

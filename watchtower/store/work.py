@@ -1,0 +1,161 @@
+"""What the rule layer asked of the workers, and what they said: requests, proposals, signals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from watchtower.contract import Document
+
+
+class StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """`kind` is fields (enrichment) or signal (a detector; then `record` is empty)."""
+
+    id: str
+    kind: str
+    object: str
+    record: str
+    fields: list[str]
+    because: list[str]
+    asked_at: datetime
+
+
+class NewProposal(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `proposal`: what was proposed, and what was decided on it."""
+
+    id: str
+    request: str
+    object: str
+    record: str
+    field: str
+    value: Any
+    confidence: float
+    evidence: list[dict[str, Any]]
+    method: str
+    model: str
+    prompt: str
+    status: str
+    rule: str
+    because: str
+    decided_by: str
+    decided_at: datetime
+    proposed_at: datetime
+
+
+class NewSignal(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+    object: str
+    record: str
+    raised_at: datetime
+    data: dict[str, Any]
+
+
+_ASK = text(
+    """
+    insert into request (id, kind, object, record, fields, because, asked_at)
+    select id, kind, object, record, array(select json_array_elements_text(fields)),
+      array(select json_array_elements_text(because)), asked_at
+    from json_to_recordset(cast(:rows as json)) as given(
+      id text, kind text, object text, record text, fields json, because json, asked_at timestamptz)
+    on conflict (id) do nothing returning id
+    """
+)
+_REQUESTS = text(
+    "select id, kind, object, record, fields, because, asked_at from request where id = any(:ids)"
+).bindparams(bindparam("ids", type_=ARRAY(Text)))
+_ANSWERED = text("update request set answered_at = :now where id = any(:ids) and answered_at is null").bindparams(
+    bindparam("ids", type_=ARRAY(Text))
+)
+_PROPOSALS = text(
+    """
+    insert into proposal (id, request, object, record, field, value, confidence, evidence, method, model, prompt,
+      status, rule, because, decided_by, decided_at, proposed_at)
+    select id, request, object, record, field, value, confidence, evidence, method, model, prompt, status, rule,
+      because, decided_by, decided_at, proposed_at
+    from json_to_recordset(cast(:rows as json)) as given(
+      id text, request text, object text, record text, field text, value jsonb, confidence float, evidence jsonb,
+      method text, model text, prompt text, status text, rule text, because text, decided_by text,
+      decided_at timestamptz, proposed_at timestamptz)
+    on conflict (id) do nothing
+    """
+)
+_SIGNALS = text(
+    """
+    insert into signal (id, name, object, record, raised_at, data)
+    select id, name, object, record, raised_at, data from json_to_recordset(cast(:rows as json)) as given(
+      id text, name text, object text, record text, raised_at timestamptz, data jsonb)
+    on conflict (id) do nothing
+    """
+)
+_PROPOSAL = text("select object, record, field, value, status, request from proposal where id = :id for update")
+_VERDICT = text(
+    "update proposal set status = :status, because = :because, decided_by = :by, decided_at = :now where id = :id"
+)
+_DOCUMENTS = text(
+    "select record, id, kind, text, url, added_at from document where object = :object and record = any(:ids) "
+    "order by record, added_at, id"
+).bindparams(bindparam("ids", type_=ARRAY(Text)))
+_RAISED = text(
+    "select id, state from record where object = :object and deleted_at is null and jsonb_exists(state, :key)"
+)
+
+
+def _json(rows: Sequence[msgspec.Struct]) -> str:
+    return msgspec.json.encode(rows).decode()
+
+
+def ask(conn: Connection, requests: Sequence[StoredRequest]) -> set[str]:
+    """Write requests; the ids of those that are new."""
+    return set(conn.execute(_ASK, {"rows": _json(requests)}).scalars()) if requests else set()
+
+
+def requests(conn: Connection, ids: Sequence[str]) -> dict[str, StoredRequest]:
+    """The requests among these ids."""
+    rows = conn.execute(_REQUESTS, {"ids": list(ids)}).mappings()
+    return {row["id"]: StoredRequest(**row) for row in rows}
+
+
+def answered(conn: Connection, ids: Sequence[str], now: datetime) -> None:
+    """The worker has been through these requests."""
+    conn.execute(_ANSWERED, {"ids": list(ids), "now": now})
+
+
+def add_proposals(conn: Connection, proposals: Sequence[NewProposal]) -> None:
+    if proposals:
+        conn.execute(_PROPOSALS, {"rows": _json(proposals)})
+
+
+def add_signals(conn: Connection, signals: Sequence[NewSignal]) -> None:
+    if signals:
+        conn.execute(_SIGNALS, {"rows": _json(signals)})
+
+
+def lock_proposal(conn: Connection, proposal_id: str) -> Mapping[str, Any] | None:
+    """object, record, field, value, status, request of a proposal, held until the transaction ends."""
+    row = conn.execute(_PROPOSAL, {"id": proposal_id}).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+def set_proposal(conn: Connection, proposal_id: str, *, status: str, because: str, by: str, now: datetime) -> None:
+    """A person's verdict."""
+    conn.execute(_VERDICT, {"id": proposal_id, "status": status, "because": because, "by": by, "now": now})
+
+
+def documents_of(conn: Connection, object_name: str, ids: Sequence[str]) -> dict[str, list[Document]]:
+    """The documents of these records, the oldest first."""
+    found: dict[str, list[Document]] = {}
+    for row in conn.execute(_DOCUMENTS, {"object": object_name, "ids": list(ids)}):
+        doc = Document(id=row.id, kind=row.kind, text=row.text, url=row.url, added_at=row.added_at)
+        found.setdefault(row.record, []).append(doc)
+    return found
+
+
+def holding(conn: Connection, object_name: str, key: str) -> dict[str, dict[str, Any]]:
+    """The living records whose state has this key, with their state."""
+    return {row.id: row.state for row in conn.execute(_RAISED, {"object": object_name, "key": key})}
