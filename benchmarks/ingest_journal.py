@@ -36,9 +36,7 @@ def events(count: int, source: str) -> list[Event]:
             type="record.updated",
             subject=f"opportunity/O-{n % 9973}",
             time=START + timedelta(seconds=n),
-            data={
-                "fields": {"stage": "proposal", "amount": 1000 + n, "owner": f"u{n % 17}", "closed_at": None}
-            },
+            data={"fields": {"stage": "proposal", "amount": 1000 + n, "owner": f"u{n % 17}", "closed_at": None}},
         )
         for n in range(count)
     ]

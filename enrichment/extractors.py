@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from enrichment.grounding import kind
 from enrichment.places import seat, sole_country
 from enrichment.years import founding
 from watchtower.contract import FieldSpec
@@ -48,9 +49,6 @@ FOUNDED = 0.99
 SINCE = 0.8
 """`in business since`: never met in the tuning part; a guess, for a person to look at."""
 
-CITY_NAMES = frozenset({"city", "hq_city", "headquarters_city", "town", "billing_city"})
-YEAR_NAMES = frozenset({"founded_year", "year_founded", "founded", "founding_year"})
-
 
 def _country(text: str, _: FieldSpec) -> Finding | None:
     stated = seat(text)
@@ -79,8 +77,8 @@ def _founded(text: str, spec: FieldSpec) -> Finding | None:
 
 EXTRACTORS: tuple[Extractor, ...] = (
     Extractor("country", lambda spec: spec.type == "country", _country),
-    Extractor("city", lambda spec: spec.type == "text" and spec.name in CITY_NAMES, _city),
-    Extractor("founded year", lambda spec: spec.type == "integer" and spec.name in YEAR_NAMES, _founded),
+    Extractor("city", lambda spec: kind(spec) == "city", _city),
+    Extractor("founded year", lambda spec: kind(spec) == "year", _founded),
 )
 
 

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from enrichment.atlas import atlas, plain
-from enrichment.places import supports_city, supports_country
+from enrichment.places import may_be_city, supports_city, supports_country
 from enrichment.text import Readable, visible
-from enrichment.years import supports_year
+from enrichment.years import supports_year, tells_founding
 from watchtower.contract import Document, Evidence, FieldSpec
 
+CITY_NAMES = frozenset({"city", "hq_city", "headquarters_city", "town", "billing_city"})
+YEAR_NAMES = frozenset({"founded_year", "year_founded", "founded", "founding_year"})
+"""Field names by which a text is a company's city, and an integer the year it was founded."""
 MAX_QUOTE = 600
 """Characters. A quote that long is a page, not evidence."""
 MAX_TEXT = 120
@@ -96,7 +99,11 @@ def canonical(spec: FieldSpec, value: object) -> Any | None:
 
 
 def _country(_: FieldSpec, value: object) -> str | None:
-    return atlas().country(value) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    # Small models name a state where a country is asked for: Massachusetts is in one country only.
+    regions = atlas().regions.get(plain(value), frozenset())
+    return atlas().country(value) or (next(iter(regions)) if len(regions) == 1 else None)
 
 
 def _text(_: FieldSpec, value: object) -> str | None:
@@ -155,8 +162,10 @@ def follows(spec: FieldSpec, value: Any, quote: str) -> bool:
     """Whether the canonical value can be read off the quote alone."""
     if spec.type == "country":
         return supports_country(value, quote)
-    if spec.type == "integer" and _is_year(spec):
-        return supports_year(value, quote)
+    if spec.type == "integer" and kind(spec) == "year":
+        return supports_year(value, quote) and tells_founding(quote)
+    if kind(spec) == "city":
+        return supports_city(value, quote) and may_be_city(value)
     if spec.type in ("integer", "number", "money"):
         return _holds_number(value, quote)
     if spec.type in ("domain", "email", "url"):
@@ -170,8 +179,16 @@ def follows(spec: FieldSpec, value: Any, quote: str) -> bool:
     return False
 
 
-def _is_year(spec: FieldSpec) -> bool:
-    return "year" in spec.name.split("_") or "founded" in spec.name
+def kind(spec: FieldSpec) -> str:
+    """The field's type, or `city` and `year` for those so named: they are checked more strictly."""
+    if spec.type == "text" and spec.name in CITY_NAMES:
+        return "city"
+    if spec.type == "integer" and spec.name in YEAR_NAMES:
+        return "year"
+    return spec.type
+
+
+NUMBER = re.compile(r"(?<![\w.,])(\d[\d,\u00a0\u202f ]*(?:\.\d+)?)\s*(thousand|million|billion)?")
 
 
 def _holds_number(value: float | int, quote: str) -> bool:

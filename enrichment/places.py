@@ -40,8 +40,48 @@ OTHERS = re.compile(
 """Between the sentence's start and the cue: then somebody or something else may be meant."""
 
 LINKS = frozenset(
-    "a al am an and by da das de del della der den di do dos du e el im in la las le les lo los nad of on op "
-    "pod sous sul sur the upon van y à".split()
+    [
+        "a",
+        "al",
+        "am",
+        "an",
+        "and",
+        "by",
+        "da",
+        "das",
+        "de",
+        "del",
+        "della",
+        "der",
+        "den",
+        "di",
+        "do",
+        "dos",
+        "du",
+        "e",
+        "el",
+        "im",
+        "in",
+        "la",
+        "las",
+        "le",
+        "les",
+        "lo",
+        "los",
+        "nad",
+        "of",
+        "on",
+        "op",
+        "pod",
+        "sous",
+        "sul",
+        "sur",
+        "the",
+        "upon",
+        "van",
+        "y",
+        "à",
+    ]
 )
 DOTTED = re.compile(r"(?:St|Ste|Mt|Ft|(?:[A-Z]\.)+[A-Z]?)\.$")
 TOKEN = re.compile(r"[^\s,;:()\[\]]+|[,;:()\[\]]")
@@ -209,9 +249,29 @@ def supports_country(code: str, quote: str) -> bool:
         return True
     if any(NATIONALITIES.get(word) == code for word in re.findall(r"[A-Z][a-z]+", quote)):
         return True
+    # Each part between commas may be a state (`Newton, Massachusetts`) or a city of one country alone.
+    for part in re.split(r"[,;.()]|\b(?:in|at|near|from)\b", quote):
+        regions = known.regions.get(plain(part), frozenset())
+        if code in regions and len(regions) == 1:
+            return True
+        if part.strip()[:1].isupper() and known.city_country(part) == code:
+            return True
     return any(s.country == code for s in seats(quote))
 
 
 def supports_city(city: str, quote: str) -> bool:
     """Whether the quote holds the city's name as whole words, accents and case aside."""
     return bool(plain(city)) and f" {plain(city)} " in f" {plain(quote)} "
+
+
+def may_be_city(name: str) -> bool:
+    """Whether the name can be a city's: not a number, a common word, a country or a wide area."""
+    known, bare = atlas(), plain(name)
+    if not name[:1].isupper() and not name.startswith(("'", "’")) and name[:1].lower() != name[:1].upper():
+        return False
+    if any(c.isdigit() for c in name) or bare in WIDE_AREAS:
+        return False
+    country = known.country(name)
+    if country is not None:
+        return country in CITY_STATES or bare in known.cities
+    return bare in known.cities or bare not in known.regions

@@ -6,6 +6,7 @@ ones on the tuning part (rows 0 to 499 of firmographics_1500; see benchmarks/enr
 
 from __future__ import annotations
 
+from enrichment.grounding import kind
 from watchtower.contract import FieldSpec
 
 UNMEASURED = 0.6
@@ -14,15 +15,6 @@ CATEGORY = 0.3
 """For categories: small models name the wrong one more often than not when texts mention several."""
 
 MEASURED: dict[tuple[str, str], float] = {}
-
-
-def kind(spec: FieldSpec) -> str:
-    """What the figures are kept by: the type, or city and year for the fields so named."""
-    if spec.type == "text" and "city" in spec.name:
-        return "city"
-    if spec.type == "integer" and ("year" in spec.name or "founded" in spec.name):
-        return "year"
-    return spec.type
 
 
 def model_confidence(model: str, spec: FieldSpec, quote: str) -> float:

@@ -142,7 +142,9 @@ class Worker:
             value = canonical(spec, finding.value)
             evidence = cited(document, *readable.span(finding.start, finding.end))
             if value is None or not intact(evidence, document) or not follows(spec, value, evidence.quote):
-                self._refuse(request, spec, "value_not_in_quote" if value is not None else "value_not_allowed")
+                self._refuse(
+                    request, spec, "value_not_in_quote" if value is not None else "value_not_allowed"
+                )
                 continue
             answers.append((finding.confidence, finding.method, value, evidence))
         if not answers:

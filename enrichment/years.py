@@ -72,3 +72,16 @@ def founding(text: str, latest: int = 2100) -> Founding | None:
 def supports_year(year: int, quote: str) -> bool:
     """Whether the year stands in the quote as a number of its own."""
     return re.search(rf"(?<![\d.,]){year}(?![\d]|[.,]\d)", quote) is not None
+
+
+FOUNDING = re.compile(
+    r"\b(?:founded|founding|foundation|established|establishment|incorporated|incorporation|started|began|begun|"
+    r"begin|formed|created|launched|born|opened|set\s+up|since|origins?|dates?\s+back|history|inception)\b",
+    re.I,
+)
+"""Words of beginning. A model likes to take the year of a change of name or of a balance sheet."""
+
+
+def tells_founding(quote: str) -> bool:
+    """Whether the quote speaks of a beginning at all."""
+    return FOUNDING.search(quote) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from watchtower.contract import (
     DetectionRequest,
     EnrichmentWorker,
     Event,
+    FieldRequest,
     ModelStatus,
     Proposal,
     format_time,
@@ -28,7 +30,8 @@ from watchtower.flow.snapshot import read_snapshot, write_snapshot
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
 from watchtower.rules.compile import Program, compile_rulebook
 from watchtower.settings import Settings, read_settings
-from watchtower.store import rulebooks, spans
+from watchtower.store import rulebooks, spans, turns
+from watchtower.store import work as stored_work
 from watchtower.store.alerts import NewAction, add_actions, lock_alert, set_alert
 from watchtower.store.database import Database, connect, migrate
 from watchtower.store.deadletters import DeadLetter, add_deadletters
@@ -51,8 +54,6 @@ class Enriched:
     requests: int = 0
     proposals: int = 0
     decided: work.Decided = field(default_factory=work.Decided)
-    stopped: str = ""
-    """Why it ended early, for people; empty where it did not."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,13 @@ class Tower:
             with self.database.begin() as conn:
                 add_deadletters(conn, letters, self.clock())
         return self._take(list(events), origin)
+
+    @contextmanager
+    def importing(self) -> Iterator[None]:
+        """While history is read in, alerts stand still; at the end all that is due is settled at once."""
+        with turns.importing(self.database):
+            yield
+        self.tick()
 
     def _take(self, items: Sequence[Event | Verdict], origin: str) -> list[Verdict]:
         if not items:
@@ -201,10 +209,16 @@ class Tower:
 
     # ---- the workers
 
-    def requests(self, *, limit: int = 100, only: frozenset[str] | None = None) -> list[Any]:
-        """What enrichment is asked now: the fields that starve rules, the most starving first."""
+    def requests(
+        self, *, limit: int = 100, only: frozenset[str] | None = None, means: str = "", write: bool = True
+    ) -> list[FieldRequest]:
+        """What enrichment is asked now: the fields that starve rules, the most starving first.
+
+        A record is asked about once per set of documents and `means` (the model at hand). Without `write`,
+        nothing is asked: this only looks.
+        """
         with self.database.begin() as conn:
-            return work.plan(conn, self._engine, self.clock(), limit=limit, only=only)
+            return work.plan(conn, self._engine, self.clock(), limit=limit, only=only, means=means, write=write)
 
     def enrich(
         self,
@@ -215,14 +229,10 @@ class Tower:
         progress: Progress = lambda done, total: None,
     ) -> Enriched:
         """Ask, let the worker answer outside any transaction, decide on what it says, record by record."""
-        asked = self.requests(limit=limit, only=only)
+        asked = self.requests(limit=limit, only=only, means=model_status(worker).name)
         run = Enriched(requests=len(asked))
         for number, request in enumerate(asked):
-            try:
-                proposals = list(worker.propose([request]))
-            except ModelError as error:
-                run.stopped = str(error)
-                break
+            proposals = list(worker.propose([request]))
             self._propose(run, proposals, request.id)
             progress(number + 1, len(asked))
         return run
@@ -270,10 +280,85 @@ class Tower:
                 raised = work.take_signals(conn, self._engine, stored, signals, self.clock())
             yield Detected(name, model.detector, raised, dict(getattr(fitted, "abstentions", {})))
 
-    def worker(self, status: Callable[[ModelStatus], None] = lambda s: None) -> Any:
-        """The enrichment worker of these settings, as a context manager; `status` is told what it can do."""
+    def labelled(self) -> dict[str, list[tuple[str, str]]]:
+        """For each category that enrichment fills: the texts of records whose value a person or a system set."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        with self.database.read() as conn:
+            for name, model in self.rulebook.objects.items():
+                for key, spec in model.fields.items():
+                    if spec.fill == "enrichment" and spec.type == "enum":
+                        found.setdefault(key, []).extend(stored_work.labelled(conn, name, key))
+        return found
 
-        return open_worker(self, status)
+    @contextmanager
+    def worker(self, *, use_model: bool = True) -> Iterator[EnrichmentWorker]:
+        """The enrichment worker of these settings: its classifiers learn from this tower's own labelled records."""
+        with open_worker(self.settings, self.labelled(), use_model=use_model) as worker:
+            yield worker
+
+
+@contextmanager
+def open_worker(
+    settings: Settings, labelled: Mapping[str, Sequence[tuple[str, str]]], *, use_model: bool = True
+) -> Iterator[EnrichmentWorker]:
+    """A worker with the configured endpoint, else the embedded model where its file is there, else without one."""
+    import enrichment
+
+    with ExitStack() as stack:
+        endpoint = None
+        try:
+            if use_model and settings.llm_base_url is not None:
+                key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else "none"
+                endpoint = enrichment.Endpoint(settings.llm_base_url, key, settings.llm_model or "default")
+            elif use_model and (path := _model_file(settings)) is not None:
+                endpoint = stack.enter_context(enrichment.local_endpoint(path))
+        except enrichment.EnrichmentError as error:
+            raise ModelError(error.message, remedy=error.remedy) from error
+        yield enrichment.build_worker(endpoint=endpoint, labelled=labelled)
+
+
+def _model_file(settings: Settings) -> Path | None:
+    from enrichment import weights
+
+    return settings.gguf or weights.find(settings.models)
+
+
+def open_model(settings: Settings) -> bool:
+    """Whether these settings lead to a language model."""
+    return settings.llm_base_url is not None or _model_file(settings) is not None
+
+
+def model_status(worker: EnrichmentWorker) -> ModelStatus:
+    """Whether a language model stands behind a worker, and what it goes without."""
+    status = getattr(worker, "status", None)
+    return status() if status is not None else ModelStatus(ready=True, name=type(worker).__name__, detail="")
+
+
+def pull_model(settings: Settings, name: str, progress: Progress) -> Path:
+    """Fetch a model of the catalogue, check it, and tell where it is. `progress`: bytes done, bytes in all."""
+    from enrichment import weights
+    from enrichment.errors import EnrichmentError
+
+    try:
+        return weights.pull(name, settings.models, lambda p: progress(p.done, p.model.size))
+    except EnrichmentError as error:
+        raise ModelError(error.message, remedy=error.remedy) from error
+
+
+def model_catalogue(settings: Settings) -> list[dict[str, Any]]:
+    """The models that can be pulled, the best first: name, size, licence, memory, and the path where it is here."""
+    from enrichment import weights
+
+    return [
+        {
+            "name": model.name,
+            "bytes": model.size,
+            "licence": model.licence,
+            "memory": model.memory,
+            "path": str(settings.models / model.file) if weights.find(settings.models, catalogue=[model]) else None,
+        }
+        for model in weights.CATALOGUE
+    ]
 
 
 def build(

@@ -84,14 +84,10 @@ def read_settings(**overrides: Any) -> Settings:
         lines = []
         for fault in error.errors(include_url=False):
             name = str(fault["loc"][0]) if fault["loc"] else "settings"
-            setting = (
-                "database_url" if name.upper().endswith("DATABASE_URL") else name.removeprefix(PREFIX).lower()
-            )
+            setting = "database_url" if name.upper().endswith("DATABASE_URL") else name.removeprefix(PREFIX).lower()
             variable = variable_of(setting)
             value = "***" if setting in _SECRET else repr(fault.get("input"))
-            lines.append(
-                f"{variable}: {value} is not accepted; accepted is {_ACCEPTED.get(setting, fault['msg'])}"
-            )
+            lines.append(f"{variable}: {value} is not accepted; accepted is {_ACCEPTED.get(setting, fault['msg'])}")
         raise InputError("\n".join(lines), remedy="Set or unset the variable and start again.") from None
 
 

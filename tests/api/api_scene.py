@@ -198,7 +198,7 @@ def add_alert(conn: Any, number: int, **changes: Any) -> str:
         "because": "An MQL has waited 48 hours for a first contact.",
         "ai_informed": False,
         "causes": [{"source": "crm", "id": "e1"}],
-        "reads": [{"field": "stage", "value": "mql", "source": "crm"}],
+        "reads": {"stage": "mql"},
     } | changes
     conn.execute(insert(schema.alert).values(**values))
     conn.execute(

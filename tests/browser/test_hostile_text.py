@@ -65,7 +65,7 @@ def plant(database: Database) -> None:
             alert = add_alert(
                 conn, 1000 + number, object="account", record=subject, because=payload, owner=payload,
                 queue=payload, assignee=payload, causes=[{"source": payload, "id": f"e{1000 + number}"}],
-                reads=[{"field": payload, "value": payload, "source": payload}],
+                reads={payload: payload},
                 rule=payload if number % 2 else "big_account_quiet",
                 opened_at=NOW - timedelta(minutes=number),
             )  # fmt: skip

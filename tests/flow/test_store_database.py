@@ -40,9 +40,7 @@ def differences(database: Database) -> list[object]:
 
 def tables(database: Database) -> set[str]:
     with database.read() as conn:
-        return set(
-            conn.execute(text("select tablename from pg_tables where schemaname = 'public'")).scalars()
-        )
+        return set(conn.execute(text("select tablename from pg_tables where schemaname = 'public'")).scalars())
 
 
 def test_the_migrated_database_is_the_schema(database: Database) -> None:
@@ -171,9 +169,7 @@ def test_a_reader_sees_one_picture_and_can_change_nothing(database: Database) ->
 
 def test_times_come_in_utc_under_the_name_of_the_program(database: Database) -> None:
     with database.read() as conn:
-        shown = conn.execute(
-            text("select current_setting('timezone'), current_setting('application_name')")
-        ).one()
+        shown = conn.execute(text("select current_setting('timezone'), current_setting('application_name')")).one()
         when = conn.execute(text("select timestamptz '2026-03-02 10:00+01'")).scalar_one()
     assert tuple(shown) == ("UTC", "watchtower")
     assert when.isoformat() == "2026-03-02T09:00:00+00:00"
@@ -220,9 +216,7 @@ def test_a_wrong_statement_is_our_fault_and_shown_as_it_is(database: Database) -
         ),
     ],
 )
-def test_a_wrong_address_is_told_without_its_password(
-    url: str, kind: type[Exception], says: str, remedy: str
-) -> None:
+def test_a_wrong_address_is_told_without_its_password(url: str, kind: type[Exception], says: str, remedy: str) -> None:
     with pytest.raises(kind) as refused:
         open_database(url)
     message = str(refused.value)
@@ -239,9 +233,7 @@ def test_a_missing_database_is_named_with_a_remedy(server: embedded.EmbeddedServ
 def test_a_database_in_another_encoding_is_refused(server: embedded.EmbeddedServer) -> None:
     admin = server.url.replace("@/watchtower?", "@/postgres?")
     with psycopg.connect(admin, autocommit=True) as conn:
-        conn.execute(
-            "create database latin encoding 'LATIN1' locale_provider libc locale 'C' template template0"
-        )
+        conn.execute("create database latin encoding 'LATIN1' locale_provider libc locale 'C' template template0")
     try:
         with pytest.raises(StoreError, match="encoding is LATIN1; UTF8 is needed"):
             open_database(server.url.replace("@/watchtower?", "@/latin?"))

@@ -225,9 +225,7 @@ def test_a_data_folder_of_another_user_is_refused(data: Path, project: Path) -> 
         "import os, sys; from pathlib import Path; from watchtower.store import embedded;"
         "os.setgid(65534); os.setuid(65534); embedded.start(Path(sys.argv[1]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(data)], capture_output=True, text=True, cwd=project
-    )
+    done = subprocess.run([sys.executable, "-c", code, str(data)], capture_output=True, text=True, cwd=project)
     assert "the data folder is not writable for user 65534" in done.stderr
 
 
@@ -242,9 +240,7 @@ def test_an_ordinary_user_needs_no_root(data: Path, project: Path) -> None:
         "server = embedded.start(Path(sys.argv[1]));"
         "print(psycopg.connect(server.url).execute('select 41 + 1').fetchone())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(data)], capture_output=True, text=True, cwd=project
-    )
+    done = subprocess.run([sys.executable, "-c", code, str(data)], capture_output=True, text=True, cwd=project)
     if done.stderr == "closed\n":
         pytest.skip("PostgreSQL is installed where only root may go")
     assert done.stdout == "(42,)\n", done.stderr
@@ -262,9 +258,7 @@ def test_too_little_space_is_refused_before_anything_is_written(data: Path) -> N
 def small_disk() -> Iterator[Path]:
     """A disk of 16 MB."""
     folder = Path(tempfile.mkdtemp(prefix="wt-disk-"))
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], capture_output=True
-    )
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], capture_output=True)
     if mounted.returncode != 0:
         folder.rmdir()
         pytest.skip("no right to mount a small disk")
@@ -277,9 +271,7 @@ def test_a_full_disk_is_told_with_the_bytes_that_are_free(small_disk: Path) -> N
     with pytest.raises(StoreError, match=r"the disk is full: \d+ bytes are free") as refused:
         embedded.start(small_disk / "data", minimum_free=0)
     assert "WATCHTOWER_DATA" in refused.value.remedy
-    assert [path.name for path in (small_disk / "data").iterdir() if path.is_dir()] == [], (
-        "no half database is left"
-    )
+    assert [path.name for path in (small_disk / "data").iterdir() if path.is_dir()] == [], "no half database is left"
 
 
 def test_a_second_service_on_the_same_folder_is_refused_by_name(data: Path) -> None:

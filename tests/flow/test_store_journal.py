@@ -18,9 +18,7 @@ from watchtower.store.journal import KEY_LIMIT, SUBJECT_LIMIT, append, body_hash
 T = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 
-def event(
-    id: str = "e1", *, source: str = "crm", subject: str = "lead/L-1", at: datetime = T, **data: Any
-) -> Event:
+def event(id: str = "e1", *, source: str = "crm", subject: str = "lead/L-1", at: datetime = T, **data: Any) -> Event:
     return Event(id=id, source=source, type="record.updated", subject=subject, time=at, data=data)
 
 
@@ -62,9 +60,7 @@ def test_the_order_of_keys_makes_no_other_body(database: Database) -> None:
     [event(a=2), event(a=1, subject="lead/L-2"), event(a=1, at=T + timedelta(microseconds=1)), event(a="1")],
     ids=["data", "subject", "time", "type of a value"],
 )
-def test_another_body_under_the_same_id_is_a_conflict_and_writes_nothing(
-    database: Database, other: Event
-) -> None:
+def test_another_body_under_the_same_id_is_a_conflict_and_writes_nothing(database: Database, other: Event) -> None:
     assert verdicts(database, event(a=1)) == ["new"]
     with database.begin() as conn:
         found = append(conn, [other], layer="core", received_at=T)[0]
@@ -92,9 +88,7 @@ def test_the_same_id_of_two_sources_is_two_events(database: Database) -> None:
         (event("x", text="a" * (17 << 20)), "at most 16777216 are accepted"),
     ],
 )
-def test_what_no_database_can_keep_is_refused_and_the_rest_goes_in(
-    database: Database, bad: Event, place: str
-) -> None:
+def test_what_no_database_can_keep_is_refused_and_the_rest_goes_in(database: Database, bad: Event, place: str) -> None:
     with database.begin() as conn:
         found = append(conn, [event("e1"), bad, event("e2")], layer="core", received_at=T)
     assert [one.verdict for one in found] == ["new", "refused", "new"]

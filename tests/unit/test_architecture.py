@@ -41,9 +41,7 @@ def lint(folder: Path) -> dict[str, str]:
     """Each contract's verdict, KEPT or BROKEN, for the packages in `folder`."""
     code = "import sys; sys.path.insert(0, '.'); from importlinter import cli; sys.exit(cli.lint_imports())"
     command = [sys.executable, "-c", code]
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=folder, env={"COLUMNS": "200", "PATH": ""}
-    )
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env={"COLUMNS": "200", "PATH": ""})
     found = dict(re.findall(r"^(.+?) (KEPT|BROKEN)", done.stdout, re.M))
     assert found, done.stdout + done.stderr
     return found
@@ -65,9 +63,7 @@ def test_every_contract_holds(project: Path, sources: Path) -> None:
     assert lint(sources) == {contract["name"]: "KEPT" for contract in declared}
 
 
-@pytest.mark.parametrize(
-    ("contract", "package", "line"), PLANTED, ids=[f"{p}: {line}" for _, p, line in PLANTED]
-)
+@pytest.mark.parametrize(("contract", "package", "line"), PLANTED, ids=[f"{p}: {line}" for _, p, line in PLANTED])
 def test_a_planted_import_breaks_its_contract(sources: Path, contract: str, package: str, line: str) -> None:
     planted = sources / package / "planted.py"
     planted.write_text(f"{line}\n")

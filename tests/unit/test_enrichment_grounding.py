@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from enrichment.grounding import Grounded, Refused, canonical, ground, intact, located
@@ -14,13 +14,14 @@ CITY = FieldSpec(name="city", type="text")
 COUNTRY = FieldSpec(name="country", type="country")
 YEAR = FieldSpec(name="founded_year", type="integer", minimum=1600, maximum=2030)
 EMPLOYEES = FieldSpec(name="employees", type="integer", minimum=1)
-TEXT = "Acme makes cheese in Parma. It was founded in 1950 and is headquartered in Milan, Italy."
+TEXT = "Acme makes cheese in Parma. It was founded in 1950 and is headquartered in Milan, Italy. It changed its name in 2004."
 
 
 def document(text: str = TEXT) -> Document:
     return Document(id="d1", kind="description", text=text)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200), st.text(max_size=40))
 def test_a_quote_that_is_not_in_the_text_is_always_refused(text: str, quote: str) -> None:
     squeezed = " ".join(visible(text).text.split())
@@ -29,6 +30,7 @@ def test_a_quote_that_is_not_in_the_text_is_always_refused(text: str, quote: str
     assert isinstance(ground(CITY, "Milan", quote, document(text)), Refused)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=200), st.data())
 def test_offsets_of_a_quote_are_always_exact(text: str, data: st.DataObject) -> None:
     shown = visible(text).text
@@ -79,6 +81,9 @@ def test_a_value_that_follows_from_its_quote_is_grounded(spec: FieldSpec, value:
         (CITY, "Rome", "is headquartered in Milan, Italy", "value_not_in_quote"),
         (CITY, "Mila", "is headquartered in Milan, Italy", "value_not_in_quote"),
         (CITY, "Rome", "is headquartered in Rome, Italy", "quote_not_in_document"),
+        (CITY, "Italy", "is headquartered in Milan, Italy", "value_not_in_quote"),
+        (CITY, "cheese", "makes cheese in Parma", "value_not_in_quote"),
+        (YEAR, 2004, "changed its name in 2004", "value_not_in_quote"),
         (COUNTRY, "France", "is headquartered in Milan, Italy", "value_not_in_quote"),
         (COUNTRY, "Atlantis", "is headquartered in Milan, Italy", "value_not_allowed"),
         (YEAR, 1951, "founded in 1950", "value_not_in_quote"),
@@ -89,9 +94,7 @@ def test_a_value_that_follows_from_its_quote_is_grounded(spec: FieldSpec, value:
         (YEAR, 1950, "   ", "no_quote"),
     ],
 )
-def test_an_ungrounded_answer_is_refused(
-    spec: FieldSpec, value: object, quote: object, because: str
-) -> None:
+def test_an_ungrounded_answer_is_refused(spec: FieldSpec, value: object, quote: object, because: str) -> None:
     assert ground(spec, value, quote, document()) == Refused(because)
 
 
@@ -117,6 +120,7 @@ def test_evidence_of_another_document_or_other_offsets_is_not_intact() -> None:
     assert not intact(Evidence(document="d1", quote="", start=3, end=3), document())
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_covering_personal_numbers_keeps_every_offset(text: str) -> None:
     assert len(covered(text)) == len(text)
@@ -129,6 +133,7 @@ def test_addresses_and_telephone_numbers_are_covered_and_figures_are_not() -> No
     assert "3,200,000 in 2021" in shown
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_sentences_cover_all_that_is_not_blank(text: str) -> None:
     spans = sentences(text)
@@ -140,4 +145,7 @@ def test_sentences_cover_all_that_is_not_blank(text: str) -> None:
 
 def test_a_legal_form_does_not_end_a_sentence() -> None:
     text = "Acme Co., Ltd. was founded in 1950. It makes cheese."
-    assert [text[a:b] for a, b in sentences(text)] == ["Acme Co., Ltd. was founded in 1950.", "It makes cheese."]
+    assert [text[a:b] for a, b in sentences(text)] == [
+        "Acme Co., Ltd. was founded in 1950.",
+        "It makes cheese.",
+    ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enrichment.atlas import atlas
-from enrichment.places import seat, seats, sole_country, supports_city, supports_country
+from enrichment.places import may_be_city, seat, seats, sole_country, supports_city, supports_country
 
 
 @pytest.mark.parametrize(
@@ -107,6 +107,7 @@ def test_a_quote_supports_a_city_by_whole_words() -> None:
     assert not supports_city("", "is based in Yorkshire")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_any_text_is_survived_and_spans_stay_inside(text: str) -> None:
     for found in seats(text + " is headquartered in " + text):
@@ -119,3 +120,21 @@ def test_a_hostile_text_costs_little_time() -> None:
     seats(text)
     sole_country(text)
     assert time.perf_counter() - began < 5
+
+
+@pytest.mark.parametrize(
+    "name", ["Milan", "Hong Kong", "Singapore", "New York", "Bagno a Ripoli", "'s-Hertogenbosch"]
+)
+def test_a_city_may_be_named_so(name: str) -> None:
+    assert may_be_city(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["China", "Taiwan", "hospitals", "47", "Europe", "South Korea", "Massachusetts"]
+)
+def test_no_city_is_named_so(name: str) -> None:
+    assert not may_be_city(name)
+
+
+def test_a_state_supports_its_country() -> None:
+    assert supports_country("US", "headquartered in Newton, Massachusetts")

@@ -61,6 +61,10 @@ def test_a_quote_supports_the_year_that_stands_in_it_as_a_number() -> None:
 
 def test_a_hostile_text_costs_little_time() -> None:
     began = time.perf_counter()
-    for text in ("was founded by " + "A " * 50000, "was founded in the State of " * 5000, "founded in " * 20000):
+    for text in (
+        "was founded by " + "A " * 50000,
+        "was founded in the State of " * 5000,
+        "founded in " * 20000,
+    ):
         founding(text)
     assert time.perf_counter() - began < 5

@@ -9,12 +9,12 @@ from typing import TypeVar
 import msgspec
 
 from watchtower.errors import InputError
-from watchtower.store.rows import AlertKey, TimeKey
+from watchtower.store.rows import AlertKey, SeqKey, TimeKey
 
-Key = TypeVar("Key", AlertKey, TimeKey)
+Key = TypeVar("Key", AlertKey, SeqKey, TimeKey)
 
 
-def cursor(key: AlertKey | TimeKey) -> str:
+def cursor(key: AlertKey | SeqKey | TimeKey) -> str:
     """The cursor of a place."""
     return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
 
@@ -36,7 +36,8 @@ def place(kind: type[Key], text: str | None) -> Key | None:
     return key
 
 
-def _possible(key: AlertKey | TimeKey) -> bool:
+def _possible(key: AlertKey | SeqKey | TimeKey) -> bool:
     when = key.opened_at if isinstance(key, AlertKey) else key.time
     ranked = not isinstance(key, AlertKey) or 0 <= key.rank <= 9
-    return ranked and when.tzinfo is not None and "\x00" not in key.id
+    stored = 0 <= key.seq < 2**63 if isinstance(key, SeqKey) else "\x00" not in key.id
+    return ranked and stored and when.tzinfo is not None

@@ -101,7 +101,7 @@ class TimelineEvent(Answer):
 
 class Timeline(Answer):
     items: list[TimelineEvent]
-    next: int | None = Field(description="Pass as `before` for what came earlier; null at the beginning.")
+    next: str | None = Field(description="Pass as `before` for what came earlier; null at the beginning.")
 
 
 class Document(Answer):

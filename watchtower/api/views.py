@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from watchtower.api import models
+from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort
 from watchtower.errors import InputError, Missing, WatchtowerError
 from watchtower.rulebook.model import Rulebook
@@ -20,6 +21,7 @@ from watchtower.store.rows import (
     EventRow,
     ProposalRow,
     RecordRow,
+    SeqKey,
     SignalRow,
     SpanRow,
 )
@@ -40,7 +42,7 @@ class RecordView:
     due: list[SpanRow]
     alerts: list[AlertRow]
     events: list[EventRow]
-    earlier: int | None
+    earlier: str | None
     documents: list[DocumentRow]
     signals: list[SignalRow]
     proposals: list[ProposalRow]
@@ -90,7 +92,7 @@ def missing_fields(tower: TowerPort, rule: str, subject: str, at: datetime) -> t
 
 
 def record_view(
-    tower: TowerPort, object_name: str, record_id: str, *, before: int | None = None, limit: int = TIMELINE
+    tower: TowerPort, object_name: str, record_id: str, *, before: str | None = None, limit: int = TIMELINE
 ) -> RecordView:
     """Everything about a record. Missing where it was never heard of."""
     now = tower.clock()
@@ -102,7 +104,7 @@ def record_view(
             raise Missing(
                 f"{subject}: there is no such record", remedy="its events have not arrived, or the id differs"
             )
-        events = queries.timeline(conn, object_name, record_id, before=before, limit=limit + 1)
+        events = queries.timeline(conn, object_name, record_id, before=place(SeqKey, before), limit=limit + 1)
         standing = AlertFilter(object=object_name, record=record_id)
         alerts = queries.alerts(conn, standing, after=None, limit=100)
         spans = queries.spans(conn, object_name, record_id, now=now)
@@ -121,7 +123,9 @@ def record_view(
         ),
         alerts=alerts,
         events=events[:limit],
-        earlier=events[limit - 1].seq if len(events) > limit else None,
+        earlier=cursor(SeqKey(events[limit - 1].time, events[limit - 1].seq))
+        if len(events) > limit
+        else None,
         documents=documents,
         signals=signals,
         proposals=proposals,
@@ -199,11 +203,14 @@ def record_model(tower: TowerPort, view: RecordView) -> models.Record:
 
 
 def field_values(rulebook: Rulebook, row: RecordRow) -> dict[str, models.FieldValue]:
-    """The declared fields in the rulebook's order (null where nothing is known), then the undeclared."""
+    """The declared fields in the rulebook's order (null where nothing is known), then the undeclared.
+
+    Keys such as `changed_at(stage)` are the rules' own notes and no fields.
+    """
     model = rulebook.objects.get(row.object)
     declared = dict(model.fields) if model is not None else {}
     shown: dict[str, models.FieldValue] = {}
-    for name in [*declared, *(key for key in row.state if key not in declared)]:
+    for name in [*declared, *(key for key in row.state if key not in declared and "(" not in key)]:
         spec = declared.get(name)
         shown[name] = models.FieldValue(
             value=row.state.get(name),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
 from watchtower import __version__
-from watchtower.cli import rules
+from watchtower.cli import demo, evals, models, rules, service, tower
 from watchtower.cli.output import errors
 from watchtower.errors import WatchtowerError
 
@@ -21,7 +20,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="A rulebook for revenue operations that runs: rules as statements about time, with AI below them.",
 )
+app.command(name="demo")(demo.run)
+app.command(name="up")(service.up)
+app.command(name="serve")(service.serve)
+app.command(name="tick")(tower.tick)
+app.command(name="worker")(service.worker)
 app.add_typer(rules.app, name="rules")
+app.command(name="import")(tower.import_file)
+app.command(name="enrich")(tower.enrich)
+app.command(name="detect")(tower.detect)
+app.command(name="alerts")(tower.alerts)
+app.add_typer(evals.app, name="eval")
+app.add_typer(models.app, name="models")
 
 
 def _version(value: bool) -> None:
@@ -38,18 +48,13 @@ def main(
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """The entry point: every expected error is one message on standard error and an exit code, never a traceback."""
+    """The entry point: an expected error is one message on standard error and an exit code, never a traceback."""
     try:
-        app(args=arguments, standalone_mode=False)
+        app(args=arguments)
     except WatchtowerError as error:
         errors.print(f"[bold red]error:[/] {_plain(str(error))}")
         sys.exit(error.exit_code)
-    except click.UsageError as error:
-        error.show()
-        sys.exit(2)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         errors.print("stopped")
         sys.exit(130)
     except BrokenPipeError:

@@ -19,7 +19,7 @@ from watchtower.flow.apply import Applied, Engine, Moment, moments
 from watchtower.rules.compile import CompiledRule
 from watchtower.rules.fold import Record
 from watchtower.rules.spans_kept import Span
-from watchtower.store import journal
+from watchtower.store import journal, turns
 from watchtower.store import spans as span_store
 from watchtower.store.alerts import (
     Closing,
@@ -70,10 +70,16 @@ def alert_id(span: Span) -> str:
 
 
 def settle(conn: Connection, engine: Engine, now: datetime, applied: Applied | None = None) -> Settled:
-    """Correct, open and resolve all that is due at `now`."""
+    """Correct, open and resolve all that is due at `now`.
+
+    While history is being imported nothing opens or resolves: what is not yet read in would look like silence.
+    """
     done = Settled()
+    turns.wait_for_tick(conn)
     if applied is not None and (applied.withdrawn or applied.reopened):
         done += _correct(conn, applied, now)
+    if turns.import_under_way(conn):
+        return done
     while batch := span_store.due(conn, now, BATCH):
         done += _open(conn, engine, batch, now)
     while batch := span_store.ended(conn, now, BATCH):

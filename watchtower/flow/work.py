@@ -49,11 +49,18 @@ def digest(*parts: Any) -> str:
 
 
 def plan(
-    conn: Connection, engine: Engine, now: datetime, *, limit: int, only: frozenset[str] | None = None
+    conn: Connection,
+    engine: Engine,
+    now: datetime,
+    *,
+    limit: int,
+    only: frozenset[str] | None = None,
+    means: str = "",
+    write: bool = True,
 ) -> list[FieldRequest]:
     """The fields that starve rules, as requests, the most starving first; each is journalled.
 
-    A record is asked about once per set of documents: where nothing new has been read, nothing new is asked.
+    A record is asked about once per set of documents and `means` (the model at hand): nothing is asked twice.
     `only`: these records (`object/id`), whether they starve a rule or not.
     """
     starving = _starving(conn, engine, now, only)
@@ -77,7 +84,7 @@ def plan(
             fields = [field for field in fillable if row.state.get(field) is None]
             if not fields:
                 continue
-            key = digest(name, record, fields, [(doc.id, doc.text) for doc in texts])
+            key = digest(name, record, fields, [(doc.id, doc.text) for doc in texts], means)
             specs = tuple(engine.program.book.objects[name].fields[field].spec(field) for field in fields)
             plain = {k: v for k, v in row.state.items() if k in engine.folds[name].parsers}
             request = FieldRequest(
@@ -108,6 +115,8 @@ def plan(
                 data={"fields": row_.fields, "because": row_.because},
             )
         )  # fmt: skip
+    if not write:
+        return asked
     work.ask(conn, rows)
     if events:
         journal.append(conn, events, layer="decision", received_at=now)

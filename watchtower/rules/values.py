@@ -27,6 +27,8 @@ def parser(name: str, field: FieldModel) -> Parser:
         return _enum(name, frozenset(field.values))
     if kind in ("integer", "number", "money"):
         return _number(name, field, whole=kind == "integer")
+    if kind == "ref":
+        return _named(name, _reference)
     simple: dict[str, Parser] = {"boolean": _boolean, "timestamp": _timestamp, "date": _date, "list": _list}
     return _named(name, simple.get(kind, _text))
 
@@ -51,6 +53,13 @@ def _text(value: Any) -> str:
     text = value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
     if "\x00" in text:
         raise ValueError(f"{_shown(value)} holds a NUL character")
+    return text
+
+
+def _reference(value: Any) -> str:
+    text = _text(value)
+    if not text or len(text.encode()) > 1024:
+        raise ValueError(f"{_shown(value)} is not the id of a record (1 to 1024 bytes)")
     return text
 
 

@@ -169,3 +169,11 @@ def wake_snoozed(conn: Connection, now: datetime) -> list[str]:
         [NewAction(alert=id_, at=format_time(now), actor="watchtower", verb="woken") for id_ in sorted(woken)],
     )
     return woken
+
+
+_TOLD = text("select rule, object, record, since from alert where coalesce(resolution, '') not like 'withdrawn%'")
+
+
+def told(conn: Connection) -> list[tuple[str, str, datetime]]:
+    """(rule, object/record, since) of every alert that was told and not withdrawn."""
+    return [(row.rule, f"{row.object}/{row.record}", row.since) for row in conn.execute(_TOLD)]

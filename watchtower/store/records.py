@@ -163,3 +163,11 @@ def history(
     """(id, valid_from, valid_to, state) of every version that began by `at`, by record and time."""
     rows = conn.execute(_HISTORY, {"object": object_name, "at": at})
     return [(row.id, row.valid_from, row.valid_to, row.state) for row in rows]
+
+
+_LIVING = text("select id, state from record where object = :object and deleted_at is null order by id")
+
+
+def living(conn: Connection, object_name: str) -> dict[str, dict[str, Any]]:
+    """The state of every record of an object that exists now, by id."""
+    return {row.id: row.state for row in conn.execute(_LIVING, {"object": object_name})}

@@ -154,6 +154,13 @@ class AlertKey(msgspec.Struct, frozen=True, array_like=True):
     id: str
 
 
+class SeqKey(msgspec.Struct, frozen=True, array_like=True):
+    """A place in a timeline: by time, then by order of arrival."""
+
+    time: datetime
+    seq: int
+
+
 class TimeKey(msgspec.Struct, frozen=True, array_like=True):
     """A place in a list ordered by a time and an id."""
 

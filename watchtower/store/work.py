@@ -159,3 +159,19 @@ def documents_of(conn: Connection, object_name: str, ids: Sequence[str]) -> dict
 def holding(conn: Connection, object_name: str, key: str) -> dict[str, dict[str, Any]]:
     """The living records whose state has this key, with their state."""
     return {row.id: row.state for row in conn.execute(_RAISED, {"object": object_name, "key": key})}
+
+
+_LABELLED = text(
+    """
+    select r.state ->> :field as label, string_agg(d.text, e'\n\n' order by d.added_at, d.id) as text
+    from record r join document d on d.object = r.object and d.record = r.id
+    where r.object = :object and r.deleted_at is null and r.state ->> :field is not null
+      and coalesce(r.provenance -> :field ->> 'by', '') <> 'ai'
+    group by r.id, r.state order by r.id
+    """
+)
+
+
+def labelled(conn: Connection, object_name: str, field: str) -> list[tuple[str, str]]:
+    """(text, label) of the records whose field a person or a system has set: what a classifier may learn from."""
+    return [(row.text, row.label) for row in conn.execute(_LABELLED, {"object": object_name, "field": field})]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import cache
@@ -24,6 +25,7 @@ from watchtower.contract import format_time
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 SAFE_SCHEMES = frozenset({"http", "https", "mailto"})
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _UNITS = ((31_557_600, "year"), (2_629_800, "month"), (86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 
@@ -83,7 +85,7 @@ def shown(value: Any, type_: str | None = None, unit: str = "") -> str:
     if isinstance(value, date):
         return f"{value:%d %b %Y}"
     if isinstance(value, str):
-        if type_ == "timestamp":
+        if type_ == "timestamp" or (type_ is None and _MOMENT.fullmatch(value)):
             try:
                 return f"{datetime.fromisoformat(value).astimezone(UTC):%d %b %Y, %H:%M} UTC"
             except ValueError:

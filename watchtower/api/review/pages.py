@@ -28,10 +28,7 @@ DOCUMENTS = 8
 
 def record_page(tower: TowerPort, request: Request, object_name: str, record_id: str) -> Response:
     """One record: what is so and who says it, what stands, what is unknown, what is due."""
-    before = request.query_params.get("before", "")
-    view = record_view(
-        tower, object_name, record_id, before=int(before) if before.isascii() and before.isdigit() else None
-    )
+    view = record_view(tower, object_name, record_id, before=request.query_params.get("before"))
     now = tower.clock()
     spoken = [
         item for p in view.proposals if p.status in ("accepted", "review") for item in _items(p.evidence)
@@ -51,6 +48,9 @@ def record_page(tower: TowerPort, request: Request, object_name: str, record_id:
             name: stretches(queries.field_history(conn, object_name, record_id, name), now)
             for name in _pictured(tower, view)
         }
+        targets = _targets(tower, object_name)
+        named = [(to, str(view.row.state[name])) for name, to in targets.items() if view.row.state.get(name)]
+        states = queries.record_states(conn, named)
     words = {
         "now": now,
         "waiting": waiting,
@@ -59,7 +59,8 @@ def record_page(tower: TowerPort, request: Request, object_name: str, record_id:
         "title": view.title,
         "known": {name: field for name, field in fields.items() if field.value is not None},
         "unfilled": {name: field for name, field in fields.items() if field.value is None},
-        "targets": _targets(tower, object_name),
+        "targets": targets,
+        "titles": {subject: title(tower.rulebook, *subject, state) for subject, state in states.items()},
         "quotes": {name: _quotes(found) for name, found in by_field.items()},
         "standing": [row_words(tower, row) for row in view.alerts if row.status != "resolved"],
         "past": [row_words(tower, row) for row in view.alerts if row.status == "resolved"],

@@ -159,7 +159,7 @@ def alert_words(tower: TowerPort, alert_id: str) -> dict[str, Any]:
         "rule": rule,
         "explained": explained,
         "explained_at": at,
-        "reads": row.reads if isinstance(row.reads, list) else [],
+        "reads": row.reads if isinstance(row.reads, dict) else {},
         "actions": actions,
         "verbs": VERB_WORDS,
         "causes": causes,

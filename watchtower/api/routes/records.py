@@ -29,7 +29,7 @@ def routes(tower: TowerPort) -> APIRouter:
         object_name: str,
         record_id: str,
         before: Annotated[
-            int | None, Query(ge=0, le=2**62, description="`timeline.next` of the last answer")
+            str | None, Query(max_length=4000, description="`timeline.next` of the last answer")
         ] = None,
         limit: Annotated[int, Query(ge=1, le=200, description="events of the timeline")] = 50,
     ) -> models.Record:

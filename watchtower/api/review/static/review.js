@@ -63,18 +63,20 @@
     row.classList.add("at");
   });
 
-  /* After an action the row is replaced by its new state; the eye goes on to the next one. */
-  let place = -1;
+  /* After an action the row is replaced by its new state. Where the eye was on that row it goes on to the next
+     one; where the reviewer has moved on meanwhile, nothing moves. */
+  const places = new WeakMap();
   document.addEventListener("htmx:before:request", (event) => {
-    place = rows().indexOf(event.target.closest(".rows > .row"));
+    places.set(event.detail.ctx, rows().indexOf(event.target.closest(".rows > .row")));
   });
-  document.addEventListener("htmx:after:swap", () => {
+  document.addEventListener("htmx:after:swap", (event) => {
+    const ctx = event.detail.ctx;
+    const place = places.get(ctx);
+    if (place === undefined || place < 0 || ctx.response.status >= 400) return;
     const all = rows();
-    if (place < 0 || !all.length) return;
     const done = all[place];
     if (done) say(`${done.querySelector(".row-link").textContent}: ${done.dataset.status}`);
-    go(all[Math.min(place + 1, all.length - 1)]);
-    place = -1;
+    if (document.activeElement === document.body) go(all.slice(place + 1).find((row) => !row.classList.contains("done")) || done);
   });
   document.addEventListener("htmx:response:error", (event) => {
     let words = "";

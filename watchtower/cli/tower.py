@@ -1,0 +1,233 @@
+"""The commands that need the tower: import, tick, enrich, detect, alerts, rulebook in force."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from watchtower.bootstrap import Tower, build, model_status
+from watchtower.cli.output import console, errors, print_json
+from watchtower.connectors import load_mapping, open_source
+from watchtower.contract import format_time
+from watchtower.errors import InputError
+from watchtower.settings import Settings, read_settings
+from watchtower.store import queries
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="The data folder (default: WATCHTOWER_DATA, else the user's data folder)."),
+]
+RulebookOption = Annotated[
+    Path | None,
+    typer.Option("--rulebook", help="Put this rulebook in force (default: the one in force, else the shipped one)."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def settings_of(data: Path | None) -> Settings:
+    return read_settings(**({} if data is None else {"data": data}))
+
+
+def open_tower(data: Path | None, rulebook: Path | None = None) -> Tower:
+    return build(settings_of(data), rulebook=rulebook)
+
+
+def bar(unit: str) -> Progress:
+    """A progress bar on standard error, gone when it is done."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[count]} " + unit), TimeElapsedColumn(), console=errors, transient=True,
+    )  # fmt: skip
+
+
+def import_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSONL events, or CSV, Parquet, XES with --mapping.")],
+    mapping: Annotated[Path | None, typer.Option("--mapping", help="How rows become events (YAML).")] = None,
+    data: Data = None,
+    rulebook: RulebookOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read a file of events, or of rows that a mapping turns into events, into the journal.
+
+    A bad row is named and set aside, the rest goes in; exit 1 if there were any. Importing again adds nothing twice.
+    Ctrl-C stops between two batches: what was acknowledged is kept, and a second run goes on from there.
+
+    Example: watchtower import loans.parquet --mapping examples/bpic2012/mapping.yaml
+    """
+    chosen = load_mapping(mapping) if mapping else None
+    source = open_source(file, chosen)
+    if rulebook is None and chosen is not None and chosen.rulebook_path is not None:
+        rulebook = chosen.rulebook_path
+    started = time.perf_counter()
+    counts: Counter[str] = Counter()
+    named = 0
+    with open_tower(data, rulebook) as tower, tower.importing(), bar("events") as progress:
+        task = progress.add_task(f"importing {file.name}", total=1.0, count=0)
+        try:
+            for batch in source.batches():
+                verdicts = tower.take_events(batch.events, refused=batch.refused, origin=file.name)
+                counts.update(verdict.status for verdict in verdicts)
+                counts["refused"] += len(batch.refused)
+                reasons = [f"{r.place}: {r.reason}" for r in batch.refused]
+                reasons += [f"event {v.id}: {v.reason}" for v in verdicts if v.status in ("refused", "conflict")]
+                for reason in reasons[: max(20 - named, 0)]:
+                    errors.print(f"set aside: {reason}", markup=False)
+                named += len(reasons)
+                progress.update(task, completed=batch.done, count=sum(counts.values()))
+        except KeyboardInterrupt:
+            errors.print(f"stopped: {counts['accepted']} events are in; run the same command again to go on")
+            raise
+    seconds = time.perf_counter() - started
+    bad = counts["refused"] + counts["conflict"]
+    if as_json:
+        print_json(
+            {**{k: counts[k] for k in ("accepted", "duplicate", "conflict", "refused")}, "seconds": round(seconds, 3)}
+        )
+    else:
+        rate = counts.total() / seconds if seconds else 0
+        console.print(
+            f"{counts['accepted']} events in, {counts['duplicate']} were there already, {bad} set aside "
+            f"({seconds:.1f} s, {rate:,.0f} a second)"
+        )
+        if bad:
+            console.print("what was set aside stands among the dead letters, with its reason")
+    if bad:
+        raise typer.Exit(1)
+
+
+def tick(data: Data = None, as_json: AsJson = False) -> None:
+    """Open and resolve what has fallen due, once. `watchtower up` does this by itself."""
+    with open_tower(data) as tower:
+        done = tower.tick()
+        after = tower.next_instant()
+    if as_json:
+        print_json({
+            "opened": done.opened, "resolved": done.resolved, "corrected": done.corrected,
+            "next": format_time(after) if after else None,
+        })  # fmt: skip
+    else:
+        console.print(f"{done.opened} alerts opened, {done.resolved} resolved, {done.corrected} corrected")
+        console.print(f"next at {format_time(after)}" if after else "nothing is due later")
+
+
+def enrich(
+    data: Data = None,
+    records: Annotated[
+        str | None,
+        typer.Option("--records", metavar="A/1,A/2", help="These records, whether they starve a rule or not."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many records.")] = 100,
+    no_model: Annotated[bool, typer.Option("--no-model", help="Patterns, gazetteer and classifiers only.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be asked, and stop.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fill the fields that starve rules: ask the worker, and let acceptance rules decide on what it proposes.
+
+    Example: watchtower enrich --limit 20
+    """
+    only = frozenset(part.strip() for part in records.split(",")) if records else None
+    for subject in only or ():
+        if "/" not in subject:
+            raise InputError(f"--records: {subject!r} is not of the form object/id")
+    with open_tower(data) as tower:
+        if dry_run:
+            _show_requests(tower, limit, only, as_json)
+            return
+        with tower.worker(use_model=not no_model) as worker, bar("records") as progress:
+            status = model_status(worker)
+            errors.print(f"language model: {status.name}" if status.ready else status.detail, markup=False)
+            task = progress.add_task("enriching", total=None, count=0)
+            run = tower.enrich(
+                worker, limit=limit, only=only,
+                progress=lambda done, total: progress.update(task, completed=done, total=total, count=done),
+            )  # fmt: skip
+    d = run.decided
+    if as_json:
+        print_json({
+            "records": run.requests, "proposals": run.proposals, "accepted": d.accepted, "review": d.review,
+            "refused": d.refused, "model": status.name if status.ready else None,
+        })  # fmt: skip
+    else:
+        console.print(
+            f"{run.requests} records asked about, {run.proposals} proposals: {d.accepted} accepted, "
+            f"{d.review} to review, {d.refused} refused"
+        )
+
+
+def _show_requests(tower: Tower, limit: int, only: frozenset[str] | None, as_json: bool) -> None:
+    asked = tower.requests(limit=limit, only=only, write=False)
+    if as_json:
+        print_json([
+            {"record": r.record.subject, "fields": [f.name for f in r.fields], "because": list(r.because)} for r in asked
+        ])  # fmt: skip
+        return
+    table = Table("record", "fields", "rules that starve", "documents", box=None, header_style="bold")
+    for r in asked:
+        table.add_row(
+            r.record.subject, ", ".join(f.name for f in r.fields), ", ".join(r.because), str(len(r.documents))
+        )
+    console.print(table)
+    console.print(f"{len(asked)} records would be asked about")
+
+
+def detect(
+    data: Data = None,
+    detector: Annotated[str | None, typer.Option("--detector", help="Only this detector, or this signal.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the declared detectors over a snapshot of now. Signals feed the rules that read them; no more."""
+    with open_tower(data) as tower:
+        done = list(tower.detect(only=frozenset([detector]) if detector else None))
+        names = ", ".join(tower.rulebook.signals) or "none"
+    if detector and not done:
+        raise InputError(
+            f"--detector: {detector!r} is neither a declared signal nor its detector", remedy=f"signals: {names}"
+        )
+    if as_json:
+        print_json([
+            {"signal": d.signal, "detector": d.detector, "raised": d.raised, "abstained": dict(d.abstained)} for d in done
+        ])  # fmt: skip
+        return
+    for d in done:
+        console.print(f"{d.signal} ({d.detector}): {d.raised} signals raised")
+        for cohort, reason in d.abstained.items():
+            console.print(f"  no judgement on {cohort}: {reason}", markup=False)
+
+
+def alerts(
+    data: Data = None,
+    queue: Annotated[str | None, typer.Option("--queue", help="Only this queue.")] = None,
+    status: Annotated[str, typer.Option("--status", help="open, acknowledged, snoozed or resolved.")] = "open",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=200)] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """The queue, in the terminal: the deterministic alerts first."""
+    if status not in ("open", "acknowledged", "snoozed", "resolved"):
+        raise InputError(f"--status: {status!r} is not one of open, acknowledged, snoozed, resolved")
+    with open_tower(data) as tower, tower.database.read() as conn:
+        rows = queries.alerts(conn, queries.AlertFilter(status=(status,), queue=(queue,) if queue else ()), after=None, limit=limit)
+    if as_json:
+        print_json([
+            {"id": a.id, "rule": a.rule, "record": a.subject, "since": format_time(a.since), "severity": a.severity,
+             "queue": a.queue, "owner": a.owner, "because": a.because, "status": a.status, "ai_informed": a.ai_informed}
+            for a in rows
+        ])  # fmt: skip
+        return
+    table = Table("severity", "record", "since", "queue", "owner", "because", box=None, header_style="bold")
+    for a in rows:
+        table.add_row(
+            a.severity,
+            a.subject,
+            f"{a.since:%Y-%m-%d %H:%M}",
+            a.queue,
+            a.owner,
+            ("AI-informed: " if a.ai_informed else "") + a.because,
+        )
+    console.print(table)
+    console.print(f"{len(rows)} {status} alerts" + (" (the first)" if len(rows) == limit else ""))

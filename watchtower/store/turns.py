@@ -1,0 +1,43 @@
+"""Whose turn it is: advisory locks that keep the clock and a bulk import out of each other's way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, text
+
+from watchtower.store.database import Database
+
+_TICK = 0x7469636B_00000000
+_IMPORT = 0x696D706F_72740000
+"""The keys of the locks: "tick" and "import" in ASCII."""
+
+_WAIT_TICK = text("select pg_advisory_xact_lock(:key)")
+_TAKE = text("select pg_advisory_lock_shared(:key)")
+_GIVE = text("select pg_advisory_unlock_shared(:key)")
+_ANYONE = text("select pg_try_advisory_xact_lock(:key)")
+
+
+def wait_for_tick(conn: Connection) -> None:
+    """One settles at a time, to the end of its transaction."""
+    conn.execute(_WAIT_TICK, {"key": _TICK})
+
+
+def import_under_way(conn: Connection) -> bool:
+    """Whether history is being read in: until it is all there, nothing can be said of what is due now."""
+    return not conn.execute(_ANYONE, {"key": _IMPORT}).scalar_one()
+
+
+@contextmanager
+def importing(database: Database) -> Iterator[None]:
+    """While this lasts, nobody opens or resolves alerts. It ends with the process, however that ends."""
+    connection = database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    try:
+        connection.execute(_TAKE, {"key": _IMPORT})
+        try:
+            yield
+        finally:
+            connection.execute(_GIVE, {"key": _IMPORT})
+    finally:
+        connection.close()
