@@ -11,7 +11,7 @@ from evals.adapters import load_cases
 from evals.cases import Case
 from evals.decision import Accept, Decision
 from evals.rules import Scenario
-from watchtower.contract import Proposal, parse_event, parse_time
+from watchtower.contract import Detector, Proposal, parse_event, parse_time
 from watchtower.flow.backtest import duckdb_engine, held_between
 from watchtower.flow.history import fold_history
 from watchtower.rulebook import Rulebook, load
@@ -42,6 +42,13 @@ class RuleLayer:
             held_by="the case",
         )
         return Decision(_OUTCOMES[made.status], made.because)
+
+
+def roster() -> Mapping[str, Detector]:
+    """The detectors of production, by name."""
+    from detectors import ROSTER
+
+    return ROSTER
 
 
 def rule_layer(book: Rulebook) -> Accept:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchtower.api.cloudevents import BATCH, STRUCTURED, read_events
@@ -63,6 +63,7 @@ def test_a_batch_is_read_in_order() -> None:
         assert not received.single
 
 
+@settings(deadline=None)
 @given(
     st.text(
         alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=50
@@ -153,6 +154,7 @@ def test_a_header_that_is_no_attribute_is_refused() -> None:
             read_events({"content-type": "application/json", name: "x"}, b"{}")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([STRUCTURED, BATCH, "application/json", "", "a;b=c;charset"]))
 def test_whatever_comes_in_is_events_or_an_input_error(body: bytes, media: str) -> None:
     try:

@@ -27,6 +27,7 @@ from watchtower.settings import Settings, read_settings
 from watchtower.store import queries, records
 from watchtower.store.alerts import told
 from watchtower.store.locks import single_service_lock
+from watchtower.store.rows import AlertFilter
 
 MARK = "demo.txt"
 BATCH = 2000
@@ -114,7 +115,7 @@ class _page:
     def _serve(self, tower: Tower, host: str, port: int) -> None:
         try:
             serve(tower, host, port, ready=self._ready, stop=self._stop)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  (it is raised again by whoever waits for the page)
             self._fault.append(error)
         finally:
             self._up.set()
@@ -201,7 +202,7 @@ def _summary(
             if "stuck.raised_at" in state
         ]
         accounts = {f"account/{id_}": state for id_, state in records.living(conn, "account").items()}
-        queues = queries.alert_counts(conn, queries.AlertFilter(status=("open",)), by="queue")
+        queues = queries.alert_counts(conn, AlertFilter(status=("open",)), by="queue")
     found = demo.check(year, now, alerts, stuck, accounts)
     return {
         "events": len(year.events), "rules": len(tower.rulebook.rules), "open_by_queue": queues,

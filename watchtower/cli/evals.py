@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import evals
-from evals.production import backtest_scenario, classifier_rows, rule_layer
+from evals.production import backtest_scenario, classifier_rows, roster, rule_layer
 from watchtower.bootstrap import open_worker, system_clock
 from watchtower.cli.output import console, errors, print_json
 from watchtower.cli.tower import bar
@@ -69,9 +69,7 @@ def enrichment(
 @app.command()
 def detectors(out: Out, cases: Cases = None, as_json: AsJson = False) -> None:
     """Run the detectors over labelled cases: precision, recall, and realised false alarms beside the promise."""
-    from detectors import ROSTER
-
-    scores = evals.run_detectors(cases or OWN / "detectors", out, detectors=ROSTER, now=system_clock())
+    scores = evals.run_detectors(cases or OWN / "detectors", out, detectors=roster(), now=system_clock())
     if as_json:
         print_json(json.loads((out / "scores.json").read_text()))
     else:

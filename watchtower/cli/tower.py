@@ -18,6 +18,7 @@ from watchtower.contract import format_time
 from watchtower.errors import InputError
 from watchtower.settings import Settings, read_settings
 from watchtower.store import queries
+from watchtower.store.rows import AlertFilter
 
 Data = Annotated[
     Path | None,
@@ -211,7 +212,7 @@ def alerts(
     if status not in ("open", "acknowledged", "snoozed", "resolved"):
         raise InputError(f"--status: {status!r} is not one of open, acknowledged, snoozed, resolved")
     with open_tower(data) as tower, tower.database.read() as conn:
-        rows = queries.alerts(conn, queries.AlertFilter(status=(status,), queue=(queue,) if queue else ()), after=None, limit=limit)
+        rows = queries.alerts(conn, AlertFilter(status=(status,), queue=(queue,) if queue else ()), after=None, limit=limit)
     if as_json:
         print_json([
             {"id": a.id, "rule": a.rule, "record": a.subject, "since": format_time(a.since), "severity": a.severity,

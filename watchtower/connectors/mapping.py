@@ -35,10 +35,10 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from watchtower.connectors.mapping_yaml import read_yaml
 from watchtower.connectors.values import EPOCH_UNITS, KINDS
 from watchtower.contract import CORE_SOURCE, parse_time
-from watchtower.errors import InputError
+from watchtower.errors import InputError, RulebookError
+from watchtower.rulebook.source import read_yaml
 
 _HOLE = re.compile(r"\{([^{}]+)\}")
 _OBJECT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*/")
@@ -288,7 +288,10 @@ class Mapping(_Part):
 
 def load_mapping(path: Path) -> Mapping:
     """The mapping in this YAML file. InputError names the file, each faulty key, and what is accepted."""
-    raw = read_yaml(path)
+    try:
+        raw = read_yaml(path).value
+    except RulebookError as error:
+        raise InputError(error.message, remedy="the mapping is a YAML file; check the --mapping given") from None
     if not isinstance(raw, dict):
         raise InputError(
             f"{path}: has no keys; a mapping has `source`, `events` and others",

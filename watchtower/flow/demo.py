@@ -52,7 +52,8 @@ def check(
     known = {(b.rule, b.record, format_time(b.since)) for b in truth.breaches if b.since <= now}
     latent = {(b.rule, b.record) for b in truth.latent}
     made = Check(planted=len(known), found=len(known & told))
-    made.invented = sorted(key for key in told - known if key[:2] not in latent)
+    # What came to hold after the year's end was told because a fact was filled: that is enrichment's account.
+    made.invented = sorted(k for k in told - known if k[:2] not in latent and k[2] <= format_time(now))
     made.missed = sorted(known - told)
     flagged = set(signals)
     stuck = {deal.record for deal in truth.stuck}

@@ -138,7 +138,7 @@ def _starving(
     """(object, record) -> (weight, rules): whose absent fields leave rules unknown."""
     if only is not None:
         pairs = [tuple(subject.split("/", 1)) for subject in sorted(only)]
-        return {(name, record): (1, []) for name, record in pairs if name in engine.folds}  # type: ignore[misc]
+        return {(name, record): (1, []) for name, record in pairs if name in engine.folds}
     through: dict[tuple[str, str], list[tuple[str, str, int]]] = defaultdict(list)
     found: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     unknown = spans.unknown_now(conn, now)

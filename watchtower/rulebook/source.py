@@ -22,7 +22,7 @@ Path_ = tuple[str | int, ...]
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}\Z")
 _FLOAT = re.compile(r"[-+]?([0-9]{1,30}\.[0-9]{0,30}|\.[0-9]{1,30}|[0-9]{1,30}(?=[eE]))([eE][-+]?[0-9]{1,3})?\Z")
-_CONSTANTS = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
+_CONSTANTS: dict[str, bool | None] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _CONSTANTS |= dict.fromkeys(("true", "True", "TRUE"), True) | dict.fromkeys(("false", "False", "FALSE"), False)
 
 
@@ -114,6 +114,7 @@ def _check_events(text: str, name: str) -> None:
     depth = nodes = documents = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         mark = event.start_mark
+        assert mark is not None
         problem = ""
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             problem = "anchors and aliases (& and *) are not accepted; write the value out"
@@ -139,6 +140,7 @@ def _check_events(text: str, name: str) -> None:
 
 def _build(node: yaml.Node, path: Path_, source: Source, text: str, faults: list[Fault]) -> Any:
     start, end = node.start_mark, node.end_mark
+    assert start is not None and end is not None
     style = node.style if isinstance(node, yaml.ScalarNode) and node.style else ""
     raw = text[start.index : end.index] if isinstance(node, yaml.ScalarNode) else ""
     source.places[path] = Place(source.file, start.line + 1, start.column + 1, raw, style)
@@ -146,6 +148,7 @@ def _build(node: yaml.Node, path: Path_, source: Source, text: str, faults: list
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             mark = key_node.start_mark
+            assert mark is not None
             place = Place(source.file, mark.line + 1, mark.column + 1)
             if not isinstance(key_node, yaml.ScalarNode):
                 faults.append(place.fault("a key must be plain text"))

@@ -150,7 +150,7 @@ def _gather(node: Node) -> Node:
     op = "and" if isinstance(node, And) else "or"
     items: list[Node] = []
     for item in map(_gather, node.items):
-        items.extend(item.items if type(item) is type(node) else (item,))  # type: ignore[union-attr]
+        items.extend(item.items if type(item) is type(node) else (item,))
     tests = [item.test for item in items if isinstance(item, Atom)]
     rest: list[Node] = [item for item in items if not isinstance(item, Atom)]
     if tests:

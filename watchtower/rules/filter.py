@@ -18,7 +18,7 @@ from watchtower.rules.sqltext import OptionError, read_condition
 Data = dict[str, Any]
 Evaluate = Callable[[Data], Any]
 
-_COMPARE: dict[type[exp.Expression], Callable[[Any, Any], bool]] = {
+_COMPARE: dict[type[exp.Expr], Callable[[Any, Any], bool]] = {
     exp.EQ: operator.eq, exp.NEQ: operator.ne, exp.LT: operator.lt,
     exp.LTE: operator.le, exp.GT: operator.gt, exp.GTE: operator.ge,
 }  # fmt: skip
@@ -38,7 +38,7 @@ def compile_filter(text: str) -> Evaluate:
         raise ValueError(f"where: {text!r:.80} is not a condition ({str(error).splitlines()[0]:.80})") from None
 
 
-def _build(node: exp.Expression) -> Evaluate:
+def _build(node: exp.Expr) -> Evaluate:
     if isinstance(node, exp.Paren):
         return _build(node.this)
     if isinstance(node, exp.Column) and len(node.parts) == 1:

@@ -7,14 +7,15 @@ the author's text reaches an engine except literals and known columns.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from watchtower.contract import format_time, parse_time
 from watchtower.rulebook import Rulebook
@@ -27,9 +28,9 @@ MAX_TOKENS, MAX_DEPTH, MAX_LIST, MAX_NUMBER = 3000, 40, 1000, 1e15
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 _POSTGRES = Dialect.get_or_raise("postgres")
-_COMPARE = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
+_COMPARE: dict[type[exp.Expr], str] = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
 _MIRROR = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
-_ARITHMETIC = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
+_ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
 _CLOCK_FORM = "write x <= now() - interval '48 hours'"
 _FUNCTIONS = (
     "lower, upper, trim, length, coalesce, nullif, abs, greatest, least, starts_with, contains, "
@@ -71,7 +72,7 @@ class _Reader:
 
     # ---- reading the text
 
-    def parse(self) -> exp.Expression:
+    def parse(self) -> exp.Expr:
         if "\x00" in self.text:
             raise PredicateError("holds a NUL character", self.text.index("\x00"))
         try:
@@ -112,15 +113,15 @@ class _Reader:
             message += f" near {highlight!r:.40}"
         return PredicateError(f"SQL syntax: {message}", max(min(offset, len(self.text) - 1), 0))
 
-    def extent(self, node: exp.Expression) -> tuple[int, int]:
+    def extent(self, node: exp.Expr) -> tuple[int, int]:
         """First and last character of what a node was written with, as far as its parts know."""
         metas = [part.meta for part in node.walk() if "start" in part.meta]
         return min((m["start"] for m in metas), default=0), max((m["end"] for m in metas), default=0)
 
-    def refuse(self, node: exp.Expression, message: str, remedy: str = "") -> NoReturn:
+    def refuse(self, node: exp.Expr, message: str, remedy: str = "") -> NoReturn:
         raise PredicateError(message, self.extent(node)[0], remedy)
 
-    def words(self, node: exp.Expression) -> str:
+    def words(self, node: exp.Expr) -> str:
         """A condition as its author wrote it: its parts, out to the nearest AND, OR or bracket."""
         start, end = self.extent(node)
         stop = (TokenType.AND, TokenType.OR)
@@ -146,7 +147,7 @@ class _Reader:
 
     # ---- predicates
 
-    def predicate(self, node: exp.Expression, negate: bool) -> Node:
+    def predicate(self, node: exp.Expr, negate: bool) -> Node:
         """NOT is pushed down to the conditions; where the clock is not read, a condition stays whole."""
         if isinstance(node, exp.Paren):
             return self.predicate(node.this, negate)
@@ -170,18 +171,18 @@ class _Reader:
             self.refuse(node, "now() stands where it is not a bound", _CLOCK_FORM)
         return self.bound(node, op, negate)
 
-    def _negated(self, node: exp.Expression, negate: bool) -> str:
+    def _negated(self, node: exp.Expr, negate: bool) -> str:
         words = self.words(node)
         return f"not ({words})" if negate and not isinstance(node.parent, exp.Not) else words
 
-    def has_clock(self, node: exp.Expression) -> bool:
+    def has_clock(self, node: exp.Expr) -> bool:
         return any(
             isinstance(part, (exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentTime, exp.CurrentDatetime))
             or (isinstance(part, exp.Anonymous) and part.name.lower() in ("business_elapsed", "now"))
             for part in node.walk()
         )
 
-    def bound(self, node: exp.Expression, op: str, negate: bool) -> Node:
+    def bound(self, node: exp.Expr, op: str, negate: bool) -> Node:
         left, right = _bare(node.this), _bare(node.expression)
         if self.has_clock(left) and self.has_clock(right):
             self.refuse(node, "now() stands on both sides", _CLOCK_FORM)
@@ -204,7 +205,7 @@ class _Reader:
             instant = Call("shift", (instant,), "timestamp", Span(micros=1))
         return Bound(instant, op in ("<", "<="), text)
 
-    def now_offsets(self, node: exp.Expression) -> list[Span]:
+    def now_offsets(self, node: exp.Expr) -> list[Span]:
         """The intervals added to now(), the outermost first."""
         spans: list[Span] = []
         node = _bare(node)
@@ -217,14 +218,14 @@ class _Reader:
         self.plain_now(node)
         return spans
 
-    def plain_now(self, node: exp.Expression) -> None:
+    def plain_now(self, node: exp.Expr) -> None:
         if isinstance(node, exp.CurrentTimestamp) and node.args.get("this") is None:
             start, end = self.extent(node)
             if self.text[start : end + 1].lower() == "now":
                 return
         self.refuse(node, f"the only clock is now(), not {node.sql('postgres')}", _CLOCK_FORM)
 
-    def business(self, call: exp.Anonymous, length: exp.Expression, op: str, text: str) -> Bound:
+    def business(self, call: exp.Anonymous, length: exp.Expr, op: str, text: str) -> Bound:
         """business_elapsed(x, 'calendar') >= interval: monotone in now, so one instant."""
         form = "write business_elapsed(x, 'office') >= interval '8 hours'"
         if call.name.lower() != "business_elapsed" or len(call.expressions) != 2:
@@ -262,7 +263,7 @@ class _Reader:
 
     # ---- scalars
 
-    def timestamp(self, node: exp.Expression) -> Scalar:
+    def timestamp(self, node: exp.Expr) -> Scalar:
         value = self.scalar(node)
         if value.type == "date":
             return Call("midnight", (value,), "timestamp")
@@ -272,7 +273,7 @@ class _Reader:
             self.refuse(node, f"only a timestamp is compared with now(), found {value.type}", _CLOCK_FORM)
         return value
 
-    def interval(self, node: exp.Expression) -> Span:
+    def interval(self, node: exp.Expr) -> Span:
         assert isinstance(node, exp.Interval)
         if not isinstance(node.this, exp.Literal):
             self.refuse(node, "an interval is a literal", "write interval '48 hours'")
@@ -282,7 +283,7 @@ class _Reader:
         except ValueError as error:
             self.refuse(node, str(error))
 
-    def scalar(self, node: exp.Expression) -> Scalar:
+    def scalar(self, node: exp.Expr) -> Scalar:
         if isinstance(node, exp.Paren):
             return self.scalar(node.this)
         if isinstance(node, exp.Column):
@@ -315,19 +316,19 @@ class _Reader:
             self.refuse(node, f"{name!r:.60} is not accepted in a rule", f"functions: {_FUNCTIONS}")
         return reader(self, node)
 
-    def boolean(self, node: exp.Expression) -> Scalar:
+    def boolean(self, node: exp.Expr) -> Scalar:
         value = self.scalar(node)
         if value.type != "boolean":
             self.refuse(node, f"a condition is expected, found {value.type}")
         return value
 
-    def numeric(self, node: exp.Expression) -> Scalar:
+    def numeric(self, node: exp.Expr) -> Scalar:
         value = self.scalar(node)
         if value.type not in NUMERIC:
             self.refuse(node, f"a number is expected, found {value.type}")
         return value
 
-    def texts(self, node: exp.Expression) -> Scalar:
+    def texts(self, node: exp.Expr) -> Scalar:
         value = self.scalar(node)
         if value.type not in TEXT_LIKE:
             self.refuse(node, f"a text is expected, found {value.type}")
@@ -364,7 +365,7 @@ class _Reader:
             )
         return self._coerce(node, Lit(node.this.name, "text"), names[kind])
 
-    def _coerce(self, node: exp.Expression, value: Lit, to: str) -> Lit:
+    def _coerce(self, node: exp.Expr, value: Lit, to: str) -> Lit:
         text = str(value.value)
         try:
             if to == "timestamp":
@@ -373,7 +374,7 @@ class _Reader:
         except ValueError as error:
             self.refuse(node, str(error) if to == "timestamp" else f"{text!r:.40} is not a date such as 2026-03-01")
 
-    def arithmetic(self, node: exp.Expression, op: str) -> Scalar:
+    def arithmetic(self, node: exp.Expr, op: str) -> Scalar:
         right = _bare(node.expression)
         if isinstance(right, exp.Interval) and op in "+-":
             span = self.interval(right)
@@ -386,7 +387,7 @@ class _Reader:
             self.refuse(node, "more than 8 multiplications and divisions in one expression")
         return Call(op, (left, right_value), "number")
 
-    def compare(self, node: exp.Expression, op: str, left: exp.Expression, right: exp.Expression) -> Scalar:
+    def compare(self, node: exp.Expr, op: str, left: exp.Expr, right: exp.Expr) -> Scalar:
         if isinstance(right, exp.Null) or isinstance(left, exp.Null):
             self.refuse(node, f"{op} null is never true", "write is null or is not null")
         a, b = self.pair(node, self.scalar(left), self.scalar(right))
@@ -396,7 +397,7 @@ class _Reader:
             self.refuse(node, "a list is not compared", "use contains(list, 'x')")
         return Call(op, (a, b), "boolean")
 
-    def pair(self, node: exp.Expression, a: Scalar, b: Scalar) -> tuple[Scalar, Scalar]:
+    def pair(self, node: exp.Expr, a: Scalar, b: Scalar) -> tuple[Scalar, Scalar]:
         """Two scalars of one type, literals read as the other side's; a fault where there is none."""
         if a.type == "date" and b.type == "timestamp":
             return Call("midnight", (a,), "timestamp"), b
@@ -439,7 +440,7 @@ class _Reader:
             return Call("is_true" if what.this else "is_false", (value,), "boolean")
         self.refuse(node, "is takes null, true or false", "use = for values")
 
-    def like(self, node: exp.Expression) -> Scalar:
+    def like(self, node: exp.Expr) -> Scalar:
         value, pattern = self.texts(node.this), node.expression
         if not (isinstance(pattern, exp.Literal) and pattern.is_string):
             self.refuse(node, "the pattern of like is a text", "write name like 'Acme%'")
@@ -456,7 +457,7 @@ class _Reader:
         high = self.compare(node, "<=", node.this, node.args["high"])
         return Call("and", (low, high), "boolean")
 
-    def distinct(self, node: exp.Expression) -> Scalar:
+    def distinct(self, node: exp.Expr) -> Scalar:
         a, b = self.pair(node, self.scalar(node.this), self.scalar(node.expression))
         op = "is_distinct" if isinstance(node, exp.NullSafeNEQ) else "is_same"
         return Call(op, (a, b), "boolean")
@@ -477,8 +478,9 @@ class _Reader:
             self.pair(node, values[0], value)
         return Call("case", tuple(args), self._joined(values))
 
-    def variadic(self, node: exp.Expression) -> Scalar:
-        op = {exp.Coalesce: "coalesce", exp.Greatest: "greatest", exp.Least: "least"}[type(node)]
+    def variadic(self, node: exp.Expr) -> Scalar:
+        ops: dict[type[exp.Expr], str] = {exp.Coalesce: "coalesce", exp.Greatest: "greatest", exp.Least: "least"}
+        op = ops[type(node)]
         values = [self.scalar(item) for item in (node.this, *node.expressions)]
         for value in values[1:]:
             self.pair(node, values[0], value)
@@ -488,7 +490,7 @@ class _Reader:
             values = [v if v.type == "timestamp" else self._as_time(node, v) for v in values]
         return Call(op, tuple(values), self._joined(values))
 
-    def _as_time(self, node: exp.Expression, value: Scalar) -> Scalar:
+    def _as_time(self, node: exp.Expr, value: Scalar) -> Scalar:
         if isinstance(value, Lit):
             return self._coerce(node, value, "timestamp")
         return Call("midnight", (value,), "timestamp")
@@ -503,8 +505,9 @@ class _Reader:
         a, b = self.pair(node, self.scalar(node.this), self.scalar(node.expression))
         return Call("nullif", (a, b), a.type)
 
-    def text_function(self, node: exp.Expression) -> Scalar:
-        op = {exp.Lower: "lower", exp.Upper: "upper", exp.Trim: "trim", exp.Length: "length"}[type(node)]
+    def text_function(self, node: exp.Expr) -> Scalar:
+        names: dict[type[exp.Expr], str] = {exp.Lower: "lower", exp.Upper: "upper", exp.Trim: "trim", exp.Length: "length"}
+        op = names[type(node)]
         if op == "trim" and (node.args.get("expression") or node.args.get("position")):
             self.refuse(node, "trim takes one text")
         return Call(op, (self.texts(node.this),), "integer" if op == "length" else "text")
@@ -515,7 +518,7 @@ class _Reader:
     def concat(self, node: exp.DPipe) -> Scalar:
         return Call("||", (self.texts(node.this), self.texts(node.expression)), "text")
 
-    def starts_with(self, node: exp.Expression) -> Scalar:
+    def starts_with(self, node: exp.Expr) -> Scalar:
         return Call("starts_with", (self.texts(node.this), self.texts(node.expression)), "boolean")
 
     def named(self, node: exp.Anonymous) -> Scalar:
@@ -534,17 +537,17 @@ class _Reader:
             return Call("starts_with", (self.texts(args[0]), self.texts(args[1])), "boolean")
         self.refuse(node, f"the function {node.name}({len(args)} arguments) is not known", f"functions: {_FUNCTIONS}")
 
-    def contains(self, node: exp.Expression) -> Scalar:
+    def contains(self, node: exp.Expr) -> Scalar:
         return self._contains(node, node.this, node.expression)
 
-    def _contains(self, node: exp.Expression, where: exp.Expression, what: exp.Expression) -> Scalar:
+    def _contains(self, node: exp.Expr, where: exp.Expr, what: exp.Expr) -> Scalar:
         subject, item = self.scalar(where), self.texts(what)
         if subject.type != "list":
             self.refuse(node, f"contains looks into a list, found {subject.type}", "for texts use like '%x%'")
         return Call("contains", (subject, item), "boolean")
 
 
-_READERS = {
+_READERS: dict[type[exp.Expr], Callable[[_Reader, Any], Scalar]] = {
     exp.In: _Reader.any_of, exp.Is: _Reader.is_, exp.Like: _Reader.like, exp.ILike: _Reader.like,
     exp.Between: _Reader.between, exp.NullSafeEQ: _Reader.distinct, exp.NullSafeNEQ: _Reader.distinct,
     exp.Case: _Reader.case, exp.Coalesce: _Reader.variadic, exp.Greatest: _Reader.variadic,
@@ -555,7 +558,7 @@ _READERS = {
 }  # fmt: skip
 
 
-def _bare(node: exp.Expression) -> exp.Expression:
+def _bare(node: exp.Expr) -> exp.Expr:
     while isinstance(node, exp.Paren):
         node = node.this
     return node

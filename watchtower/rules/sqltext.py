@@ -10,7 +10,7 @@ from __future__ import annotations
 from sqlglot import exp, parse
 
 _OPERANDS = frozenset({"this", "expression", "expressions", "low", "high", "ifs", "true", "default", "unit", "to"})
-_OPTIONS: dict[type[exp.Expression], frozenset[str]] = {
+_OPTIONS: dict[type[exp.Expr], frozenset[str]] = {
     exp.Greatest: frozenset({"ignore_nulls"}), exp.Least: frozenset({"ignore_nulls"}),
     exp.DPipe: frozenset({"safe"}), exp.Div: frozenset({"typed"}),
     exp.Literal: frozenset({"is_string"}), exp.Identifier: frozenset({"quoted"}),
@@ -23,12 +23,12 @@ _OPTIONS: dict[type[exp.Expression], frozenset[str]] = {
 class OptionError(ValueError):
     """A part of the text that is not understood, and the node it stands on."""
 
-    def __init__(self, node: exp.Expression, option: str) -> None:
+    def __init__(self, node: exp.Expr, option: str) -> None:
         super().__init__(f"{option.replace('_', ' ')!r} is not accepted here")
         self.node = node
 
 
-def read_condition(text: str) -> exp.Expression | None:
+def read_condition(text: str) -> exp.Expr | None:
     """The one expression of a text, or None where there are none or several. SqlglotError, OptionError."""
     found = parse(text, read="postgres")
     if len(found) != 1 or found[0] is None:
@@ -46,5 +46,5 @@ def read_condition(text: str) -> exp.Expression | None:
             if value and option not in _OPERANDS and option not in _OPTIONS.get(type(node), ()):
                 raise OptionError(node, option)
     inner = root.this
-    assert isinstance(inner, exp.Expression)
+    assert isinstance(inner, exp.Expr)
     return inner

@@ -132,7 +132,7 @@ def add_actions(conn: Connection, actions: Sequence[NewAction]) -> None:
 
 def count_actions(conn: Connection, ids: Sequence[str]) -> dict[str, int]:
     """How many lines of history each alert has."""
-    return {row.alert: row.count for row in conn.execute(_COUNT, {"ids": list(ids)})} if ids else {}
+    return {alert: count for alert, count in conn.execute(_COUNT, {"ids": list(ids)})} if ids else {}
 
 
 def lock_alert(conn: Connection, alert_id: str) -> tuple[str, str, str | None] | None:

@@ -34,7 +34,7 @@ class ScratchEngine:
 @contextmanager
 def scratch_engine(database: Database, tables: Mapping[str, Any]) -> Iterator[ScratchEngine]:
     """An engine over Arrow tables (record, vfrom, vto, columns...), by object; nothing stays in the database."""
-    connection = database.engine.raw_connection()
+    connection: Any = database.engine.raw_connection()
     try:
         with connection.cursor() as cursor:
             for object_name, table in tables.items():

@@ -140,7 +140,7 @@ def save(
 
 def looking_through(conn: Connection, object_name: str, ids: Sequence[str]) -> list[tuple[str, str, str]]:
     """(target id, object, record) of every record that has ever referred to one of these."""
-    return [tuple(row) for row in conn.execute(_LOOKING, {"object": object_name, "ids": list(ids)})]  # type: ignore[misc]
+    return [tuple(row) for row in conn.execute(_LOOKING, {"object": object_name, "ids": list(ids)})]
 
 
 def save_documents(conn: Connection, documents: Sequence[tuple[str, str, Document]]) -> None:

@@ -198,4 +198,4 @@ def next_instant(conn: Connection) -> datetime | None:
 
 def unknown_now(conn: Connection, now: datetime) -> list[tuple[str, str, str]]:
     """(rule, object, record) where a rule is unknown."""
-    return [tuple(row) for row in conn.execute(_UNKNOWN, {"now": now})]  # type: ignore[misc]
+    return [tuple(row) for row in conn.execute(_UNKNOWN, {"now": now})]
