@@ -2,7 +2,7 @@
 
 The first line that fits a field answers for it, or abstains. A new kind of field is one function and one
 line here. The confidences are the share of right answers among those given, on rows 0 to 499 of
-firmographics_1500 (the tuning part; see benchmarks/enrichment.py for the part held out), kept at .99 where
+firmographics_1500 (the tuning part; see benchmarks/enrichment_accuracy.py for the part held out), kept at .99 where
 none was wrong: 500 rows cannot show more.
 """
 

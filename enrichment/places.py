@@ -13,15 +13,19 @@ from dataclasses import dataclass
 from enrichment.atlas import NATIONALITIES, WIDE_AREAS, Atlas, atlas, plain
 from enrichment.text import clause
 
-SEAT = r"(?:headquarters|head\s+office|head\s+offices|principal\s+(?:executive\s+)?offices?|corporate\s+offices?|main\s+office)"
-CUES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("stated", re.compile(r"\b(?:is|are|remains?)\s+(?:\w+ly\s+)?(?:headquartered|based|domiciled)\s+(?:in|at|near|out\s+of)\s+")),
-    ("stated", re.compile(r"\band\s+(?:headquartered|based)\s+(?:in|at|near|out\s+of)\s+")),
-    ("stated", re.compile(rf"\b{SEAT}\s+(?:(?:is|are|being)\s+)?(?:(?:located|situated|based)\s+)?(?:in|at|near)\s+", re.I)),
-    ("stated", re.compile(rf"\b{SEAT}\s*:\s*", re.I)),
-    ("stated", re.compile(r"(?:(?<=^)|(?<=[.!?]\s)|(?<=\n))(?:Headquartered|Based)\s+(?:in|at|near)\s+")),
-    ("stated", re.compile(r",\s+(?:headquartered|based)\s+(?:in|at|near)\s+")),
-)  # fmt: skip
+SEAT = r"(?:headquarters|(?:head|main|corporate)\s+offices?|principal\s+(?:executive\s+)?offices?)"
+SITS = r"(?:headquartered|based|domiciled)\s+(?:in|at|near|out\s+of)\s+"
+START = r"(?:(?<=^)|(?<=[.!?]\s)|(?<=\n))"
+CUES: tuple[re.Pattern[str], ...] = (
+    re.compile(rf"\b(?:is|are|remains?)\s+(?:\w+ly\s+)?{SITS}"),
+    re.compile(rf"\band\s+{SITS}"),
+    re.compile(
+        rf"\b{SEAT}\s+(?:(?:is|are|being)\s+)?(?:(?:located|situated|based)\s+)?(?:in|at|near)\s+", re.I
+    ),
+    re.compile(rf"\b{SEAT}\s*:\s*", re.I),
+    re.compile(rf"{START}(?:Headquartered|Based)\s+(?:in|at|near)\s+"),
+    re.compile(rf",\s+{SITS}"),
+)
 """How a text states the seat. The place follows where the match ends."""
 
 NOT_NOW = re.compile(
@@ -104,7 +108,7 @@ def seats(text: str) -> list[Seat]:
     """Every statement of the company's seat in the text, in order."""
     known = atlas()
     found: dict[int, Seat] = {}
-    for _, cue in CUES:
+    for cue in CUES:
         for match in cue.finditer(text):
             if not _about_the_company(text, match):
                 continue

@@ -1,7 +1,8 @@
 """How sure a model's grounded answer is: measured per model and kind of field, or a stated guess.
 
-A model's own word about its confidence is not used. The figures are shares of right answers among grounded
-ones on the tuning part (rows 0 to 499 of firmographics_1500; see benchmarks/enrichment.py).
+A model's own word about its confidence is not used. The figures come from 14 rows drawn from the tuning part
+(rows 0 to 499 of firmographics_1500), each read twice, as it is and without the sentences that state seat and
+year, by the model alone. They are (right + 1) / (grounded answers + 2), for so few rows show little.
 """
 
 from __future__ import annotations
@@ -14,10 +15,18 @@ UNMEASURED = 0.6
 CATEGORY = 0.3
 """For categories: small models name the wrong one more often than not when texts mention several."""
 
-MEASURED: dict[tuple[str, str], float] = {}
+MEASURED: dict[tuple[str, str], float] = {
+    ("qwen2.5-coder-0.5b", "city"): 0.71,
+    ("qwen2.5-coder-0.5b", "country"): 0.94,
+    ("qwen2.5-coder-0.5b", "year"): 0.92,
+    ("qwen2.5-coder-1.5b", "city"): 0.80,
+    ("qwen2.5-coder-1.5b", "country"): 0.89,
+    ("qwen2.5-coder-1.5b", "year"): 0.93,
+}
+"""Right of grounded: 0.5b city 4 of 5, country 15 of 15, year 11 of 11; 1.5b 7 of 8, 15 of 16, 12 of 12."""
 
 
-def model_confidence(model: str, spec: FieldSpec, quote: str) -> float:
+def model_confidence(model: str, spec: FieldSpec) -> float:
     """In [0, 1]; larger is surer."""
     if spec.type == "enum":
         return CATEGORY

@@ -239,7 +239,7 @@ class Worker:
             self._ledger.settle(key, outcome)
 
     def _from_model(self, request: FieldRequest, spec: FieldSpec, checked: Grounded) -> Proposal:
-        sure = model_confidence(self._name(), spec, checked.evidence.quote)
+        sure = model_confidence(self._name(), spec)
         evidence = (checked.evidence,)
         return self._proposal(
             request, spec, checked.value, sure, evidence, "model", self._name(), self._prompt.label

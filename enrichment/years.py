@@ -12,20 +12,27 @@ from dataclasses import dataclass
 from enrichment.text import clause
 
 MONTH = r"(?:January|February|March|April|May|June|July|August|September|October|November|December)"
-WHEN = rf"(?:(?:early|late|mid)[ -])?(?:(?:the\s+)?(?:year|spring|summer|autumn|fall|winter)\s+(?:of\s+)?)?(?:(?:\d{{1,2}}\s+)?{MONTH}\s+(?:\d{{1,2}}(?:st|nd|rd|th)?,?\s+)?(?:of\s+)?)?"
-PLACE = r"(?:(?:in|at|under|by|as|on)\s+(?:the\s+)?(?:[A-Z][\w.'’&-]*|laws|State|of|and|the|a|an)(?:,?\s+(?:[A-Z][\w.'’&-]*|of|the|and|laws)){0,8}\s*,?\s+){0,2}?"
+DAY = rf"(?:\d{{1,2}}\s+)?{MONTH}\s+(?:\d{{1,2}}(?:st|nd|rd|th)?,?\s+)?(?:of\s+)?"
+SEASON = r"(?:the\s+)?(?:year|spring|summer|autumn|fall|winter)\s+(?:of\s+)?"
+WHEN = rf"(?:(?:early|late|mid)[ -])?(?:{SEASON})?(?:{DAY})?"
+NAME = r"(?:[A-Z][\w.'’&-]*|laws|State|of|and|the|a|an)"
+MORE = r"(?:,?\s+(?:[A-Z][\w.'’&-]*|of|the|and|laws)){0,8}"
+PLACE = rf"(?:(?:in|at|under|by|as|on)\s+(?:the\s+)?{NAME}{MORE}\s*,?\s+){{0,2}}?"
 YEAR = r"(?P<year>1[0-9]{3}|20[0-9]{2})(?![\d.,]?\d|s\b|-\d)"
 
+START = r"(?:(?<=^)|(?<=[.!?]\s)|(?<=\n)|(?<=,\s))"
+FIRST = r"(?:first\s+|originally\s+)?"
+IN = rf"\s+{PLACE}(?:in|on|since)\s+{WHEN}{YEAR}"
 CUES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("founded", re.compile(rf"\b(?:was|were|been|and|is|company,?)\s+(?:first\s+|originally\s+)?founded\s+{PLACE}(?:in|on|since)\s+{WHEN}{YEAR}")),
-    ("founded", re.compile(rf"(?:(?<=^)|(?<=[.!?]\s)|(?<=\n)|(?<=,\s))[Ff]ounded\s+{PLACE}(?:in|on)\s+{WHEN}{YEAR}")),
+    ("founded", re.compile(rf"\b(?:was|were|been|and|is|company,?)\s+{FIRST}founded{IN}")),
+    ("founded", re.compile(rf"{START}[Ff]ounded{IN}")),
     ("founded", re.compile(rf"\b(?:Founded|Year founded|Founding year)\s*:\s*{WHEN}{YEAR}")),
-    ("founded", re.compile(rf"\b(?:was|were)\s+(?:started|formed|created)\s+{PLACE}(?:in|on)\s+{WHEN}{YEAR}")),
-    ("established", re.compile(rf"\b(?:was|were|and|been)\s+(?:first\s+|originally\s+)?established\s+{PLACE}(?:in|on|since)\s+{WHEN}{YEAR}")),
-    ("established", re.compile(rf"(?:(?<=^)|(?<=[.!?]\s)|(?<=\n)|(?<=,\s))[Ee]stablished\s+{PLACE}(?:in|on)\s+{WHEN}{YEAR}")),
-    ("incorporated", re.compile(rf"\b(?:was|were|and|been)\s+(?:originally\s+)?incorporated\s+{PLACE}(?:in|on)\s+{WHEN}{YEAR}")),
+    ("founded", re.compile(rf"\b(?:was|were)\s+(?:started|formed|created){IN}")),
+    ("established", re.compile(rf"\b(?:was|were|and|been)\s+{FIRST}established{IN}")),
+    ("established", re.compile(rf"{START}[Ee]stablished{IN}")),
+    ("incorporated", re.compile(rf"\b(?:was|were|and|been)\s+{FIRST}incorporated{IN}")),
     ("since", re.compile(rf"\bin\s+business\s+since\s+{WHEN}{YEAR}")),
-)  # fmt: skip
+)
 """How a text states the year, best first. Every repeat is bounded, so that a hostile text costs linear time."""
 
 RANKS = ("founded", "established", "incorporated", "since")

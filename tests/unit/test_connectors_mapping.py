@@ -68,7 +68,7 @@ def _fields(folder: Path, form: str, cell: str, more: str = "") -> Any:
         (HEAD + ENTRY + "csv: {delimiter: tab}\n", "csv.delimiter: 'tab'"),
         (HEAD + ENTRY + "csv: {encoding: klingon}\n", "'klingon' is not known"),
         (HEAD + ENTRY + "source: erp\n", r"mapping.yaml:4:1: the key 'source' stands twice"),
-        ("source: &a crm\nrulebook: *a\nevents:\n" + ENTRY, "anchors and aliases (& and *) are not accepted"),
+        ("source: &a crm\nrulebook: *a\nevents:\n" + ENTRY, "anchors and aliases .* are not accepted"),
         ("source: !!python/name:os.system x\nevents:\n" + ENTRY, "is not accepted; write the plain value"),
         ("source: [crm\n", r"mapping.yaml:\d+:\d+: "),
         ("[" * 500, "nested deeper than 40"),
@@ -90,7 +90,7 @@ def test_all_faults_of_a_mapping_are_named_at_once(tmp_path: Path) -> None:
 
 
 def test_a_missing_mapping_is_an_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no such file"):
+    with pytest.raises(InputError, match="No such file"):
         load_mapping(tmp_path / "none.yaml")
 
 

@@ -14,7 +14,10 @@ CITY = FieldSpec(name="city", type="text")
 COUNTRY = FieldSpec(name="country", type="country")
 YEAR = FieldSpec(name="founded_year", type="integer", minimum=1600, maximum=2030)
 EMPLOYEES = FieldSpec(name="employees", type="integer", minimum=1)
-TEXT = "Acme makes cheese in Parma. It was founded in 1950 and is headquartered in Milan, Italy. It changed its name in 2004."
+TEXT = (
+    "Acme makes cheese in Parma. It was founded in 1950 and is headquartered in Milan, Italy. "
+    "It changed its name in 2004."
+)
 
 
 def document(text: str = TEXT) -> Document:

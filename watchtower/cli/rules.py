@@ -18,6 +18,7 @@ from watchtower.errors import InputError, RulebookError
 from watchtower.flow.backtest import Held, State
 from watchtower.flow.engines import ENGINES, on_engines
 from watchtower.flow.examples import run_examples
+from watchtower.flow.explain import explain_events
 from watchtower.flow.history import History, fold_history
 from watchtower.rulebook import Loaded, load
 from watchtower.rules.compile import Program, compile_rulebook
@@ -169,12 +170,53 @@ def backtest(
     _show_held(found, program)
 
 
+@app.command()
+def explain(
+    rulebook: RulebookPath,
+    events: EventsPath,
+    rule: Annotated[str, typer.Option("--rule", metavar="ID", help="The rule.")],
+    record: Annotated[str, typer.Option("--record", metavar="OBJECT/ID", help="The record.")],
+    at: Annotated[str, typer.Option("--at", metavar="TIME", help="The instant.")],
+    mapping: MappingPath = None,
+    set_aside: Lenient = False,
+    as_json: AsJson = False,
+) -> None:
+    """Why a rule holds on a record, or does not: each condition, the value read, and where it came from.
+
+    Example: watchtower rules explain rulebook/ events.jsonl --rule mql_uncontacted --record lead/L-17
+    --at 2026-03-05T09:00:00Z
+    """
+    instant = time_option(at, "--at")
+    _, program = _program(rulebook)
+    kept: list[Event] = []
+    _history(program, events, mapping, instant, set_aside, keep=kept)
+    answer = explain_events(program, kept, rule, record, instant)
+    if as_json:
+        print_json(answer)
+        return
+    console.print(answer["sentence"], markup=False)
+    for condition in answer["conditions"]:
+        mark = {True: "so", False: "not so", None: "unknown"}[condition["value"]]
+        console.print(f"  {mark:8} {condition['text']}", markup=False)
+        for read in condition["reads"]:
+            origin = f"  ({read['source']}, event {read['event']}, {read['at']})" if read["event"] else ""
+            console.print(f"             {read['field']} = {read['value']!r}{origin}", markup=False)
+
+
 def _program(path: Path) -> tuple[Loaded, Program]:
     loaded = load(path)
     return loaded, compile_rulebook(loaded)
 
 
-def _history(program: Program, path: Path, mapping: Path | None, until: datetime | None, set_aside: bool) -> History:
+def _history(
+    program: Program,
+    path: Path,
+    mapping: Path | None,
+    until: datetime | None,
+    set_aside: bool,
+    keep: list[Event] | None = None,
+) -> History:
+    """The history of a file's events up to `until`; `keep` collects those about it that count."""
     refused: list[str] = []
     chosen: Mapping | None = load_mapping(mapping) if mapping else None
 
@@ -183,7 +225,7 @@ def _history(program: Program, path: Path, mapping: Path | None, until: datetime
             refused.extend(f"{r.place}: {r.reason}" for r in batch.refused)
             yield from batch.events
 
-    history = fold_history(program, read(), until=until)
+    history = fold_history(program, read(), until=until, keep=keep)
     problems = refused + [str(problem) for problem in history.problems]
     for problem in problems[:20]:
         errors.print(f"set aside: {problem}" if set_aside else problem, markup=False)

@@ -2,31 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from watchtower.contract import format_time
+from watchtower.contract import Event, format_time
 from watchtower.errors import Missing
 from watchtower.flow.apply import Engine, moments
 from watchtower.flow.backtest import duckdb_engine
 from watchtower.flow.history import Versions
 from watchtower.rules.compile import CompiledRule, Program
-from watchtower.rules.fold import Record
+from watchtower.rules.fold import Record, build_folds
 from watchtower.rules.queries import conditions_query
 from watchtower.rules.sql import DUCKDB, Writer
 from watchtower.rules.tree import Atom, columns, leaves
 from watchtower.store.database import Connection
 
 
-def explain_stored(conn: Connection, engine: Engine, rule_id: str, subject: str, at: datetime) -> dict[str, Any]:
-    """The explanation over the stored records. Missing where there is no such rule, or the rule is not on such records."""
-    compiled = engine.rules.get(rule_id)
+def explain_events(
+    program: Program, events: Sequence[Event], rule_id: str, subject: str, at: datetime
+) -> dict[str, Any]:
+    """The explanation over events in memory, those with time <= at. Missing as in `explain_stored`."""
+    compiled, name, _ = _about(program, program.rule(rule_id), rule_id, subject)
+    folds = build_folds(program, trace=True)
+
+    def state_of(kind: str, record: str) -> Record:
+        found = Record()
+        mine = [event for event in events if event.subject == f"{kind}/{record}" and event.time <= at]
+        for event in sorted(mine, key=lambda event: event.time):
+            folds[kind].apply(found, event)
+        return found
+
+    own = state_of(name, subject.partition("/")[2])
+    related = {
+        ref: state_of(program.book.objects[name].fields[ref].to, own.state[ref])
+        for ref in {column.ref for column in compiled.columns if column.ref}
+        if own.state.get(ref) is not None
+    }
+    return explain(program, compiled, subject, own, related, at)
+
+
+def _about(
+    program: Program, compiled: CompiledRule | None, rule_id: str, subject: str
+) -> tuple[CompiledRule, str, str]:
     if compiled is None:
-        raise Missing(f"rule {rule_id!r} is not in the rulebook {engine.program.book.version}")
+        raise Missing(f"rule {rule_id!r} is not in the rulebook {program.book.version}")
     name, _, record = subject.partition("/")
     if name != compiled.rule.object or not record:
         raise Missing(f"rule {rule_id} is about {compiled.rule.object} records, not {subject!r}")
+    return compiled, name, record
+
+
+def explain_stored(conn: Connection, engine: Engine, rule_id: str, subject: str, at: datetime) -> dict[str, Any]:
+    """The explanation over the stored records. Missing where there is no such rule, or the rule is not on such records."""
+    compiled, name, record = _about(engine.program, engine.rules.get(rule_id), rule_id, subject)
     own = moments(conn, engine, [(name, record, at)])[name, record, at]
     related: dict[str, Record] = {}
     for ref in {column.ref for column in compiled.columns if column.ref}:

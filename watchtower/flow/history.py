@@ -76,11 +76,13 @@ class History:
     ignored: int = 0
 
 
-def fold_history(program: Program, events: Iterable[Event], *, until: datetime | None = None) -> History:
+def fold_history(
+    program: Program, events: Iterable[Event], *, until: datetime | None = None, keep: list[Event] | None = None
+) -> History:
     """The versions made by the events with time <= until, in order of time, then of arrival.
 
     A repeated (source, id) counts once; with another body, or with a value that a field does not allow, the
-    event is named in `problems` and set aside. Events on objects the rulebook does not name are only counted.
+    event is named in `problems` and set aside; `keep` collects those that count. Events on objects the rulebook does not name are only counted.
     """
     folds = build_folds(program)
     history = History({name: _empty(program, name) for name in program.book.objects})
@@ -104,6 +106,8 @@ def fold_history(program: Program, events: Iterable[Event], *, until: datetime |
             history.problems.append(EventError(f"event ({event.source}, {event.id}) on {event.subject}: {error}"))
             continue
         if until is None or event.time <= until:
+            if keep is not None:
+                keep.append(event)
             by_record.setdefault(event.subject, []).append(event)
     for subject, found in by_record.items():
         name, _, record = subject.partition("/")

@@ -17,6 +17,7 @@ _OPTIONS: dict[type[exp.Expr], frozenset[str]] = {
     exp.Column: frozenset({"table", "db", "catalog"}), exp.Coalesce: frozenset({"is_nvl", "is_null"}),
     exp.In: frozenset({"query", "unnest", "field"}), exp.Between: frozenset({"symmetric"}),
     exp.Trim: frozenset({"position"}), exp.DataType: frozenset({"nested"}),
+    exp.Interval: frozenset({"fraction_in_string"}),
 }  # fmt: skip
 
 

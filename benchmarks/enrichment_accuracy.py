@@ -1,6 +1,6 @@
 """What enrichment gets right on companies it was not tuned on.
 
-    python benchmarks/enrichment.py DATA [--model GGUF] [--rows 100] [--model-rows 25]
+    python -m benchmarks.enrichment_accuracy DATA [--model GGUF] [--rows 100] [--model-rows 25]
 
 DATA is the folder that holds firmographics_1500.jsonl. Rules, patterns, prompt and confidences were tuned on
 rows 0 to 499 in file order; the last 500 rows are held out and only read here: the first `--rows` of them for
