@@ -23,7 +23,7 @@ from watchtower.errors import InputError, Missing, ModelError
 from watchtower.flow import intake, work
 from watchtower.flow.activation import activate
 from watchtower.flow.apply import Engine
-from watchtower.flow.explain import explain_stored
+from watchtower.flow.explain_stored import explain_stored
 from watchtower.flow.intake import Verdict
 from watchtower.flow.settle import Settled, settle
 from watchtower.flow.snapshot import read_snapshot, write_snapshot

@@ -379,7 +379,7 @@ def draw_history(rng: random.Random, zone: str, deals: int = 3) -> History:
             return rng.choice(("Acme", "ACME", "Beta", ""))
         return rng.choice((0, 1, 2, 3, 100)) if kind == "integer" else rng.choice((0, 0.1, 0.3, 2.5, -1, 100))
 
-    subjects = ["deal/D%d" % n for n in range(deals)] + ["account/A1", "account/A2"]
+    subjects = [f"deal/D{n}" for n in range(deals)] + ["account/A1", "account/A2"]
     for subject in subjects:
         name = subject.split("/")[0]
         fields = {key: spec for key, spec in SCHEMA[name].items() if "rollup" not in spec}
@@ -504,7 +504,8 @@ class Oracle:
         with self.conn.cursor() as cursor:
             cursor.execute(
                 f"select rec, {_us('t')}, {_us('vto')}, {condition.text('ask')} from (select s.*, c.t from seg s "
-                f"cross join lateral (select distinct t from unnest(array[{around}]) t where t >= s.vfrom and t < s.vto) c"
+                f"cross join lateral (select distinct t from unnest(array[{around}]) t "
+                "where t >= s.vfrom and t < s.vto) c"
                 f") x order by rec, t"
             )
             found = cursor.fetchall()
@@ -568,7 +569,8 @@ def expected_states(
     stretches: list[Stretch], at: datetime
 ) -> list[tuple[str, str, int | None, int | None, int | None]]:
     """What an evaluation must say: (record, state, since, until, due)."""
-    now, found = _micros(at), []
+    now = _micros(at)
+    found: list[tuple[str, str, int | None, int | None, int | None]] = []
     for rec in sorted({stretch[0] for stretch in stretches}):
         mine = [stretch for stretch in stretches if stretch[0] == rec]
         due = min((since for _, since, _, truth in mine if truth and since > now), default=None)

@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any
 
 from granian.constants import Interfaces
@@ -23,6 +24,8 @@ from watchtower.errors import Busy, InputError, StoreError
 HEADER_TIMEOUT_MS = 10_000
 """How long a client may take over its headers: a slow one must not hold a connection for ever."""
 START_TIMEOUT = 15.0
+STOP_TIMEOUT = 5.0
+SETTLE = 0.5
 _LOOK_EVERY = 0.1
 
 
@@ -103,8 +106,10 @@ async def _run(
     if threading.current_thread() is threading.main_thread():
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, stop.set)
+    before = _native_threads()
     serving = asyncio.create_task(server.serve())
     await _listening(serving, host, port)
+    own = _native_threads() - before
     if ready is not None:
         shown = f"[{host}]" if ":" in host else host
         ready(f"http://{shown}:{port}")
@@ -113,8 +118,30 @@ async def _run(
     asked = stop.is_set()
     server.stop()
     await serving
+    await _gone(own)
     if not asked:
         raise StoreError("the HTTP server ended by itself", remedy="start it again; the log may say more")
+
+
+def _native_threads() -> set[int]:
+    """The threads of this process that Python did not start; empty where the system does not list them."""
+    tasks = Path("/proc/self/task")
+    listed = {int(task.name) for task in tasks.iterdir()} if tasks.is_dir() else set()
+    return listed - {thread.native_id for thread in threading.enumerate() if thread.native_id is not None}
+
+
+async def _gone(threads: set[int]) -> None:
+    """Wait until the server's own threads have ended: it says that it stopped a moment before they do.
+
+    One that reaches for Python while the interpreter shuts down makes the process abort.
+    """
+    if not threads:
+        await asyncio.sleep(SETTLE)
+        return
+    for _ in range(int(STOP_TIMEOUT / _LOOK_EVERY)):
+        if not threads & _native_threads():
+            return
+        await asyncio.sleep(_LOOK_EVERY)
 
 
 async def _listening(serving: asyncio.Task[None], host: str, port: int) -> None:

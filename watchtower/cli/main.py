@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import typer
 
 from watchtower import __version__
-from watchtower.cli import demo, evals, models, rules, service, tower
 from watchtower.cli.output import errors
 from watchtower.errors import WatchtowerError
 
-app = typer.Typer(
-    name="watchtower",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="A rulebook for revenue operations that runs: rules as statements about time, with AI below them.",
-)
-app.command(name="demo")(demo.run)
-app.command(name="up")(service.up)
-app.command(name="serve")(service.serve)
-app.command(name="tick")(tower.tick)
-app.command(name="worker")(service.worker)
-app.add_typer(rules.app, name="rules")
-app.command(name="import")(tower.import_file)
-app.command(name="enrich")(tower.enrich)
-app.command(name="detect")(tower.detect)
-app.command(name="alerts")(tower.alerts)
-app.add_typer(evals.app, name="eval")
-app.add_typer(models.app, name="models")
+COMMANDS = {
+    "demo": "demo:run",
+    "up": "service:up",
+    "serve": "service:serve",
+    "tick": "tower:tick",
+    "worker": "service:worker",
+    "rules": "rules:app",
+    "import": "tower:import_file",
+    "enrich": "tower:enrich",
+    "detect": "tower:detect",
+    "eval": "evals:app",
+    "alerts": "tower:alerts",
+    "models": "models:app",
+}
+"""Each command, or group of them, and where it stands, in the order of `--help`."""
 
 
 def _version(value: bool) -> None:
@@ -40,17 +34,42 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def main(
+def _main(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
-    """A rulebook for revenue operations that runs."""
+    """A rulebook for revenue operations that runs: rules as statements about time, with AI below them."""
+
+
+def application(arguments: list[str]) -> typer.Typer:
+    """The application. Where the arguments name a command, only that one is loaded: the others may be heavy."""
+    app = typer.Typer(
+        name="watchtower",
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_main)
+    named = [argument for argument in arguments[:1] if argument in COMMANDS]
+    for name in named or COMMANDS:
+        module, _, attribute = COMMANDS[name].partition(":")
+        found = getattr(import_module(f"watchtower.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name=name)(found)
+    return app
 
 
 def run(arguments: list[str] | None = None) -> None:
     """The entry point: an expected error is one message on standard error and an exit code, never a traceback."""
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        app(args=arguments)
+        if given == ["--version"]:
+            print(f"watchtower {__version__}")
+            return
+        application(given)(args=given, prog_name="watchtower")
     except WatchtowerError as error:
         errors.print(f"[bold red]error:[/] {_plain(str(error))}")
         sys.exit(error.exit_code)

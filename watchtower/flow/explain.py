@@ -8,7 +8,6 @@ from typing import Any
 
 from watchtower.contract import Event, format_time
 from watchtower.errors import Missing
-from watchtower.flow.apply import Engine, moments
 from watchtower.flow.backtest import duckdb_engine
 from watchtower.flow.history import Versions
 from watchtower.rules.compile import CompiledRule, Program
@@ -16,14 +15,13 @@ from watchtower.rules.fold import Record, build_folds
 from watchtower.rules.queries import conditions_query
 from watchtower.rules.sql import DUCKDB, Writer
 from watchtower.rules.tree import Atom, columns, leaves
-from watchtower.store.database import Connection
 
 
 def explain_events(
     program: Program, events: Sequence[Event], rule_id: str, subject: str, at: datetime
 ) -> dict[str, Any]:
     """The explanation over events in memory, those with time <= at. Missing as in `explain_stored`."""
-    compiled, name, _ = _about(program, program.rule(rule_id), rule_id, subject)
+    compiled, name, _ = about(program, program.rule(rule_id), rule_id, subject)
     folds = build_folds(program, trace=True)
 
     def state_of(kind: str, record: str) -> Record:
@@ -42,7 +40,7 @@ def explain_events(
     return explain(program, compiled, subject, own, related, at)
 
 
-def _about(
+def about(
     program: Program, compiled: CompiledRule | None, rule_id: str, subject: str
 ) -> tuple[CompiledRule, str, str]:
     if compiled is None:
@@ -51,19 +49,6 @@ def _about(
     if name != compiled.rule.object or not record:
         raise Missing(f"rule {rule_id} is about {compiled.rule.object} records, not {subject!r}")
     return compiled, name, record
-
-
-def explain_stored(conn: Connection, engine: Engine, rule_id: str, subject: str, at: datetime) -> dict[str, Any]:
-    """The explanation over the stored records. Missing where there is no such rule, or the rule is not on such records."""
-    compiled, name, record = _about(engine.program, engine.rules.get(rule_id), rule_id, subject)
-    own = moments(conn, engine, [(name, record, at)])[name, record, at]
-    related: dict[str, Record] = {}
-    for ref in {column.ref for column in compiled.columns if column.ref}:
-        target = own.state.get(ref)
-        if target is not None:
-            kind = engine.program.book.objects[name].fields[ref].to
-            related[ref] = moments(conn, engine, [(kind, target, at)])[kind, target, at]
-    return explain(engine.program, compiled, subject, own, related, at)
 
 
 def explain(
