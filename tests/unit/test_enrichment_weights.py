@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from enrichment import weights
-from enrichment.weights import Model, Progress, WeightsError, pull
+from enrichment import WeightsError, weights
+from enrichment.weights import Model, Progress, pull
 
 PARTS = (b"first part " * 1000, b"second part " * 1000, b"third part")
 WHOLE = b"".join(PARTS)

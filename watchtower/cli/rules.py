@@ -16,6 +16,7 @@ from watchtower.connectors import Mapping, load_mapping, open_source
 from watchtower.contract import Event, format_time
 from watchtower.errors import InputError, RulebookError
 from watchtower.flow.backtest import Held, State
+from watchtower.flow.diff import Change, compare
 from watchtower.flow.engines import ENGINES, on_engines
 from watchtower.flow.examples import run_examples
 from watchtower.flow.explain import explain_events
@@ -171,6 +172,42 @@ def backtest(
 
 
 @app.command()
+def diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="The rulebook as it is.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The rulebook as it would be.")],
+    events: EventsPath,
+    start: Annotated[str, typer.Option("--from", metavar="TIME", help="Start, inclusive.")],
+    end: Annotated[str, typer.Option("--to", metavar="TIME", help="End, exclusive.")],
+    mapping: MappingPath = None,
+    engine: Engines = "duckdb",
+    set_aside: Lenient = False,
+    as_json: AsJson = False,
+) -> None:
+    """What a change of rules would have changed: intervals gained, lost and moved, by rule and owner.
+
+    Example: watchtower rules diff rulebook/ rulebook-new/ events.jsonl --from 2026-01-01T00:00:00Z
+    --to 2026-04-01T00:00:00Z
+    """
+    first, last = time_option(start, "--from"), time_option(end, "--to")
+    if first >= last:
+        raise InputError(f"--from {start} is not before --to {end}")
+    programs, found = [], []
+    for rulebook in (old, new):
+        _, program = _program(rulebook)
+        history = _history(program, events, mapping, None, set_aside)
+        programs.append(program)
+        found.append(on_engines(engine, program, history, lambda run: run.held_between(first, last)))
+    changes = compare(*found)
+    if as_json:
+        print_json({
+            "from": format_time(first), "to": format_time(last), "old": programs[0].book.version,
+            "new": programs[1].book.version, "changes": [change.to_json() for change in changes],
+        })  # fmt: skip
+        return
+    _show_changes(changes, *programs)
+
+
+@app.command()
 def explain(
     rulebook: RulebookPath,
     events: EventsPath,
@@ -257,6 +294,18 @@ def _show_states(states: list[State], program: Program, at: datetime) -> None:
         )
     if (more := sum(s.state == "holds" for s in states) - 20) > 0:
         console.print(f"  and {more} more (--json lists all)")
+
+
+def _show_changes(changes: list[Change], old: Program, new: Program) -> None:
+    table = Table("rule", "owner", "gained", "lost", "moved", box=None, header_style="bold")
+    owners = {c.rule.id: c.rule.owner for program in (old, new) for c in program.rules}
+    counts: dict[str, Counter[str]] = {}
+    for change in changes:
+        counts.setdefault(change.rule, Counter())[change.kind] += 1
+    for rule, found in sorted(counts.items()):
+        table.add_row(rule, owners.get(rule, ""), *(str(found[kind] or "") for kind in ("gained", "lost", "moved")))
+    console.print(f"{old.book.version} -> {new.book.version}")
+    console.print(table if counts else "nothing would have changed")
 
 
 def _show_held(found: list[Held], program: Program) -> None:

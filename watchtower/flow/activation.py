@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from watchtower.contract import CORE_SOURCE, Event, format_time
-from watchtower.flow.apply import Engine, rebuild_records
+from watchtower.flow.apply import Applied, Engine, evaluate_records, rebuild_records
 from watchtower.flow.settle import Settled, settle
 from watchtower.rules.compile import Program
 from watchtower.store import journal, rulebooks
 from watchtower.store.alerts import Closing, NewAction, add_actions, close_alerts
-from watchtower.store.database import Database
+from watchtower.store.database import Connection, Database
 
 BATCH = 1000
 NO_LONGER = "the rule is no longer in force"
+CHANGED = "the rule has changed"
 
 
 def activate(
@@ -52,13 +53,22 @@ def activate(
                 for id_ in orphans
             ],
         )
-        last, done = ("", ""), 0
-        settled = Settled()
-        while batch := rulebooks.records_after(conn, *last, BATCH):
-            known = [row for row in batch if row[0] in engine.folds]
-            applied = rebuild_records(conn, engine, known)
-            last, done = batch[-1][:2], done + len(batch)
-            rulebooks.skip_past_spans(conn, now)
-            settled += settle(conn, engine, now, applied)
+        for batch in _batches(conn, engine):
+            rebuild_records(conn, engine, batch)
+        # Only when all are folded: a rule may look through to a record of a later batch.
+        applied, done = Applied(), 0
+        for batch in _batches(conn, engine):
+            found = evaluate_records(conn, engine, batch)
+            applied.withdrawn += [span for span in found.withdrawn if not span.closed]
+            applied.reopened += found.reopened
+            done += len(batch)
             progress(done)
-    return settled
+        rulebooks.skip_past_spans(conn, now)
+        return settle(conn, engine, now, applied, because=CHANGED)
+
+
+def _batches(conn: Connection, engine: Engine) -> Iterator[list[tuple[str, str, datetime]]]:
+    last = ("", "")
+    while batch := rulebooks.records_after(conn, *last, BATCH):
+        last = batch[-1][:2]
+        yield [row for row in batch if row[0] in engine.folds]

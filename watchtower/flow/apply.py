@@ -11,7 +11,7 @@ from watchtower.contract import Document, Event, format_time
 from watchtower.rules.compile import CompiledRule, Program
 from watchtower.rules.fold import FIELD_ACCEPTED, SIGNAL_ADMITTED, ObjectFold, Record, build_folds
 from watchtower.rules.spans import shift
-from watchtower.rules.spans_kept import RawSpan, Span, revise
+from watchtower.rules.spans_kept import FOREVER, RawSpan, Span, revise
 from watchtower.store import journal, records
 from watchtower.store import spans as span_store
 from watchtower.store.database import Connection
@@ -89,8 +89,8 @@ def apply_events(conn: Connection, engine: Engine, events: Sequence[Event]) -> A
     return evaluate(conn, engine, touched)
 
 
-def rebuild_records(conn: Connection, engine: Engine, known: Sequence[tuple[str, str, datetime]]) -> Applied:
-    """Fold records from the journal anew, from their first event on, and evaluate them: a rulebook has changed."""
+def rebuild_records(conn: Connection, engine: Engine, known: Sequence[tuple[str, str, datetime]]) -> None:
+    """Fold records from the journal anew, from their first event on: a rulebook has changed."""
     touched: dict[str, dict[str, datetime]] = {}
     for name, record, created in known:
         touched.setdefault(name, {})[record] = created
@@ -105,7 +105,13 @@ def rebuild_records(conn: Connection, engine: Engine, known: Sequence[tuple[str,
             start = starts[record]
             _fold_record(engine.folds[name], name, record, None, events, start, made_records, made_versions)
     records.save(conn, made_records, made_versions, _links(engine.program, made_versions))
-    _look_through(conn, engine.program, touched)
+
+
+def evaluate_records(conn: Connection, engine: Engine, known: Sequence[tuple[str, str, datetime]]) -> Applied:
+    """Evaluate records from their first event on."""
+    touched: dict[str, dict[str, datetime]] = {}
+    for name, record, created in known:
+        touched.setdefault(name, {})[record] = created
     return evaluate(conn, engine, touched)
 
 
@@ -151,7 +157,7 @@ def _fold_record(
     for time, after in fold.versions(events, now):
         last = time
         created = created or time
-        deleted = None if after.alive else time
+        deleted = None if after.alive else deleted or time
         if time < start:
             continue
         at = format_time(time)
@@ -231,7 +237,10 @@ def evaluate(conn: Connection, engine: Engine, touched: Mapping[str, Mapping[str
 
 
 def _opens(since: datetime, delay: Any, program: Program) -> datetime:
-    return shift(since, delay, program.book.zone) if delay else since
+    try:
+        return shift(since, delay, program.book.zone) if delay else since
+    except OverflowError:
+        return FOREVER
 
 
 Moment = tuple[str, str, datetime]

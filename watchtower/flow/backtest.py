@@ -87,6 +87,7 @@ def states_at(engine: Engine, program: Program, at: datetime) -> list[State]:
     }
     rules = {compiled.rule.id: compiled for compiled in program.rules}
     states = [_state(row, rules[row[0]], program, missing) for row in rows]
+    states = [state for state in states if state.state != "pending" or state.due is not None]
     return sorted(states, key=lambda state: (state.rule, state.record))
 
 
@@ -115,9 +116,16 @@ def _state(row: Row, compiled: CompiledRule, program: Program, missing: dict[str
     else:
         kind = "pending"
     start = _time(since)
-    opens = shift(start, compiled.delay, program.book.zone) if kind == "holds" and start and compiled.delay else None
+    opens = _opens(start, compiled, program) if kind == "holds" and start and compiled.delay else None
     subject = f"{compiled.rule.object}/{record}"
     return State(rule, subject, kind, start, _time(until), _time(due), fields, opens)
+
+
+def _opens(since: datetime, compiled: CompiledRule, program: Program) -> datetime | None:
+    try:
+        return shift(since, compiled.delay, program.book.zone)
+    except OverflowError:
+        return None
 
 
 def _time(value: int | None) -> datetime | None:

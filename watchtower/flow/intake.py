@@ -12,6 +12,7 @@ import msgspec
 from watchtower.contract import CORE_SOURCE, Event, event_json, parse_event
 from watchtower.flow.apply import Engine, apply_events
 from watchtower.flow.settle import Settled, settle
+from watchtower.flow.work import DETECTORS, ENRICHMENT
 from watchtower.store import journal
 from watchtower.store.database import Connection
 from watchtower.store.deadletters import DeadLetter, add_deadletters
@@ -19,6 +20,8 @@ from watchtower.store.deadletters import DeadLetter, add_deadletters
 FUTURE = timedelta(minutes=5)
 """How far ahead of our clock an event may be: clocks differ a little, time does not run backwards."""
 
+RESERVED_SOURCES = frozenset({CORE_SOURCE, ENRICHMENT, DETECTORS, "ai"})
+"""The names of the rule layer and of the workers: under them a source could take their keys, or pass for them."""
 _RESERVED = ("alert.", "field.", "signal.")
 """Types that only workers and the rule layer speak; a source that sends one is refused."""
 
@@ -100,8 +103,8 @@ def take(
 
 def refusal(engine: Engine, event: Event, now: datetime) -> str:
     """Why a source's event cannot be taken; empty where it can."""
-    if event.source == CORE_SOURCE:
-        return f"source: {CORE_SOURCE!r} is reserved for the rule layer"
+    if event.source in RESERVED_SOURCES:
+        return f"source: {event.source!r} is reserved for the rule layer and the workers"
     if event.type.startswith(_RESERVED):
         return f"type: {event.type!r} is spoken by workers and the rule layer only"
     fold = engine.folds.get(event.object)

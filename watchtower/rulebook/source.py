@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,25 +43,36 @@ class Place:
     def at(self, value: str, offset: int) -> Place:
         """The place of `value[offset]`: folding and indentation change only white space, so count the rest."""
         wanted = sum(not c.isspace() for c in value[:offset])
-        raw, start = self.text, 0
-        if self.style in ("|", ">"):
-            start = raw.find("\n") + 1
-        elif self.style:
-            start = 1
-        line, column = self.line, self.column
-        seen = 0
-        for index, char in enumerate(raw):
-            if index >= start and not char.isspace():
-                if seen == wanted:
-                    break
-                seen += 1
-            if char == "\n":
-                line, column = line + 1, 1
-            else:
-                column += 1
-        else:
-            line, column = self.line, self.column
-        return Place(self.file, line, column)
+        found = next((raw for n, raw in enumerate(_characters(self.text, self.style)) if n == wanted), None)
+        if found is None:
+            return Place(self.file, self.line, self.column)
+        before = self.text[:found]
+        line = before.count("\n")
+        column = found - before.rfind("\n") if line else self.column + found
+        return Place(self.file, self.line + line, column)
+
+
+_ESCAPED_SPACES = " tnrv_NLP\t\n"
+_ESCAPED_LENGTHS = {"x": 2, "u": 4, "U": 8}
+
+
+def _characters(raw: str, style: str) -> Iterator[int]:
+    """Where, in a scalar's source, each of its characters stands that is not white space."""
+    index = raw.find("\n") + 1 if style in ("|", ">") else 1 if style else 0
+    while index < len(raw):
+        start, char = index, raw[index]
+        index += 1
+        if style == "'" and raw.startswith("''", start):
+            index += 1
+        elif style == '"' and char == "\\" and index < len(raw):
+            char, index = raw[index], index + 1
+            digits = _ESCAPED_LENGTHS.get(char, 0)
+            if digits:
+                char, index = chr(int(raw[index : index + digits], 16)), index + digits
+            elif char in _ESCAPED_SPACES:
+                continue
+        if not char.isspace():
+            yield start
 
 
 @dataclass

@@ -15,7 +15,9 @@ from watchtower.rules.spans import to_utc
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = timedelta(microseconds=1)
 _HORIZON = 60
-"""Years after x in which the open hours must be found; a calendar that is open less than that is refused."""
+"""Years after x in which the open hours must be found."""
+_HOLIDAYS = range(1900, 2200)
+"""The years whose holidays can be computed."""
 
 
 class OpenHours:
@@ -33,7 +35,7 @@ class OpenHours:
     def _year(self, year: int) -> tuple[list[int], list[int]]:
         """Starts and ends of the open stretches that begin in a year."""
         off = set(self._closed)
-        if self.calendar.holidays:
+        if self.calendar.holidays and year in _HOLIDAYS:
             country, _, subdivision = self.calendar.holidays.partition("-")
             off |= set(holidays.country_holidays(country, subdiv=subdivision or None, years=year))
         starts, ends = [], []
@@ -65,8 +67,7 @@ class OpenHours:
 
     def _reach(self, x: datetime, micros: int, *, last: bool) -> datetime | None:
         now, left = (x - _EPOCH) // _MICRO, micros
-        local = x.astimezone(self.zone).year
-        for year in range(max(local - 1, 1), min(local + _HORIZON, 9998) + 1):
+        for year in range(max(x.year - 1, 2), min(x.year + _HORIZON, 9998) + 1):
             starts, ends = self.year(year)
             for index in range(bisect_right(ends, now), len(starts)):
                 start = max(starts[index], now)

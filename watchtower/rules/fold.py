@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from watchtower.contract import Event, format_time, parse_time
@@ -201,8 +201,10 @@ class ObjectFold:
 
 def _business(reach: Callable[[datetime, int], datetime | None], micros: int) -> Follow:
     def follow(value: Any, event: Event, time: str) -> Any:
-        instant = reach(parse_time(value), micros) if value is not None else None
-        return format_time(instant) if instant is not None else None
+        if value is None:
+            return None
+        # Hours that are never open in time are not a missing value: the instant is the last there is.
+        return format_time(reach(parse_time(value), micros) or datetime.max.replace(tzinfo=UTC))
 
     return follow
 

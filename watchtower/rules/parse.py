@@ -7,6 +7,7 @@ the author's text reaches an engine except literals and known columns.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
@@ -31,6 +32,8 @@ _POSTGRES = Dialect.get_or_raise("postgres")
 _COMPARE: dict[type[exp.Expr], str] = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
 _MIRROR = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
 _ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
+_SPAN_PART = re.compile(r"-?[0-9]+(?:\.[0-9]+)?\s*[a-zA-Z]+")
+_SPAN_WHOLE = re.compile(r"\s*-?[0-9]+(?:\.[0-9]+)?\s*[a-zA-Z]+\s*\Z")
 _CLOCK_FORM = "write x <= now() - interval '48 hours'"
 _FUNCTIONS = (
     "lower, upper, trim, length, coalesce, nullif, abs, greatest, least, starts_with, contains, "
@@ -78,11 +81,14 @@ class _Reader:
         try:
             self.tokens = _POSTGRES.tokenize(self.text)
             self._limits()
+            self._nothing_between()
+            self._whole_intervals()
             found = read_condition(self.text)
         except SqlglotError as error:
             raise self._syntax(error) from None
         except OptionError as error:
-            self.refuse(error.node, str(error))
+            plain = type(error.node) in _READERS or isinstance(error.node, (exp.Column, exp.Interval))
+            self.refuse(error.node, str(error) if plain else self._unknown(error.node), f"functions: {_FUNCTIONS}")
         if found is None:
             raise PredicateError("is not one condition", 0, "write one boolean expression, without ;")
         return found
@@ -96,6 +102,25 @@ class _Reader:
             depth += deeper - (token.token_type in (TokenType.R_PAREN, TokenType.END, TokenType.R_BRACKET))
             if depth > MAX_DEPTH:
                 raise PredicateError(f"is nested deeper than {MAX_DEPTH}", token.start)
+
+    def _nothing_between(self) -> None:
+        """A comment could hide half a condition, all the more where YAML folds its lines into one."""
+        end = -1
+        for start, after in [*((token.start, token.end) for token in self.tokens), (len(self.text), 0)]:
+            gap = self.text[end + 1 : start]
+            if gap.strip():
+                offset = end + 1 + len(gap) - len(gap.lstrip())
+                if self.text.startswith(("--", "/*"), offset):
+                    raise PredicateError("a comment is not accepted in a condition", offset, "write it under because:")
+            end = after
+
+    def _whole_intervals(self) -> None:
+        """sqlglot picks `1 day` out of `interval '1 day ago'` and drops the rest: such texts are refused before."""
+        for word, token in zip(self.tokens, self.tokens[1:], strict=False):
+            literal = word.token_type is TokenType.INTERVAL and token.token_type is TokenType.STRING
+            if literal and len(_SPAN_PART.findall(token.text)) == 1 and not _SPAN_WHOLE.match(token.text):
+                message = f"{token.text!r:.60} is not a length of time; write '48 hours' or '1 month 2 days'"
+                raise PredicateError(message, token.start)
 
     def _syntax(self, error: SqlglotError) -> PredicateError:
         details = getattr(error, "errors", None) or [{}]
@@ -116,6 +141,8 @@ class _Reader:
     def extent(self, node: exp.Expr) -> tuple[int, int]:
         """First and last character of what a node was written with, as far as its parts know."""
         metas = [part.meta for part in node.walk() if "start" in part.meta]
+        if not metas and node.parent is not None:
+            return self.extent(node.parent)
         return min((m["start"] for m in metas), default=0), max((m["end"] for m in metas), default=0)
 
     def refuse(self, node: exp.Expr, message: str, remedy: str = "") -> NoReturn:
@@ -311,10 +338,15 @@ class _Reader:
         if isinstance(node, exp.Not):
             return Call("not", (self.boolean(node.this),), "boolean")
         reader = _READERS.get(type(node))
+        if isinstance(node, exp.Null):
+            self.refuse(node, "null stands where a value is expected", "write is null or is not null")
         if reader is None:
-            name = node.name if isinstance(node, exp.Anonymous) else type(node).__name__
-            self.refuse(node, f"{name!r:.60} is not accepted in a rule", f"functions: {_FUNCTIONS}")
+            self.refuse(node, self._unknown(node), f"functions: {_FUNCTIONS}")
         return reader(self, node)
+
+    def _unknown(self, node: exp.Expr) -> str:
+        name = node.name if isinstance(node, exp.Anonymous) else type(node).__name__
+        return f"{name!r:.60} is not accepted in a rule"
 
     def boolean(self, node: exp.Expr) -> Scalar:
         value = self.scalar(node)
@@ -347,7 +379,8 @@ class _Reader:
             return Lit(node.name, "text")
         text = node.name
         value: int | float = int(text) if text.isdigit() and len(text) < 20 else float(text)
-        if abs(value) > MAX_NUMBER or (value and abs(value) < 1 / MAX_NUMBER):
+        vanished = not value and re.search("[1-9]", text.lower().partition("e")[0])
+        if vanished or abs(value) > MAX_NUMBER or (value and abs(value) < 1 / MAX_NUMBER):
             self.refuse(node, f"{text:.40} is outside the numbers a rule can hold (up to 1e15, down to 1e-15)")
         return Lit(value, "integer" if isinstance(value, int) else "number")
 
@@ -430,6 +463,8 @@ class _Reader:
                 self.refuse(node, "null in a list is never equal", "leave it out, or add: or x is null")
             subject, value = self.pair(node, subject, self.scalar(item))
             items.append(value)
+        if subject.type == "timestamp":
+            items = [item if item.type == "timestamp" else self._as_time(node, item) for item in items]
         return Call("in", (subject, *items), "boolean")
 
     def is_(self, node: exp.Is) -> Scalar:
@@ -465,33 +500,36 @@ class _Reader:
     def case(self, node: exp.Case) -> Scalar:
         if node.this is not None:
             self.refuse(node, "case x when ... is not accepted", "write case when x = ... then ...")
-        args: list[Scalar] = []
-        values: list[Scalar] = []
-        for branch in node.args["ifs"]:
-            args.append(self.boolean(branch.this))
-            values.append(self.scalar(branch.args["true"]))
-            args.append(values[-1])
+        tests = [self.boolean(branch.this) for branch in node.args["ifs"]]
+        values = [self.scalar(branch.args["true"]) for branch in node.args["ifs"]]
         if (default := node.args.get("default")) is not None and not isinstance(default, exp.Null):
             values.append(self.scalar(default))
-            args.append(values[-1])
-        for value in values[1:]:
-            self.pair(node, values[0], value)
-        return Call("case", tuple(args), self._joined(values))
+        values = self._alike(node, values)
+        args = [part for pair in zip(tests, values, strict=False) for part in pair]
+        return Call("case", (*args, *values[len(tests) :]), self._joined(values))
 
     def variadic(self, node: exp.Expr) -> Scalar:
         ops: dict[type[exp.Expr], str] = {exp.Coalesce: "coalesce", exp.Greatest: "greatest", exp.Least: "least"}
         op = ops[type(node)]
-        values = [self.scalar(item) for item in (node.this, *node.expressions)]
-        for value in values[1:]:
-            self.pair(node, values[0], value)
+        values = self._alike(node, [self.scalar(item) for item in (node.this, *node.expressions)])
         if op != "coalesce" and values[0].type in ("boolean", "list"):
             self.refuse(node, f"{op} does not take {values[0].type}")
-        if any(value.type == "timestamp" for value in values):
-            values = [v if v.type == "timestamp" else self._as_time(node, v) for v in values]
         return Call(op, tuple(values), self._joined(values))
 
+    def _alike(self, node: exp.Expr, values: list[Scalar]) -> list[Scalar]:
+        """Values of one type: beside a time a date is its midnight, and a text literal is read as what it stands by."""
+        found = next((v for v in values if not (isinstance(v, Lit) and v.type == "text")), values[0])
+        for value in values:
+            if value is not found:
+                self.pair(node, found, value)
+        if any(value.type == "timestamp" for value in values):
+            return [v if v.type == "timestamp" else self._as_time(node, v) for v in values]
+        if found.type == "date":
+            return [self._coerce(node, v, "date") if isinstance(v, Lit) and v.type == "text" else v for v in values]
+        return values
+
     def _as_time(self, node: exp.Expr, value: Scalar) -> Scalar:
-        if isinstance(value, Lit):
+        if isinstance(value, Lit) and value.type == "text":
             return self._coerce(node, value, "timestamp")
         return Call("midnight", (value,), "timestamp")
 

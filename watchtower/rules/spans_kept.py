@@ -105,15 +105,15 @@ def revise(
         for since, until in merge(before + fresh):
             old = mine.pop(since, None)
             end = None if until == FOREVER else until
-            if old is not None and old.until == end:
+            opens_at = opens(since)  # anew: another rulebook may give the rule another delay
+            if old is not None and old.until == end and old.opens_at == opens_at:
                 continue
-            opens_at = old.opens_at if old is not None else opens(since)
             opened = old is not None and old.opened
             closed = old is not None and old.closed
             if old is not None and opened and until <= opens_at:
                 change.withdrawn.append(old)
                 opened = closed = False
-            elif old is not None and closed:
+            elif old is not None and closed and old.until != end:
                 change.reopened.append(old)
                 closed = False
             change.made.append(

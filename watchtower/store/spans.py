@@ -17,6 +17,7 @@ from watchtower.rules.sql import POSTGRES, TYPES, Writer, name, quote
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = timedelta(microseconds=1)
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICRO
 
 
 Touched = Mapping[str, Mapping[str, datetime]]
@@ -36,10 +37,16 @@ def evaluate(conn: Connection, program: Program, touched: Touched) -> list[RawSp
     ]
     sql = _query(program, writer, objects)
     found = conn.exec_driver_sql(sql, {"touched": msgspec.json.encode(rows).decode()})
+    # What begins after the year 9999 never begins, and what ends after it has no end: CRMs write such years for "never".
     return [
-        RawSpan(rule, record, certain, _EPOCH + since * _MICRO, None if until is None else _EPOCH + until * _MICRO)
+        RawSpan(rule, record, certain, _EPOCH + since * _MICRO, _until(until))
         for rule, record, certain, since, until in found
+        if since <= _LAST
     ]
+
+
+def _until(micros: int | None) -> datetime | None:
+    return None if micros is None or micros > _LAST else _EPOCH + micros * _MICRO
 
 
 def _query(program: Program, writer: Writer, objects: Sequence[str]) -> str:
