@@ -37,6 +37,9 @@ from watchtower.store.database import Database, connect, migrate
 from watchtower.store.deadletters import DeadLetter, add_deadletters
 from watchtower.store.work import StoredRequest
 
+LOCAL_SECONDS = 180.0
+"""How long one call to the embedded model may take in all: it reads about 70 tokens a second on two cores."""
+
 Clock = Callable[[], datetime]
 Progress = Callable[[int, int], None]
 Verb = Literal["acknowledge", "snooze", "resolve", "assign", "comment"]
@@ -305,16 +308,16 @@ def open_worker(
     import enrichment
 
     with ExitStack() as stack:
-        endpoint = None
+        endpoint, seconds = None, 60.0
         try:
             if use_model and settings.llm_base_url is not None:
                 key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else "none"
                 endpoint = enrichment.Endpoint(settings.llm_base_url, key, settings.llm_model or "default")
             elif use_model and (path := _model_file(settings)) is not None:
-                endpoint = stack.enter_context(enrichment.local_endpoint(path))
+                endpoint, seconds = stack.enter_context(enrichment.local_endpoint(path)), LOCAL_SECONDS
         except enrichment.EnrichmentError as error:
             raise ModelError(error.message, remedy=error.remedy) from error
-        yield enrichment.build_worker(endpoint=endpoint, labelled=labelled)
+        yield enrichment.build_worker(endpoint=endpoint, labelled=labelled, seconds=seconds)
 
 
 def _model_file(settings: Settings) -> Path | None:

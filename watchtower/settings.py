@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from platformdirs import user_data_path
+from platformdirs import user_cache_path, user_data_path
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     llm_model: str | None = None
     gguf: Path | None = None
     """A model file of one's own, instead of a downloaded one."""
-    models: Path = Field(default_factory=lambda: _default_data() / "models")
+    models: Path = Field(default_factory=lambda: user_cache_path("watchtower", appauthor=False) / "models")
     """Downloaded models; shared by all data folders of one user."""
     log_format: Literal["console", "json"] = "console"
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from watchtower.api.server import claim, serve
 from watchtower.bootstrap import Enriched, Tower, build, model_status, open_model, pull_model, system_clock
-from watchtower.cli.output import console, errors, print_json, time_option
+from watchtower.cli.output import console, errors, log_to_stderr, print_json, time_option
 from watchtower.cli.service import Host, Port, repeat, ticking
 from watchtower.cli.tower import AsJson, bar
 from watchtower.errors import InputError, ModelError
@@ -91,6 +91,7 @@ def run(
 
 def _settings(data: Path | None) -> Settings:
     settings = read_settings(database_url=None)
+    log_to_stderr(settings.log_format)
     folder = data.expanduser().absolute() if data else settings.data.with_name(settings.data.name + "-demo")
     if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
         raise InputError(f"--data: {folder} holds something that is not a demo", remedy="name an empty or a new folder")
@@ -206,8 +207,12 @@ def _summary(
     found = demo.check(year, now, alerts, stuck, accounts)
     return {
         "events": len(year.events), "rules": len(tower.rulebook.rules), "open_by_queue": queues,
-        "breaches": {"planted": found.planted, "found": found.found, "missed": found.missed, "invented": found.invented},
-        "stuck_deals": {"planted": found.stuck_planted, "found": found.stuck_found, "others_flagged": found.stuck_other},
+        "breaches": {
+            "planted": found.planted, "found": found.found, "missed": found.missed, "invented": found.invented,
+        },
+        "stuck_deals": {
+            "planted": found.stuck_planted, "found": found.stuck_found, "others_flagged": found.stuck_other,
+        },
         "signals": signals, "fields": {name: asdict(tally) for name, tally in found.filled.items()},
         "enrichment": [
             {"by": name, "records": r.requests, "accepted": r.decided.accepted, "review": r.decided.review,
@@ -236,8 +241,8 @@ def _show(summary: dict[str, Any]) -> None:
     console.print(fields)
     for run_ in summary["enrichment"]:
         console.print(
-            f"  {run_['by']}: {run_['records']} records read in {run_['seconds']} s, {run_['accepted']} values accepted, "
-            f"{run_['review']} to review, {run_['refused']} refused",
+            f"  {run_['by']}: {run_['records']} records read in {run_['seconds']} s, "
+            f"{run_['accepted']} values accepted, {run_['review']} to review, {run_['refused']} refused",
             markup=False,
         )
     queue = Table("queue", "open alerts", box=None, header_style="bold")

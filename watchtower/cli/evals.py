@@ -12,13 +12,19 @@ import typer
 import evals
 from evals.production import backtest_scenario, classifier_rows, roster, rule_layer
 from watchtower.bootstrap import open_worker, system_clock
-from watchtower.cli.output import console, errors, print_json
+from watchtower.cli.output import console, errors, log_to_stderr, print_json
 from watchtower.cli.tower import bar
 from watchtower.errors import InputError
 from watchtower.rulebook import DEFAULT, load
 from watchtower.settings import read_settings
 
 app = typer.Typer(no_args_is_help=True, help="Offline runs against labelled cases, and comparing them.")
+
+
+@app.callback()
+def _begin() -> None:
+    log_to_stderr(read_settings().log_format)
+
 
 Cases = Annotated[Path | None, typer.Option("--cases", help="Labelled cases: JSONL (default: the project's own).")]
 Out = Annotated[Path, typer.Option("--out", help="The run's folder: recordings, scores, report.")]
@@ -99,6 +105,11 @@ def compare(
     for folder in (baseline, run):
         if not folder.is_dir():
             raise InputError(f"{folder}: is not the folder of a run", remedy="give what --out named")
+        if (folder / "scores.json").exists() and not (folder / "outcomes.jsonl").exists():
+            raise InputError(
+                f"{folder}: is a run of rules or detectors; what is compared are runs of `eval enrichment`",
+                remedy="each `eval rules` and `eval detectors` exits 1 by itself where it fails",
+            )
     found = evals.compare(baseline, run)
     console.print(evals.render_comparison(found))
     if found.exit_code:

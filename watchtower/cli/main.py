@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from importlib import import_module
+from pathlib import Path
 
 import typer
 
@@ -79,6 +82,26 @@ def run(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        errors.print(f"[bold red]error:[/] {_plain(place)}{_plain(error.strerror or str(error))}")
+        sys.exit(1)
+    except Exception as error:
+        if os.environ.get("WATCHTOWER_TRACEBACK"):
+            raise
+        errors.print(f"[bold red]error:[/] {_plain(_fault_of_ours(error))}")
+        sys.exit(70)
+
+
+def _fault_of_ours(error: Exception) -> str:
+    """What to report: the fault, and the innermost place in our code."""
+    where = [frame for frame in traceback.extract_tb(error.__traceback__) if "site-packages" not in frame.filename]
+    place = f" ({Path(where[-1].filename).name}:{where[-1].lineno})" if where else ""
+    first = next(iter(str(error).splitlines()), "")
+    return (
+        f"a fault in watchtower itself: {type(error).__name__}: {first:.300}{place}\n"
+        "  Nothing acknowledged is lost. Please report it; WATCHTOWER_TRACEBACK=1 shows where it comes from."
+    )
 
 
 def _plain(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated
 import structlog
 import typer
 
+from watchtower.api.server import claim
 from watchtower.api.server import serve as serve_http
 from watchtower.bootstrap import Tower, build, model_status
 from watchtower.cli.output import console, errors
@@ -21,8 +22,10 @@ from watchtower.store.locks import single_service_lock
 
 log = structlog.get_logger(__name__)
 
-TICK_AT_LEAST = 5.0
-"""Seconds between two looks at the clock, at most: what falls due earlier is waited for exactly."""
+TICK_AT_LEAST = 1.0
+"""Seconds between two looks at the clock, at most: an event may meanwhile bring something that falls due sooner."""
+AFTER_A_FAULT = 5.0
+"""Seconds until a part that failed is tried again."""
 
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on (default: WATCHTOWER_HOST, 127.0.0.1).")]
 Port = Annotated[int | None, typer.Option("--port", help="Port (default: WATCHTOWER_PORT, 8080; 0: any free one).")]
@@ -37,7 +40,10 @@ def repeat(work: Callable[[], float], stop: threading.Event, name: str) -> threa
                 wait = work()
             except WatchtowerError as error:
                 log.error("failed", part=name, because=error.message, remedy=error.remedy)
-                wait = TICK_AT_LEAST
+                wait = AFTER_A_FAULT
+            except Exception as error:  # noqa: BLE001  (a clock that died without a word would be worse)
+                log.error("failed", part=name, because=f"a fault in watchtower itself: {type(error).__name__}: {error}")
+                wait = AFTER_A_FAULT
             stop.wait(wait)
 
     thread = threading.Thread(target=loop, name=name, daemon=True)
@@ -101,6 +107,8 @@ def up(
     stop = threading.Event()
     with ExitStack() as stack:
         stack.enter_context(single_service_lock(settings.data))
+        # A port that is taken is said at once, before a database is made and workers begin.
+        _claim(settings, host, port)
         tower = stack.enter_context(build(settings, rulebook=rulebook))
         threads = [
             repeat(ticking(tower), stop, "clock"),
@@ -124,6 +132,7 @@ def up(
 def serve(data: Data = None, rulebook: RulebookOption = None, host: Host = None, port: Port = None) -> None:
     """The API and the review pages alone."""
     settings = settings_of(data)
+    _claim(settings, host, port)
     with build(settings, rulebook=rulebook) as tower:
         _serve(tower, settings, host, port)
 
@@ -153,6 +162,10 @@ def worker(
         finally:
             stop.set()
             thread.join(timeout=10)
+
+
+def _claim(settings: Settings, host: str | None, port: int | None) -> None:
+    claim(host or settings.host, settings.port if port is None else port)
 
 
 def _serve(tower: Tower, settings: Settings, host: str | None, port: int | None) -> None:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from watchtower.bootstrap import Tower, build, model_status
-from watchtower.cli.output import console, errors, print_json
+from watchtower.cli.output import console, errors, log_to_stderr, print_json
 from watchtower.connectors import load_mapping, open_source
 from watchtower.contract import format_time
 from watchtower.errors import InputError
@@ -32,7 +32,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 
 
 def settings_of(data: Path | None) -> Settings:
-    return read_settings(**({} if data is None else {"data": data}))
+    """The settings of a command; from here on its log goes where they say."""
+    settings = read_settings(**({} if data is None else {"data": data}))
+    log_to_stderr(settings.log_format)
+    return settings
 
 
 def open_tower(data: Path | None, rulebook: Path | None = None) -> Tower:
@@ -165,7 +168,8 @@ def _show_requests(tower: Tower, limit: int, only: frozenset[str] | None, as_jso
     asked = tower.requests(limit=limit, only=only, write=False)
     if as_json:
         print_json([
-            {"record": r.record.subject, "fields": [f.name for f in r.fields], "because": list(r.because)} for r in asked
+            {"record": r.record.subject, "fields": [f.name for f in r.fields], "because": list(r.because)}
+            for r in asked
         ])  # fmt: skip
         return
     table = Table("record", "fields", "rules that starve", "documents", box=None, header_style="bold")
@@ -192,7 +196,8 @@ def detect(
         )
     if as_json:
         print_json([
-            {"signal": d.signal, "detector": d.detector, "raised": d.raised, "abstained": dict(d.abstained)} for d in done
+            {"signal": d.signal, "detector": d.detector, "raised": d.raised, "abstained": dict(d.abstained)}
+            for d in done
         ])  # fmt: skip
         return
     for d in done:
@@ -212,7 +217,9 @@ def alerts(
     if status not in ("open", "acknowledged", "snoozed", "resolved"):
         raise InputError(f"--status: {status!r} is not one of open, acknowledged, snoozed, resolved")
     with open_tower(data) as tower, tower.database.read() as conn:
-        rows = queries.alerts(conn, AlertFilter(status=(status,), queue=(queue,) if queue else ()), after=None, limit=limit)
+        rows = queries.alerts(
+            conn, AlertFilter(status=(status,), queue=(queue,) if queue else ()), after=None, limit=limit
+        )
     if as_json:
         print_json([
             {"id": a.id, "rule": a.rule, "record": a.subject, "since": format_time(a.since), "severity": a.severity,

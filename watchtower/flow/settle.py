@@ -28,6 +28,7 @@ from watchtower.store.alerts import (
     add_actions,
     close_alerts,
     count_actions,
+    existing_alerts,
     open_alerts,
     reopen_alerts,
     wake_snoozed,
@@ -36,6 +37,7 @@ from watchtower.store.database import Connection
 
 BATCH = 2000
 BY_THE_FACTS = "by the facts"
+LATE_NEWS = "late news"
 WITHDRAWN = "withdrawn: late news showed that it had not held"
 
 
@@ -69,15 +71,17 @@ def alert_id(span: Span) -> str:
     return "al_" + hashlib.blake2b(key, digest_size=10).hexdigest()
 
 
-def settle(conn: Connection, engine: Engine, now: datetime, applied: Applied | None = None) -> Settled:
-    """Correct, open and resolve all that is due at `now`.
+def settle(
+    conn: Connection, engine: Engine, now: datetime, applied: Applied | None = None, *, because: str = LATE_NEWS
+) -> Settled:
+    """Correct, open and resolve all that is due at `now`. `because`: why told alerts are corrected.
 
     While history is being imported nothing opens or resolves: what is not yet read in would look like silence.
     """
     done = Settled()
     turns.wait_for_tick(conn)
     if applied is not None and (applied.withdrawn or applied.reopened):
-        done += _correct(conn, applied, now)
+        done += _correct(conn, applied, now, because)
     if turns.import_under_way(conn):
         return done
     while batch := span_store.due(conn, now, BATCH):
@@ -109,10 +113,11 @@ def _open(conn: Connection, engine: Engine, spans: Sequence[Span], now: datetime
             for key in ("rulebook", "severity", "queue", "owner", "causes", "reads", "ai_informed")
         }
         decisions.append(_Decision(alert.id, span, "opened", span.opens_at, "", data))
-    open_alerts(conn, alerts)
+    opened = open_alerts(conn, alerts)
+    decisions = [decision for decision in decisions if decision.alert in opened]
     _record(conn, decisions, now)
     span_store.replace(conn, [], [msgspec.structs.replace(span, opened=True) for span in spans])
-    return Settled(opened=len(told))
+    return Settled(opened=len(decisions))
 
 
 def _alert(engine: Engine, compiled: CompiledRule, span: Span, record: Record, refs: dict[str, Record]) -> NewAlert:
@@ -155,14 +160,18 @@ def _until(span: Span) -> datetime:
     return span.until
 
 
-def _correct(conn: Connection, applied: Applied, now: datetime) -> Settled:
+def _correct(conn: Connection, applied: Applied, now: datetime, because: str) -> Settled:
+    wrong = WITHDRAWN if because == LATE_NEWS else because
     gone = {alert_id(span): span for span in applied.withdrawn}
     back = {alert_id(span): span for span in applied.reopened}
-    closed = close_alerts(conn, [Closing(id=id_, at=format_time(now), resolution=WITHDRAWN) for id_ in gone])
+    closed = close_alerts(conn, [Closing(id=id_, at=format_time(now), resolution=wrong) for id_ in gone])
     opened = reopen_alerts(conn, list(back))
-    note = "late news: it had not ended then"
+    # What ended before its rule came into force was never told. Where it has not ended, it is told now.
+    untold = back.keys() - existing_alerts(conn, list(back))
+    span_store.tell(conn, [back[id_] for id_ in sorted(untold)])
+    note = f"{because}: it had not ended then"
     decisions = [
-        *(_Decision(id_, gone[id_], "corrected", now, WITHDRAWN, {"resolution": WITHDRAWN}) for id_ in sorted(closed)),
+        *(_Decision(id_, gone[id_], "corrected", now, wrong, {"resolution": wrong}) for id_ in sorted(closed)),
         *(_Decision(id_, back[id_], "corrected", now, note, {"because": note}) for id_ in sorted(opened)),
     ]
     _record(conn, decisions, now)

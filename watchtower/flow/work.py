@@ -174,26 +174,27 @@ def take_proposals(
     events = []
     for proposal in proposals:
         request = asked.get(proposal.request)
-        if request is not None:
-            key = digest(proposal.request, proposal.field, proposal.value, proposal.method, proposal.model)
-            subject = f"{request.object}/{request.record}"
-            events.append(
-                Event(
-                    id=f"pr_{key}",
-                    source=ENRICHMENT,
-                    type="field.proposed",
-                    subject=subject,
-                    time=now,
-                    data=proposal.to_data(),
-                )
-            )
+        if request is not None and (event := _proposed(request, proposal, now)) is not None:
+            events.append(event)
     appended = journal.append(conn, events, layer="worker", received_at=now) if events else []
     fresh = [event for event, result in zip(events, appended, strict=True) if result.verdict == "new"]
-    decided = Decided(refused=len(proposals) - len(events))
+    unkept = sum(result.verdict == "refused" for result in appended)
+    decided = Decided(refused=len(proposals) - len(events) + unkept)
     applied = _decide_all(conn, engine, fresh, asked, now, decided)
     work.answered(conn, sorted({*requests, *asked}), now)
     settle(conn, engine, now, applied)
     return decided
+
+
+def _proposed(request: StoredRequest, proposal: Proposal, now: datetime) -> Event | None:
+    """The journal's entry of a proposal; None where a worker put something into it that is not JSON."""
+    try:
+        key = digest(proposal.request, proposal.field, proposal.value, proposal.method, proposal.model)
+        data = proposal.to_data()
+    except (TypeError, ValueError, RecursionError):
+        return None
+    subject = f"{request.object}/{request.record}"
+    return Event(id=f"pr_{key}", source=ENRICHMENT, type="field.proposed", subject=subject, time=now, data=data)
 
 
 def _decide_all(
@@ -243,7 +244,7 @@ def _decide_one(
         key=key,
         field=book.objects[name].fields.get(proposal.field),
         acceptance=book.acceptance.get(key),
-        asked=frozenset(request.fields) if request is not None and row is not None else None,
+        asked=frozenset(request.fields) if request is not None and row is not None and not row.deleted_at else None,
         documents={doc.id: doc.text for doc in documents.get(record, ())},
         held=row.state.get(proposal.field) if row is not None else None,
         held_by=row.provenance.get(proposal.field, {}).get("by", "") if row is not None else "",

@@ -12,10 +12,11 @@ from functools import cached_property
 
 from watchtower.errors import Fault, RulebookError
 from watchtower.rulebook import Loaded, Rulebook, RuleModel
+from watchtower.rulebook.model import Rollup
 from watchtower.rules.business import OpenHours
 from watchtower.rules.filter import compile_filter
 from watchtower.rules.parse import Predicate, PredicateError, parse_predicate
-from watchtower.rules.schema import Column
+from watchtower.rules.schema import NUMERIC, Column
 from watchtower.rules.spans import parse_span
 from watchtower.rules.tree import And, Atom, Bound, Call, Node, Or, Scalar, Span, reads
 
@@ -114,6 +115,9 @@ def _definitions(loaded: Loaded) -> list[Fault]:
     faults = []
     for name, model in loaded.rulebook.objects.items():
         for field, spec in model.fields.items():
+            if spec.rollup is not None and (flaw := _rollup_flaw(spec.type, spec.rollup)):
+                place = loaded.place("objects", name, "fields", field, "rollup")
+                faults.append(place.fault(f"{name}.{field}: {flaw}"))
             if spec.rollup is not None and spec.rollup.where:
                 try:
                     compile_filter(spec.rollup.where)
@@ -126,6 +130,19 @@ def _definitions(loaded: Loaded) -> list[Fault]:
         except (ValueError, NotImplementedError) as error:
             faults.append(loaded.place("calendars", name).fault(f"calendar {name}: {error}"))
     return faults
+
+
+def _rollup_flaw(kind: str, rollup: Rollup) -> str:
+    """What a field of this type cannot hold of a rollup; empty where it can."""
+    if rollup.op == "count":
+        return "" if kind in ("integer", "number") else f"a count is an integer, not {kind}"
+    if rollup.what == "time" and kind != "timestamp":
+        return f"the time of an event is a timestamp, not {kind}"
+    if rollup.op == "sum" and kind not in NUMERIC:
+        return f"a sum is a number, not {kind}"
+    if rollup.op in ("min", "max") and kind in ("list", "boolean"):
+        return f"{kind} values have no order; use first or last"
+    return ""
 
 
 def compile_rule(rule: RuleModel, book: Rulebook) -> CompiledRule:

@@ -58,6 +58,9 @@ _OPEN = text(
       id text, rule text, rulebook text, object text, record text, since timestamptz, opened_at timestamptz,
       severity text, queue text, owner text, because text, ai_informed boolean, causes jsonb, reads jsonb)
     on conflict (id) do update set status = 'open', resolved_at = null, resolution = null
+      where alert.resolution is null or alert.resolution in ('by the facts', 'the rule is no longer in force',
+        'the rule has changed') or alert.resolution like 'withdrawn: %'
+    returning id
     """
 )
 _CLOSE = text(
@@ -86,6 +89,7 @@ _ACTIONS = text(
 _COUNT = text("select alert, count(*) from action where alert = any(:ids) group by alert").bindparams(
     bindparam("ids", type_=ARRAY(Text))
 )
+_EXISTING = text("select id from alert where id = any(:ids)").bindparams(bindparam("ids", type_=ARRAY(Text)))
 _LOCK = text("select status, owner, assignee from alert where id = :id for update")
 _SET = text(
     """
@@ -103,10 +107,15 @@ def _json(rows: Sequence[msgspec.Struct]) -> str:
     return msgspec.json.encode(rows).decode()
 
 
-def open_alerts(conn: Connection, alerts: Sequence[NewAlert]) -> None:
-    """Write opened alerts; one that was withdrawn before under the same id is open again."""
-    if alerts:
-        conn.execute(_OPEN, {"rows": _json(alerts)})
+def open_alerts(conn: Connection, alerts: Sequence[NewAlert]) -> set[str]:
+    """Write opened alerts; one that was withdrawn before under the same id is open again, one that a person resolved
+    is not. The ids that are open now."""
+    return set(conn.execute(_OPEN, {"rows": _json(alerts)}).scalars()) if alerts else set()
+
+
+def existing_alerts(conn: Connection, ids: Sequence[str]) -> set[str]:
+    """Which of these alerts there are."""
+    return set(conn.execute(_EXISTING, {"ids": list(ids)}).scalars()) if ids else set()
 
 
 def close_alerts(conn: Connection, closings: Sequence[Closing]) -> set[str]:

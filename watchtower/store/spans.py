@@ -37,7 +37,7 @@ def evaluate(conn: Connection, program: Program, touched: Touched) -> list[RawSp
     ]
     sql = _query(program, writer, objects)
     found = conn.exec_driver_sql(sql, {"touched": msgspec.json.encode(rows).decode()})
-    # What begins after the year 9999 never begins, and what ends after it has no end: CRMs write such years for "never".
+    # CRMs write 9999-12-31 for "never": what begins after it never begins, what ends after it has no end.
     return [
         RawSpan(rule, record, certain, _EPOCH + since * _MICRO, _until(until))
         for rule, record, certain, since, until in found
@@ -147,6 +147,14 @@ _INSERT = text(
       opens_at = excluded.opens_at, opened = excluded.opened, closed = excluded.closed
     """
 )
+_TELL = text(
+    f"""
+    update span s set opened = false, closed = false
+    from json_to_recordset(cast(:rows as json)) as g({_COLUMNS})
+    where s.rule = g.rule and s.object = g.object and s.record = g.record and s.state = g.state
+      and s.since = g.since
+    """
+)
 _SPAN = "select rule, object, record, state, since, until, opens_at, opened, closed from span "
 _WAITING = "state = 'holds' and not opened and (until is null or until > opens_at)"
 _ENDING = "state = 'holds' and opened and not closed and until is not null"
@@ -185,6 +193,12 @@ def replace(conn: Connection, gone: Sequence[Span], made: Sequence[Span]) -> Non
         conn.execute(_DELETE, {"rows": _json(gone)})
     if made:
         conn.execute(_INSERT, {"rows": _json(made)})
+
+
+def tell(conn: Connection, spans: Sequence[Span]) -> None:
+    """These are to be told after all."""
+    if spans:
+        conn.execute(_TELL, {"rows": _json(spans)})
 
 
 def due(conn: Connection, now: datetime, limit: int) -> list[Span]:
