@@ -230,11 +230,18 @@ class Tower:
         limit: int = 100,
         only: frozenset[str] | None = None,
         progress: Progress = lambda done, total: None,
+        enough: Callable[[], bool] = lambda: False,
     ) -> Enriched:
-        """Ask, let the worker answer outside any transaction, decide on what it says, record by record."""
+        """Ask, let the worker answer outside any transaction, decide on what it says, record by record.
+
+        It ends early once `enough` says so; what was asked and not answered is asked again by a later run.
+        """
         asked = self.requests(limit=limit, only=only, means=model_status(worker).name)
-        run = Enriched(requests=len(asked))
+        run = Enriched()
         for number, request in enumerate(asked):
+            if enough():
+                break
+            run.requests += 1
             proposals = list(worker.propose([request]))
             self._propose(run, proposals, request.id)
             progress(number + 1, len(asked))
@@ -262,7 +269,8 @@ class Tower:
                 )
             detector, at = ROSTER[model.detector], self.clock()
             request = DetectionRequest(
-                id=f"dq_{work.digest(name, self.rulebook.version, format_time(at))}", signal=name, detector=model.detector,
+                id=f"dq_{work.digest(name, self.rulebook.version, format_time(at))}",
+                signal=name, detector=model.detector,
                 object=model.object, field=model.field, budget=model.budget, at=at, parameters=model.parameters,
             )  # fmt: skip
             with self.database.read() as conn:

@@ -31,6 +31,8 @@ from watchtower.store.rows import AlertFilter
 
 MARK = "demo.txt"
 BATCH = 2000
+MODEL_SECONDS = 90.0
+"""How long the language model reads, in the demo; a record it has begun is finished."""
 
 
 def run(
@@ -161,7 +163,7 @@ def _enrich(
                     lambda done, total: progress.update(task, completed=done, total=total, count=done // 1_000_000),
                 )  # fmt: skip
         if open_model(settings):
-            runs.append(_one_run(tower, "", use_model=True, limit=model_records))
+            runs.append(_one_run(tower, "", use_model=True, limit=model_records, seconds=MODEL_SECONDS))
         else:
             errors.print(
                 "no language model is here; `watchtower models pull --small` fetches one (0.5 GB)", style="dim"
@@ -171,12 +173,14 @@ def _enrich(
     return runs
 
 
-def _one_run(tower: Tower, name: str, *, use_model: bool, limit: int) -> tuple[str, Enriched, float]:
+def _one_run(
+    tower: Tower, name: str, *, use_model: bool, limit: int, seconds: float = 3600
+) -> tuple[str, Enriched, float]:
     began = time.perf_counter()
     with tower.worker(use_model=use_model) as worker, bar("records") as progress:
         task = progress.add_task("enriching", total=None, count=0)
         run = tower.enrich(
-            worker, limit=limit,
+            worker, limit=limit, enough=lambda: time.perf_counter() - began > seconds,
             progress=lambda done, total: progress.update(task, completed=done, total=total, count=done),
         )  # fmt: skip
         return name or model_status(worker).name, run, time.perf_counter() - began

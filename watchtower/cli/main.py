@@ -13,6 +13,7 @@ import typer
 from watchtower import __version__
 from watchtower.cli.output import errors
 from watchtower.errors import WatchtowerError
+from watchtower.logs import configure
 
 COMMANDS = {
     "demo": "demo:run",
@@ -72,6 +73,7 @@ def run(arguments: list[str] | None = None) -> None:
         if given == ["--version"]:
             print(f"watchtower {__version__}")
             return
+        configure()
         application(given)(args=given, prog_name="watchtower")
     except WatchtowerError as error:
         errors.print(f"[bold red]error:[/] {_plain(str(error))}")

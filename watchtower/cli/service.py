@@ -17,6 +17,7 @@ from watchtower.bootstrap import Tower, build, model_status
 from watchtower.cli.output import console, errors
 from watchtower.cli.tower import Data, RulebookOption, settings_of
 from watchtower.errors import WatchtowerError
+from watchtower.logs import configure
 from watchtower.settings import Settings
 from watchtower.store.locks import single_service_lock
 
@@ -104,6 +105,7 @@ def up(
     Example: watchtower up --rulebook rulebook/ --port 8080
     """
     settings = settings_of(data)
+    configure(settings.log_format, verbose=True)
     stop = threading.Event()
     with ExitStack() as stack:
         stack.enter_context(single_service_lock(settings.data))
@@ -145,8 +147,10 @@ def worker(
     * 60,
 ) -> None:
     """Enrichment and detection alone, until Ctrl-C."""
+    settings = settings_of(data)
+    configure(settings.log_format, verbose=True)
     stop = threading.Event()
-    with build(settings_of(data)) as tower:
+    with build(settings) as tower:
         thread = repeat(
             working(
                 tower, enrich_every=timedelta(minutes=enrich_every), detect_every=timedelta(minutes=detect_every),

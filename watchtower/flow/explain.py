@@ -79,7 +79,8 @@ def _values(
         field = column.field.rpartition(".")[2] if column.ref else column.field
         mark = holder.who.get(field, {})
         reads[column.name] = {
-            "field": column.name, "value": value, "source": mark.get("by"), "event": mark.get("id"), "at": mark.get("at"),
+            "field": column.name, "value": value,
+            "source": mark.get("by"), "event": mark.get("id"), "at": mark.get("at"),
         }  # fmt: skip
         table.columns[column.name] = [value]
     parts = list(leaves(compiled.node))

@@ -82,7 +82,8 @@ def fold_history(
     """The versions made by the events with time <= until, in order of time, then of arrival.
 
     A repeated (source, id) counts once; with another body, or with a value that a field does not allow, the
-    event is named in `problems` and set aside; `keep` collects those that count. Events on objects the rulebook does not name are only counted.
+    event is named in `problems` and set aside; `keep` collects those that count. Events on objects that the
+    rulebook does not name are only counted.
     """
     folds = build_folds(program)
     history = History({name: _empty(program, name) for name in program.book.objects})

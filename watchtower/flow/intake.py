@@ -44,7 +44,7 @@ class Taken:
 
 
 def decode(raw: Sequence[Mapping[str, Any]], source: str | None) -> list[Event | Verdict]:
-    """CloudEvents JSON as events; a refusal where one is malformed, or speaks under another name than its credential."""
+    """CloudEvents JSON as events; a refusal where one is malformed, or speaks under a name not its own."""
     found: list[Event | Verdict] = []
     for item in raw:
         name = str(item.get("id", "")) if isinstance(item, Mapping) else ""

@@ -6,7 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -31,6 +31,9 @@ from watchtower.store.work import NewProposal, NewSignal, StoredRequest
 
 ENRICHMENT, DETECTORS = "enrichment", "detectors"
 """The names under which workers speak. A worker cannot claim another: the door stamps it."""
+
+ASK_AGAIN = timedelta(minutes=30)
+"""How long a request may go without an answer before it is asked once more: its worker has died."""
 
 SEVERITY = {"critical": 8, "high": 4, "medium": 2, "low": 1}
 
@@ -105,7 +108,8 @@ def plan(
     for _, request, row_ in sorted(built, key=lambda item: (-item[0], item[1].id)):
         if len(asked) == limit:
             break
-        if request.id in known:
+        before = known.get(request.id)
+        if before is not None and (before.answered_at is not None or now - before.asked_at < ASK_AGAIN):
             continue
         asked.append(request)
         rows.append(row_)
@@ -178,7 +182,7 @@ def take_proposals(
             events.append(event)
     appended = journal.append(conn, events, layer="worker", received_at=now) if events else []
     fresh = [event for event, result in zip(events, appended, strict=True) if result.verdict == "new"]
-    unkept = sum(result.verdict == "refused" for result in appended)
+    unkept = sum(result.verdict in ("refused", "conflict") for result in appended)
     decided = Decided(refused=len(proposals) - len(events) + unkept)
     applied = _decide_all(conn, engine, fresh, asked, now, decided)
     work.answered(conn, sorted({*requests, *asked}), now)
@@ -298,8 +302,12 @@ def person_decides(
     )
     kind = FIELD_ACCEPTED if verdict == "accept" else "field.rejected"
     event = Event(
-        id=f"{proposal_id}.{status}", source=CORE_SOURCE, type=kind, subject=f"{row['object']}/{row['record']}", time=now,
-        data={"proposal": proposal_id, "field": row["field"], "value": row["value"], "by": "person", "actor": actor, "because": note},
+        id=f"{proposal_id}.{status}", source=CORE_SOURCE, type=kind,
+        subject=f"{row['object']}/{row['record']}", time=now,
+        data={
+            "proposal": proposal_id, "field": row["field"], "value": row["value"], "by": "person", "actor": actor,
+            "because": note,
+        },
     )  # fmt: skip
     journal.append(conn, [event], layer="decision", received_at=now)
     applied = apply_events(conn, engine, [event]) if verdict == "accept" else None

@@ -29,7 +29,12 @@ MAX_TOKENS, MAX_DEPTH, MAX_LIST, MAX_NUMBER = 3000, 40, 1000, 1e15
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 _POSTGRES = Dialect.get_or_raise("postgres")
-_COMPARE: dict[type[exp.Expr], str] = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
+_COMPARE: dict[type[exp.Expr], str] = {
+    exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">=",
+}  # fmt: skip
+_TEXT_FUNCTIONS: dict[type[exp.Expr], str] = {
+    exp.Lower: "lower", exp.Upper: "upper", exp.Trim: "trim", exp.Length: "length",
+}  # fmt: skip
 _MIRROR = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
 _ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
 _SPAN_PART = re.compile(r"-?[0-9]+(?:\.[0-9]+)?\s*[a-zA-Z]+")
@@ -544,8 +549,7 @@ class _Reader:
         return Call("nullif", (a, b), a.type)
 
     def text_function(self, node: exp.Expr) -> Scalar:
-        names: dict[type[exp.Expr], str] = {exp.Lower: "lower", exp.Upper: "upper", exp.Trim: "trim", exp.Length: "length"}
-        op = names[type(node)]
+        op = _TEXT_FUNCTIONS[type(node)]
         if op == "trim" and (node.args.get("expression") or node.args.get("position")):
             self.refuse(node, "trim takes one text")
         return Call(op, (self.texts(node.this),), "integer" if op == "length" else "text")

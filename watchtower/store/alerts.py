@@ -141,7 +141,9 @@ def add_actions(conn: Connection, actions: Sequence[NewAction]) -> None:
 
 def count_actions(conn: Connection, ids: Sequence[str]) -> dict[str, int]:
     """How many lines of history each alert has."""
-    return {alert: count for alert, count in conn.execute(_COUNT, {"ids": list(ids)})} if ids else {}
+    if not ids:
+        return {}
+    return {str(row[0]): int(row[1]) for row in conn.execute(_COUNT, {"ids": list(ids)})}
 
 
 def lock_alert(conn: Connection, alert_id: str) -> tuple[str, str, str | None] | None:

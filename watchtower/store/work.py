@@ -23,6 +23,7 @@ class StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
     fields: list[str]
     because: list[str]
     asked_at: datetime
+    answered_at: datetime | None = None
 
 
 class NewProposal(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +68,7 @@ _ASK = text(
     """
 )
 _REQUESTS = text(
-    "select id, kind, object, record, fields, because, asked_at from request where id = any(:ids)"
+    "select id, kind, object, record, fields, because, asked_at, answered_at from request where id = any(:ids)"
 ).bindparams(bindparam("ids", type_=ARRAY(Text)))
 _ANSWERED = text("update request set answered_at = :now where id = any(:ids) and answered_at is null").bindparams(
     bindparam("ids", type_=ARRAY(Text))
