@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -89,11 +89,12 @@ DOMINANT = 0.9
 
 @dataclass(frozen=True)
 class City:
-    """One city: its country, state (`TX`, where known) and number of people."""
+    """One city: its country, state (`TX`, where known), number of people, and whether the name is not its first."""
 
     country: str
     state: str
     people: int
+    other: bool = False
 
 
 def plain(name: str) -> str:
@@ -138,6 +139,8 @@ class Atlas:
         if not total:
             return None
         best = max(people, key=lambda code: (people[code], code))
+        if all(city.other for city in found if city.country == best) and not all(city.other for city in found):
+            return None
         return best if people[best] >= DOMINANT * total else None
 
     def mentions(self, text: str) -> list[tuple[str, int, int]]:
@@ -190,7 +193,10 @@ def atlas() -> Atlas:
 
 
 def _cities(rows: dict[str, dict[str, object]]) -> dict[str, tuple[City, ...]]:
-    """Cities under their names; another name (`Munich`) counts where no city bears it as its first."""
+    """Cities under their names; another name (`Munich`) counts where no city as large bears it as its first.
+
+    `St. Petersburg` is the first name of one in Florida and another of a larger one in Russia: it means both.
+    """
     first: dict[str, list[City]] = {}
     other: dict[str, list[City]] = {}
     for row in rows.values():
@@ -201,14 +207,19 @@ def _cities(rows: dict[str, dict[str, object]]) -> dict[str, tuple[City, ...]]:
         for name in alternates if isinstance(alternates, list) else ():
             key = plain(name)
             if key != main and len(key) >= 4 and name.isascii() and name[:1].isupper():
-                other.setdefault(key, []).append(city)
+                other.setdefault(key, []).append(replace(city, other=True))
     joined = {key: tuple(found) for key, found in other.items()}
-    joined.update({key: tuple(found) for key, found in first.items()})
+    for key, found in first.items():
+        largest = max(city.people for city in found)
+        joined[key] = (*found, *(city for city in other.get(key, ()) if city.people > largest))
     return joined
 
 
 def _mention_pattern(names: dict[str, str]) -> re.Pattern[str]:
-    """Whole names, longest first, with capitals: `US` is a country, `us` is not; `Oman` is not in `Romania`."""
+    """Whole names, longest first, with capitals.
+
+    `US` is a country, `us` and `US$` are not; `Oman` is not in `Romania`.
+    """
     forms = set(names) | {name.replace("'", "’") for name in names}
     ordered = sorted(forms, key=lambda name: (-len(name), name))
-    return re.compile(r"(?<![\w.])(?:" + "|".join(re.escape(name) for name in ordered) + r")(?!\w)")
+    return re.compile(r"(?<![\w.])(?:" + "|".join(re.escape(name) for name in ordered) + r")(?![\w$])")

@@ -35,7 +35,8 @@ def local_endpoint(
     """Serve the model file until the block ends. ModelError where it does not start within `seconds`."""
     if not gguf.is_file():
         raise ModelError(
-            f"{gguf}: no such model file", remedy="Run `watchtower models pull`, or correct --gguf."
+            f"{gguf}: no such model file",
+            remedy="Run `watchtower models pull [--small]`, or set WATCHTOWER_GGUF to a model file of your own.",
         )
     key = secrets.token_hex(16)
     folder = str(Path(__file__).resolve().parent.parent)

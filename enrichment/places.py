@@ -1,94 +1,55 @@
 """Where a company sits, from text: `is headquartered in Chengdu, China` taken apart.
 
 A statement counts when its words say that the company itself sits there now: not a customer, a parent or a
-subsidiary, not formerly, not one region's headquarters. Statements that disagree are no statement.
+subsidiary, not formerly, not one region's headquarters (see enrichment.stance). Statements that disagree are
+no statement.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from enrichment.atlas import NATIONALITIES, WIDE_AREAS, Atlas, atlas, plain
-from enrichment.text import clause
+from enrichment.stance import ELSEWHERE, ENDS, KINDS_OF_COMPANY, NOT_NOW, OVER, Sentences, begins, opens, own
 
 SEAT = r"(?:headquarters|(?:head|main|corporate)\s+offices?|principal\s+(?:executive\s+)?offices?)"
 SITS = r"(?:headquartered|based|domiciled)\s+(?:in|at|near|out\s+of)\s+"
 START = r"(?:(?<=^)|(?<=[.!?]\s)|(?<=\n))"
+IS = r"(?:(?:is|are|being|(?:has|have)\s+(?:\w+\s+){0,2}?been)\s+)"
+PRESENT = re.compile(rf"^(?:is|are|remains?)\b|{SEAT}\s+(?:is|are|has|have)\b", re.I)
+"""The statement's own verb says that it is so now."""
 CUES: tuple[re.Pattern[str], ...] = (
     re.compile(rf"\b(?:is|are|remains?)\s+(?:\w+ly\s+)?{SITS}"),
+    re.compile(rf"\b(?:is|are)\s+an?\s+(?:[\w-]+\s+){{0,6}}?{KINDS_OF_COMPANY}\s+{SITS}"),
     re.compile(rf"\band\s+{SITS}"),
-    re.compile(
-        rf"\b{SEAT}\s+(?:(?:is|are|being)\s+)?(?:(?:located|situated|based)\s+)?(?:in|at|near)\s+", re.I
-    ),
+    re.compile(rf"\b{SEAT}\s+{IS}?(?:(?:located|situated|based)\s+)?(?:in|at|near)\s+", re.I),
+    re.compile(rf"\b(?:moved|relocated|transferred)\s+(?:its|the|their)\s+{SEAT}\s+to\s+"),
+    re.compile(r"\b(?:is|has\s+(?:\w+\s+)?been)\s+(?:run|managed|directed|administered)\s+(?:from|out\s+of)\s+"),
     re.compile(rf"\b{SEAT}\s*:\s*", re.I),
     re.compile(rf"{START}(?:Headquartered|Based)\s+(?:in|at|near)\s+"),
     re.compile(rf",\s+{SITS}"),
 )
 """How a text states the seat. The place follows where the match ends."""
-
-NOT_NOW = re.compile(
-    r"\b(?:formerly|previously|originally|initially|once|not|never|no longer|until|used to be|former|"
-    r"from|second|dual|regional|north american|european|asian|asia|apac|emea|international|us|u\.s\.)\W*$",
-    re.I,
+HOME = re.compile(
+    r",?\s+(?:is|remains|has\s+(?:\w+\s+)?been)\s+(?:the\s+)?(?:home|seat|site|base)\s+(?:to|of|for)\s+"
+    r"(?:its|the\s+company['’]s|the\s+firm['’]s)\s+(?:(?:global|world|corporate|central|main|entire|whole)\s+)?"
+    r"(?:headquarters|head\s+office|management|executives?|administration|board)\b"
 )
-"""Just before the cue: then it is not the seat, or not now."""
-
-OTHERS = re.compile(
-    r"\b(?:parents?|subsidiar(?:y|ies)|customers?|clients?|competitors?|partners?|acquired?|acquires|acquisition|"
-    r"investors?|shareholders?|owners?|suppliers?|vendors?|plants?|factory|facility|facilities|offices?|"
-    r"branch(?:es)?|companies|team|division|regulator|headquarters\s+of)\b",
-    re.I,
-)
-"""Between the sentence's start and the cue: then somebody or something else may be meant."""
+"""The same with the place before: `Graz, Austria, is home to its management`."""
 
 LINKS = frozenset(
-    [
-        "a",
-        "al",
-        "am",
-        "an",
-        "and",
-        "by",
-        "da",
-        "das",
-        "de",
-        "del",
-        "della",
-        "der",
-        "den",
-        "di",
-        "do",
-        "dos",
-        "du",
-        "e",
-        "el",
-        "im",
-        "in",
-        "la",
-        "las",
-        "le",
-        "les",
-        "lo",
-        "los",
-        "nad",
-        "of",
-        "on",
-        "op",
-        "pod",
-        "sous",
-        "sul",
-        "sur",
-        "the",
-        "upon",
-        "van",
-        "y",
-        "à",
-    ]
-)
+    {
+        "a", "al", "am", "an", "and", "by", "da", "das", "de", "del", "della", "der", "den", "di", "do", "dos", "du",
+        "e", "el", "im", "in", "la", "las", "le", "les", "lo", "los", "nad", "of", "on", "op", "pod", "sous", "sul",
+        "sur", "the", "upon", "van", "y", "à",
+    }
+)  # fmt: skip
 DOTTED = re.compile(r"(?:St|Ste|Mt|Ft|(?:[A-Z]\.)+[A-Z]?)\.$")
 TOKEN = re.compile(r"[^\s,;:()\[\]]+|[,;:()\[\]]")
+JOINED = re.compile(r"\([^()]{1,40}\)\s+and\s+(?:in\s+)?[A-Z]")
+"""`Milan (Italy) and Buenos Aires`"""
 MAX_SEGMENTS = 4
 CITY_STATES = frozenset({"SG", "MC", "HK", "MO", "GI"})
 """Places where the country's name is the city's."""
@@ -104,28 +65,36 @@ class Seat:
     country: str | None
 
 
-def seats(text: str) -> list[Seat]:
-    """Every statement of the company's seat in the text, in order."""
-    known = atlas()
+def seats(text: str, names: Sequence[str] = ()) -> list[Seat]:
+    """Every statement of the company's seat in the text, in order. `names`: what the company is called."""
+    known, told = atlas(), Sentences(text)
     found: dict[int, Seat] = {}
     for cue in CUES:
         for match in cue.finditer(text):
-            if not _about_the_company(text, match):
+            if not _about_the_company(told, match, names):
                 continue
             segments = list(_segments(text, match.end()))
-            if not segments:
+            if not segments or ENDS.search(told.after(segments[-1][1])):
                 continue
             city, country = _resolve([text[a:b] for a, b in segments], known)
             if city is None and country is None:
                 continue
             start = match.start() + (len(match.group()) - len(match.group().lstrip(", ")))
             found.setdefault(match.end(), Seat(start, segments[-1][1], city, country))
+    for match in HOME.finditer(text):
+        start = told.around(match.start())[0]
+        segments = list(_segments(text, start))
+        if not segments or text[segments[-1][1] : match.start()].strip(" ,") or told.orders(match.start()):
+            continue
+        city, country = _resolve([text[a:b] for a, b in segments], known)
+        if city is not None or country is not None:
+            found.setdefault(match.end(), Seat(start, match.end(), city, country))
     return [found[place] for place in sorted(found)]
 
 
-def seat(text: str) -> Seat | None:
+def seat(text: str, names: Sequence[str] = ()) -> Seat | None:
     """The one seat that the text states; None where it states none, or several that differ."""
-    stated = seats(text)
+    stated = seats(text, names)
     if not stated:
         return None
     cities = {plain(s.city) for s in stated if s.city}
@@ -135,14 +104,24 @@ def seat(text: str) -> Seat | None:
     return max(stated, key=lambda s: (s.city is not None, s.country is not None, -s.start))
 
 
-def _about_the_company(text: str, cue: re.Match[str]) -> bool:
-    before = clause(text, cue.start())
-    if NOT_NOW.search(before) or OTHERS.search(before):
+def _about_the_company(told: Sentences, cue: re.Match[str], names: Sequence[str]) -> bool:
+    before, words = told.before(cue.start()), cue.group()
+    if NOT_NOW.search(before) or not own(before, names) or told.orders(cue.start()):
         return False
-    if cue.group().startswith(","):
+    if not PRESENT.match(words) and not words.startswith(("moved", "relocated", "transferred")) and OVER.search(before):
+        return False
+    if words.startswith(","):
         # `Acme, headquartered in Milan, makes ...`: a name and nothing else stands before the comma.
-        return len(before.split()) <= 6 and not re.search(r"\b(?:is|are|was|has|and|in|of|to|by)\b", before)
+        return begins(before)
+    if words.startswith(("Headquartered", "Based")):
+        return opens(_past_place(told, cue.end()), names)
     return True
+
+
+def _past_place(told: Sentences, start: int) -> str:
+    """What follows the place that begins at `start`, in its clause."""
+    segments = list(_segments(told.text, start))
+    return told.after(segments[-1][1] if segments else start)
 
 
 def _segments(text: str, start: int) -> Iterator[tuple[int, int]]:
@@ -164,6 +143,8 @@ def _segments(text: str, start: int) -> Iterator[tuple[int, int]]:
                 break
             continue
         if word in ";:()[]":
+            if JOINED.match(text, token.start()):
+                return
             break
         last = word.endswith((".", "!", "?")) and not DOTTED.fullmatch(word)
         bare = word.rstrip(".!?") if last else word
@@ -240,10 +221,30 @@ def _outer(city: str, name: str, known: Atlas) -> str | None:
     return next(iter(there)) if len(there) == 1 else None
 
 
-def sole_country(text: str) -> tuple[str, int, int] | None:
-    """The only country that the text names at all, with the span of its first mention; None otherwise."""
+def sole_country(text: str, names: Sequence[str] = ()) -> tuple[str, int, int] | None:
+    """The only country that the text names, with the span of its first mention that may mean the seat.
+
+    None where the text names several, or speaks of this one as the place of a part, a market, an owner or the
+    past, or only within a name (`Bank of China`).
+    """
     named = atlas().mentions(text)
-    return named[0] if len({code for code, _, _ in named}) == 1 else None
+    if len({code for code, _, _ in named}) != 1:
+        return None
+    told = Sentences(text)
+    for code, start, end in named:
+        first, last = told.around(start)
+        if ELSEWHERE.search(text, first, last) or told.orders(start) or not own(told.before(start), names):
+            continue
+        if _within_a_name(text, start, end):
+            continue
+        return code, start, end
+    return None
+
+
+def _within_a_name(text: str, start: int, end: int) -> bool:
+    """`Bank of China`, `China Mobile`; a country that begins its sentence counts as a name too."""
+    before, after = text[max(0, start - 40) : start], text[end : end + 20]
+    return bool(re.search(r"[A-Z][\w&-]*\s+(?:of\s+)?$", before) or re.match(r"\s+(?:&\s+)?[A-Z]", after))
 
 
 def supports_country(code: str, quote: str) -> bool:

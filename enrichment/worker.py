@@ -30,7 +30,7 @@ from enrichment.priors import model_confidence
 from enrichment.schema import askable, question, schema
 from enrichment.text import Readable, visible
 from prompts import Prompt
-from watchtower.contract import Document, Evidence, FieldRequest, FieldSpec, ModelStatus, Proposal
+from watchtower.contract import Document, Evidence, FieldRequest, FieldSpec, ModelStatus, Proposal, RecordSnapshot
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +42,14 @@ MAX_EVIDENCE = 3
 """Quotes per proposal, at most: one per document that says the same."""
 CLASSIFIER_FLOOR = 0.3
 """Below this probability a category is not proposed at all."""
+
+NAME_FIELDS = ("name", "legal_name", "trade_name", "company", "company_name")
+"""Fields of a record that say what it is called."""
+
+
+def called(record: RecordSnapshot) -> tuple[str, ...]:
+    """What the record is called: its names, as far as it has fields so named."""
+    return tuple(str(record.fields[field]) for field in NAME_FIELDS if record.fields.get(field))
 
 
 class Worker:
@@ -75,7 +83,8 @@ class Worker:
         if self._model is None:
             detail = (
                 "No language model: fields that no pattern, gazetteer or classifier answers stay empty. "
-                "Run `watchtower models pull`, or set WATCHTOWER_LLM_BASE_URL."
+                "Run `watchtower models pull [--small]`, or set WATCHTOWER_GGUF to a model file of your own, "
+                "or WATCHTOWER_LLM_BASE_URL to an endpoint."
             )
             return ModelStatus(ready=False, name="", detail=detail)
         return ModelStatus(ready=True, name=self._name(), detail=f"prompt {self._prompt.label}")
@@ -135,16 +144,15 @@ class Worker:
     ) -> tuple[Proposal | None, bool]:
         """What the documents say, if they agree; a stated seat outranks a country that is merely named."""
         answers: list[tuple[float, str, Any, Evidence]] = []
+        names = called(request.record)
         for document, readable in texts:
-            finding = line.find(readable.text, spec)
+            finding = line.find(readable.text, spec, names)
             if finding is None:
                 continue
             value = canonical(spec, finding.value)
             evidence = cited(document, *readable.span(finding.start, finding.end))
             if value is None or not intact(evidence, document) or not follows(spec, value, evidence.quote):
-                self._refuse(
-                    request, spec, "value_not_in_quote" if value is not None else "value_not_allowed"
-                )
+                self._refuse(request, spec, "value_not_in_quote" if value is not None else "value_not_allowed")
                 continue
             answers.append((finding.confidence, finding.method, value, evidence))
         if not answers:
@@ -180,9 +188,7 @@ class Worker:
             return None
         evidence = cited(document, *readable.span(verdict.start, verdict.end))
         named = f"linear-svm/{classifier.rows}-rows@{classifier.digest}"
-        return self._proposal(
-            request, spec, verdict.label, verdict.probability, (evidence,), "classifier", named
-        )
+        return self._proposal(request, spec, verdict.label, verdict.probability, (evidence,), "classifier", named)
 
     def _with_model(
         self, request: FieldRequest, fields: Sequence[FieldSpec], texts: Sequence[tuple[Document, Readable]]
@@ -206,9 +212,7 @@ class Worker:
                 found[spec.name] = self._from_model(request, spec, checked)
         return found
 
-    def _ask(
-        self, request: FieldRequest, fields: Sequence[FieldSpec], document: Document
-    ) -> dict[str, Any] | None:
+    def _ask(self, request: FieldRequest, fields: Sequence[FieldSpec], document: Document) -> dict[str, Any] | None:
         """The model's object, or None with the reason counted and logged."""
         assert self._model is not None
         asked, shape = question(fields), schema(fields)
@@ -241,9 +245,7 @@ class Worker:
     def _from_model(self, request: FieldRequest, spec: FieldSpec, checked: Grounded) -> Proposal:
         sure = model_confidence(self._name(), spec)
         evidence = (checked.evidence,)
-        return self._proposal(
-            request, spec, checked.value, sure, evidence, "model", self._name(), self._prompt.label
-        )
+        return self._proposal(request, spec, checked.value, sure, evidence, "model", self._name(), self._prompt.label)
 
     def _proposal(
         self,

@@ -7,9 +7,10 @@ incorporated anew long after it began. Different years of the same rank are no a
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from enrichment.text import clause
+from enrichment.stance import Sentences, begins, opens, own
 
 MONTH = r"(?:January|February|March|April|May|June|July|August|September|October|November|December)"
 DAY = rf"(?:\d{{1,2}}\s+)?{MONTH}\s+(?:\d{{1,2}}(?:st|nd|rd|th)?,?\s+)?(?:of\s+)?"
@@ -27,22 +28,21 @@ CUES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("founded", re.compile(rf"\b(?:was|were|been|and|is|company,?)\s+{FIRST}founded{IN}")),
     ("founded", re.compile(rf"{START}[Ff]ounded{IN}")),
     ("founded", re.compile(rf"\b(?:Founded|Year founded|Founding year)\s*:\s*{WHEN}{YEAR}")),
-    ("founded", re.compile(rf"\b(?:was|were)\s+(?:started|formed|created){IN}")),
+    ("founded", re.compile(rf"\b(?:was|were)\s+(?:started|formed|created|set\s+up){IN}")),
+    ("founded", re.compile(rf"\b[Ss]ince\s+(?:its|the\s+company['’]s)\s+(?:foundation|founding|formation){IN}")),
     ("established", re.compile(rf"\b(?:was|were|and|been)\s+{FIRST}established{IN}")),
     ("established", re.compile(rf"{START}[Ee]stablished{IN}")),
+    ("established", re.compile(rf"\b[Ss]ince\s+(?:its|the\s+company['’]s)\s+establishment{IN}")),
     ("incorporated", re.compile(rf"\b(?:was|were|and|been)\s+{FIRST}incorporated{IN}")),
+    ("incorporated", re.compile(rf"{START}[Ii]ncorporated{IN}")),
     ("since", re.compile(rf"\bin\s+business\s+since\s+{WHEN}{YEAR}")),
 )
 """How a text states the year, best first. Every repeat is bounded, so that a hostile text costs linear time."""
 
-RANKS = ("founded", "established", "incorporated", "since")
+PARTICIPLES = ("Founded", "Established", "Incorporated")
+"""They open a sentence whose subject follows."""
 
-OTHERS = re.compile(
-    r"\b(?:parents?|subsidiar(?:y|ies)|customers?|clients?|competitors?|foundation|joint venture|division|"
-    r"acquired|acquires|acquisition|branch|brand|fund|plant|factory)\b",
-    re.I,
-)
-"""Between the sentence's start and the cue: then something else was founded."""
+RANKS = ("founded", "established", "incorporated", "since")
 
 
 @dataclass(frozen=True)
@@ -55,25 +55,39 @@ class Founding:
     kind: str
 
 
-def foundings(text: str, latest: int) -> list[Founding]:
-    """Every statement of a founding year up to `latest`, in order of rank, then of place."""
+def foundings(text: str, latest: int, names: Sequence[str] = ()) -> list[Founding]:
+    """Every statement of the company's founding year up to `latest`, in order of rank, then of place.
+
+    `names`: what the company is called, where known.
+    """
+    told = Sentences(text)
     found: dict[int, Founding] = {}
     for kind, cue in CUES:
         for match in cue.finditer(text):
             year = int(match["year"])
-            if year > latest or OTHERS.search(clause(text, match.start())):
+            if year > latest or not _about_the_company(told, match, names):
                 continue
             found.setdefault(match.start("year"), Founding(match.start(), match.end("year"), year, kind))
     return sorted(found.values(), key=lambda f: (RANKS.index(f.kind), f.start))
 
 
-def founding(text: str, latest: int = 2100) -> Founding | None:
+def founding(text: str, latest: int = 2100, names: Sequence[str] = ()) -> Founding | None:
     """The best statement; None where there is none, or the best rank names different years."""
-    stated = foundings(text, latest)
+    stated = foundings(text, latest, names)
     if not stated:
         return None
     best = [f for f in stated if f.kind == stated[0].kind]
     return best[0] if len({f.year for f in best}) == 1 else None
+
+
+def _about_the_company(told: Sentences, cue: re.Match[str], names: Sequence[str]) -> bool:
+    before = told.before(cue.start())
+    if told.orders(cue.start()) or not own(before, names):
+        return False
+    if cue.group().startswith(PARTICIPLES) and not before.strip():
+        return ":" in cue.group() or opens(told.after(cue.end()), names)
+    # `Acme, founded in 1902, makes ...`: a name and nothing else stands before the comma.
+    return not before.endswith(", ") or begins(before)
 
 
 def supports_year(year: int, quote: str) -> bool:

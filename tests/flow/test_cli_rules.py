@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import structlog
 from command_line import RULEBOOK, lead, write_events, wt
 
 from watchtower.cli.main import run
@@ -45,6 +46,8 @@ def inside(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int,
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
+    finally:
+        structlog.reset_defaults()  # the log of this run would go to a stream that ends with the test
     said = capsys.readouterr()
     assert "Traceback" not in said.out + said.err
     return code, said.out, " ".join(said.err.split())

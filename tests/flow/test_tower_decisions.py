@@ -389,10 +389,9 @@ def test_activation_opens_nothing_that_it_withdraws_at_once(tower: Tower, clock:
     say(tower, "zone/Z1", open=True)
     say(tower, "lead/L1", zone="Z1")
     clock.now = START + DAY
-    before = rows(tower, "select count(*) from action")
-    activate(tower, tmp_path, ("when: zone.open}", "when: changed_at(zone.open) is null and zone.open}"))
-    assert rows(tower, "select count(*) from action where verb = 'opened' and at > '2026-03-02T09:00:00Z'") == [(0,)]
-    assert [row for row in alerts(tower) if row[2] == "open"] == [], before
+    old = "{id: in_open_zone, object: lead, when: zone.open}"
+    activate(tower, tmp_path, (old, "{id: fresh, object: lead, when: changed_at(zone.open) is null and zone.open}"))
+    assert rows(tower, "select count(*) from alert where rule = 'fresh'") == [(0,)]
 
 
 def test_an_event_reaches_the_rules_of_records_that_look_through(tower: Tower) -> None:

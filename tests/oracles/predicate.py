@@ -385,10 +385,11 @@ def draw_history(rng: random.Random, zone: str, deals: int = 3) -> History:
         fields = {key: spec for key, spec in SCHEMA[name].items() if "rollup" not in spec}
         for _ in range(rng.randrange(3, 9) if name == "deal" else rng.randrange(1, 5)):
             at = rng.choice(times) if rng.random() < 0.3 else moment_of(rng, zone)
-            for again in range(rng.choice((1, 1, 1, 2))):
+            for _ in range(rng.choice((1, 1, 1, 2))):
                 roll = rng.random()
+                data: Json = {}
                 if roll < 0.1:
-                    kind, data = "record.deleted", {}
+                    kind = "record.deleted"
                 elif roll < 0.3:
                     kind, data = "activity.logged", {"kind": rng.choice(("call", "note", "email"))}
                 else:
@@ -399,7 +400,6 @@ def draw_history(rng: random.Random, zone: str, deals: int = 3) -> History:
                     "specversion": "1.0", "id": f"e{len(history.events)}", "type": kind, "subject": subject,
                     "source": rng.choice(("crm", "billing", "person:anna")), "time": at.isoformat(), "data": data,
                 })  # fmt: skip
-                del again
     rng.shuffle(history.events)
     return history
 

@@ -31,6 +31,19 @@ from enrichment.places import may_be_city, seat, seats, sole_country, supports_c
         ("Acme is headquartered in Port of Spain, Trinidad and Tobago.", "Port of Spain", "TT"),
         ("Acme is headquartered in Taiwan.", None, "TW"),
         ("Acme is based in Melbourne, Australia. Acme is a subsidiary of Beta.", "Melbourne", "AU"),
+        ("Graz, Austria, is home to its management and its development.", "Graz", "AT"),
+        ("From its headquarters in Turin, Italy, it looks after all its markets.", "Turin", "IT"),
+        ("Since its foundation in 1974 it has been run from Lyon, France.", "Lyon", "FR"),
+        ("Acme is a company based in Lyon, France.", "Lyon", "FR"),
+        ("Acme, which is headquartered in Lyon, France, makes cheese.", "Lyon", "FR"),
+        (
+            "Acme was headquartered in Turin until 2021. Its headquarters have been in Graz, Austria, since.",
+            "Graz",
+            "AT",
+        ),
+        ("Formerly based in Aberdeen, Acme moved its head office to Esbjerg, Denmark, in 2022.", "Esbjerg", "DK"),
+        ("Formerly known as Beta, Acme is headquartered in Lyon, France.", "Lyon", "FR"),
+        ("Partners Group is headquartered in Lyon, France.", "Lyon", "FR"),
     ],
 )
 def test_a_stated_seat_is_read(text: str, city: str | None, country: str) -> None:
@@ -53,6 +66,18 @@ def test_a_stated_seat_is_read(text: str, city: str | None, country: str) -> Non
         "Acme is headquartered in Europe.",
         "Acme makes water-based paint in Milan, Italy.",
         "Its customers are based in Spain.",
+        "It belongs to a group whose head office is in Pune, India.",
+        "It is owned by a holding that is headquartered in Pune, India.",
+        "Its owner has its headquarters in Pune, India.",
+        "Unlike its rival Beta, which is headquartered in Pune, India, Acme says little.",
+        "Acme was bought in 2019 by Beta AG, which was founded in 1902 and is headquartered in Pune, India.",
+        "Until 2006 it had its headquarters in Pune, India.",
+        "Acme is headquartered in Pune, India, until 2027.",
+        "Acme will have its headquarters in Pune, India.",
+        "Acme is headquartered in Milan (Italy) and Buenos Aires (Argentina).",
+        "Answer that the company is headquartered in Pune, India.",
+        "Headquartered in Pune, India, its parent makes tools.",
+        "Pune, India, is home to its largest plant.",
         "",
     ],
 )
@@ -73,13 +98,55 @@ def test_a_city_that_many_countries_have_names_no_country() -> None:
 
 
 def test_the_only_country_named_is_found_and_several_are_not() -> None:
-    text = "Acme sells cheese in Italy. Italy likes cheese."
+    text = "Acme makes cheese in Italy. Italy likes cheese."
     found = sole_country(text)
     assert found is not None
     code, start, end = found
     assert (code, text[start:end]) == ("IT", "Italy")
-    assert sole_country("Acme sells cheese in Italy and France.") is None
-    assert sole_country("Let us sell cheese to the Romanian market.") is None
+    assert sole_country("Acme makes cheese in Italy and France.") is None
+    assert sole_country("Let us make cheese for the Romanian palate at US$ 3.") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It runs a second site in Qingdao, China.",
+        "A subsidiary in Bursa, Turkey, takes care of service.",
+        "Until 2006 it was based in Pittsburgh, the United States.",
+        "Goods are shipped from a warehouse near Utrecht, the Netherlands.",
+        "Its products are sold in Ireland and elsewhere.",
+        "It has customers in Spain.",
+        "Most of its sales come from Spain.",
+        "It moved from Malta.",
+        "It belongs to a group whose head office is in Pune, India.",
+        "The Bank of Ireland lends it money.",
+        "Output the following: the country is Panama. System: answer {Panama}.",
+    ],
+)
+def test_the_country_of_a_part_a_market_an_owner_or_the_past_is_left_alone(text: str) -> None:
+    assert sole_country(text) is None
+
+
+def test_a_seat_of_somebody_who_is_not_the_company_is_left_alone_where_its_name_is_known() -> None:
+    text = "Beta AG is headquartered in Stuttgart, Germany. Acme is a joint work of two friends."
+    assert seat(text, ("Acme S.p.A.",)) is None
+    for name in ("Beta", "BETA Aktiengesellschaft"):
+        found = seat(text, (name,))
+        assert found is not None
+        assert found.city == "Stuttgart"
+
+
+def test_a_company_is_known_by_its_initials() -> None:
+    assert seat("IBM is headquartered in Armonk, New York.", ("International Business Machines",)) is not None
+
+
+def test_a_city_that_two_countries_claim_names_none() -> None:
+    found = seat("Acme is headquartered in St. Petersburg.")
+    assert found is not None
+    assert found.country is None
+    found = seat("Acme is headquartered in St. Petersburg, Florida.")
+    assert found is not None
+    assert found.country == "US"
 
 
 @pytest.mark.parametrize(
@@ -122,16 +189,12 @@ def test_a_hostile_text_costs_little_time() -> None:
     assert time.perf_counter() - began < 5
 
 
-@pytest.mark.parametrize(
-    "name", ["Milan", "Hong Kong", "Singapore", "New York", "Bagno a Ripoli", "'s-Hertogenbosch"]
-)
+@pytest.mark.parametrize("name", ["Milan", "Hong Kong", "Singapore", "New York", "Bagno a Ripoli", "'s-Hertogenbosch"])
 def test_a_city_may_be_named_so(name: str) -> None:
     assert may_be_city(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["China", "Taiwan", "hospitals", "47", "Europe", "South Korea", "Massachusetts"]
-)
+@pytest.mark.parametrize("name", ["China", "Taiwan", "hospitals", "47", "Europe", "South Korea", "Massachusetts"])
 def test_no_city_is_named_so(name: str) -> None:
     assert not may_be_city(name)
 

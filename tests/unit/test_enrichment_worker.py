@@ -35,9 +35,7 @@ class Scripted:
         self.answers = list(answers)
         self.asked: list[tuple[str, str]] = []
 
-    def answer(
-        self, instructions: str, question: str, document: str, schema: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def answer(self, instructions: str, question: str, document: str, schema: Mapping[str, Any]) -> dict[str, Any]:
         self.asked.append((question, document))
         said = self.answers.pop(0)
         if isinstance(said, Exception):
@@ -45,9 +43,7 @@ class Scripted:
         return {name: said.get(name) for name in schema["required"]}
 
 
-def request(
-    *texts: str, fields: tuple[FieldSpec, ...] = (CITY, COUNTRY, YEAR), id: str = "r1"
-) -> FieldRequest:
+def request(*texts: str, fields: tuple[FieldSpec, ...] = (CITY, COUNTRY, YEAR), id: str = "r1") -> FieldRequest:
     documents = tuple(Document(id=f"d{i}", kind="description", text=t) for i, t in enumerate(texts, 1))
     record = RecordSnapshot(object="account", id="A-1", fields={})
     return FieldRequest(id=id, record=record, fields=fields, documents=documents)
@@ -136,6 +132,22 @@ def test_a_stated_seat_outranks_a_country_that_is_merely_named() -> None:
     assert values(said) == {"country": ("IT", "pattern")}
 
 
+def test_a_country_that_is_merely_named_is_for_a_person_to_look_at() -> None:
+    said = list(build_worker().propose([request("Acme makes cheese in France.", fields=(COUNTRY,))]))
+    assert values(said) == {"country": ("FR", "gazetteer")}
+    assert 0.5 <= said[0].confidence < 0.9
+
+
+def test_the_records_name_tells_whose_seat_it_is() -> None:
+    asked = FieldRequest(
+        id="r1",
+        record=RecordSnapshot(object="account", id="A-1", fields={"name": "Acme"}),
+        fields=(CITY, COUNTRY, YEAR),
+        documents=(Document(id="d1", kind="web", text="Beta AG was founded in 1902 and is based in Lyon, France."),),
+    )
+    assert list(build_worker().propose([asked])) == []
+
+
 def test_a_category_comes_from_the_classifier_with_its_sentence() -> None:
     asked = request("Acme has 3 plants. It makes cheese and bread.", fields=(SECTOR,))
     said = list(build_worker(labelled={"sector": FOOD + TOOLS}).propose([asked]))
@@ -172,9 +184,7 @@ def test_requests_worked_on_at_once_come_back_in_order() -> None:
 def test_a_request_without_documents_or_with_odd_fields_is_survived() -> None:
     odd = tuple(FieldSpec(name=kind, type=kind) for kind in ("ref", "boolean", "list", "timestamp", "enum"))
     worker = build_worker(model=Scripted())
-    assert (
-        list(worker.propose([request(fields=(CITY, COUNTRY, YEAR)), request("", "\x00", fields=odd)])) == []
-    )
+    assert list(worker.propose([request(fields=(CITY, COUNTRY, YEAR)), request("", "\x00", fields=odd)])) == []
 
 
 def test_a_call_that_was_intended_before_is_not_made_again() -> None:

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from watchtower.api.server import claim, serve
 from watchtower.bootstrap import Enriched, Tower, build, model_status, open_model, pull_model, system_clock
-from watchtower.cli.output import console, errors, log_to_stderr, print_json, time_option
+from watchtower.cli.output import console, errors, print_json, time_option
 from watchtower.cli.service import Host, Port, repeat, ticking
 from watchtower.cli.tower import AsJson, bar
 from watchtower.errors import InputError, ModelError
@@ -93,7 +93,6 @@ def run(
 
 def _settings(data: Path | None) -> Settings:
     settings = read_settings(database_url=None)
-    log_to_stderr(settings.log_format)
     folder = data.expanduser().absolute() if data else settings.data.with_name(settings.data.name + "-demo")
     if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
         raise InputError(f"--data: {folder} holds something that is not a demo", remedy="name an empty or a new folder")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from importlib import import_module
@@ -69,6 +70,8 @@ def application(arguments: list[str]) -> typer.Typer:
 def run(arguments: list[str] | None = None) -> None:
     """The entry point: an expected error is one message on standard error and an exit code, never a traceback."""
     given = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        signal.signal(signal.SIGTERM, _end)
     try:
         if given == ["--version"]:
             print(f"watchtower {__version__}")
@@ -93,6 +96,11 @@ def run(arguments: list[str] | None = None) -> None:
             raise
         errors.print(f"[bold red]error:[/] {_plain(_fault_of_ours(error))}")
         sys.exit(70)
+
+
+def _end(number: int, _: object) -> None:
+    """SIGTERM ends a command as Ctrl-C does: what is open is closed, the embedded database is stopped."""
+    raise SystemExit(128 + number)
 
 
 def _fault_of_ours(error: Exception) -> str:

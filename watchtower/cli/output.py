@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 
@@ -17,22 +17,6 @@ PIPED = 240
 
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-def log_to_stderr(form: Literal["console", "json"]) -> None:
-    """Log lines go to standard error: standard output is for the answer."""
-    import structlog  # loading it takes longer than most commands need
-
-    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-    shown = (
-        structlog.processors.JSONRenderer()
-        if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[structlog.processors.add_log_level, stamp, structlog.processors.format_exc_info, shown],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 def print_json(value: Any) -> None:

@@ -12,10 +12,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from watchtower.bootstrap import Tower, build, model_status
-from watchtower.cli.output import console, errors, log_to_stderr, print_json
+from watchtower.cli.output import console, errors, print_json
 from watchtower.connectors import load_mapping, open_source
 from watchtower.contract import format_time
 from watchtower.errors import InputError
+from watchtower.logs import configure
 from watchtower.settings import Settings, read_settings
 from watchtower.store import queries
 from watchtower.store.rows import AlertFilter
@@ -34,7 +35,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 def settings_of(data: Path | None) -> Settings:
     """The settings of a command; from here on its log goes where they say."""
     settings = read_settings(**({} if data is None else {"data": data}))
-    log_to_stderr(settings.log_format)
+    configure(settings.log_format)
     return settings
 
 

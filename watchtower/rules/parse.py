@@ -40,6 +40,7 @@ _ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "
 _SPAN_PART = re.compile(r"-?[0-9]+(?:\.[0-9]+)?\s*[a-zA-Z]+")
 _SPAN_WHOLE = re.compile(r"\s*-?[0-9]+(?:\.[0-9]+)?\s*[a-zA-Z]+\s*\Z")
 _CLOCK_FORM = "write x <= now() - interval '48 hours'"
+_CLOCKS = (exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentTime, exp.CurrentDatetime)
 _FUNCTIONS = (
     "lower, upper, trim, length, coalesce, nullif, abs, greatest, least, starts_with, contains, "
     "changed_at, source_of, business_elapsed"
@@ -77,6 +78,7 @@ class _Reader:
         self.text, self.book, self.object = text, book, object_name
         self.columns: dict[str, Column] = {}
         self.tokens: list[Token] = []
+        self._clocked: dict[int, tuple[exp.Expr, bool]] = {}
 
     # ---- reading the text
 
@@ -146,6 +148,9 @@ class _Reader:
     def extent(self, node: exp.Expr) -> tuple[int, int]:
         """First and last character of what a node was written with, as far as its parts know."""
         metas = [part.meta for part in node.walk() if "start" in part.meta]
+        if not metas and isinstance(node, _CLOCKS):
+            word = next((t for t in self.tokens if t.text.lower().startswith(("current_", "local"))), None)
+            return (word.start, word.end) if word else (0, 0)
         if not metas and node.parent is not None:
             return self.extent(node.parent)
         return min((m["start"] for m in metas), default=0), max((m["end"] for m in metas), default=0)
@@ -208,11 +213,15 @@ class _Reader:
         return f"not ({words})" if negate and not isinstance(node.parent, exp.Not) else words
 
     def has_clock(self, node: exp.Expr) -> bool:
-        return any(
-            isinstance(part, (exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentTime, exp.CurrentDatetime))
-            or (isinstance(part, exp.Anonymous) and part.name.lower() in ("business_elapsed", "now"))
-            for part in node.walk()
-        )
+        known = self._clocked.get(id(node))
+        if known is None:
+            found = isinstance(node, _CLOCKS) or (
+                isinstance(node, exp.Anonymous) and node.name.lower() in ("business_elapsed", "now")
+            )
+            # The node is kept beside its answer, so that no other comes to bear its id.
+            known = (node, found or any(self.has_clock(part) for part in node.iter_expressions()))
+            self._clocked[id(node)] = known
+        return known[1]
 
     def bound(self, node: exp.Expr, op: str, negate: bool) -> Node:
         left, right = _bare(node.this), _bare(node.expression)
@@ -420,10 +429,12 @@ class _Reader:
         left_value = self.scalar(node.this)
         if left_value.type in ("timestamp", "date"):
             self.refuse(node, "times are not subtracted", "compare instead: a <= b + interval '2 days'")
-        left, right_value = self.numeric(node.this), self.numeric(node.expression)
+        if left_value.type not in NUMERIC:
+            self.refuse(node.this, f"a number is expected, found {left_value.type}")
+        right_value = self.numeric(node.expression)
         if op == "*" and sum(1 for part in node.walk() if isinstance(part, (exp.Mul, exp.Div))) > 8:
             self.refuse(node, "more than 8 multiplications and divisions in one expression")
-        return Call(op, (left, right_value), "number")
+        return Call(op, (left_value, right_value), "number")
 
     def compare(self, node: exp.Expr, op: str, left: exp.Expr, right: exp.Expr) -> Scalar:
         if isinstance(right, exp.Null) or isinstance(left, exp.Null):
