@@ -15,6 +15,10 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+import pytest
+import structlog
+
+from watchtower.cli.main import run
 
 PROJECT = Path(__file__).parent.parent
 
@@ -86,6 +90,20 @@ def wt(*arguments: object, code: int = 0, **env: str) -> Ended:
     result = ended(begin(*arguments, **env))
     assert result.code == code, f"exit code {result.code}, not {code}\n{result.out}\n{result.err}"
     return result
+
+
+def inside(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """The same command within this process, where the process itself is not the point: exit code, output, errors."""
+    try:
+        run([str(argument) for argument in arguments])
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    finally:
+        structlog.reset_defaults()  # the log of this run would go to a stream that ends with the test
+    said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err
+    return code, said.out, " ".join(said.err.split())
 
 
 def lead(id_: str, record: str, time: datetime, **fields: Any) -> dict[str, Any]:

@@ -8,10 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import structlog
-from command_line import RULEBOOK, lead, write_events, wt
-
-from watchtower.cli.main import run
+from command_line import RULEBOOK, inside, lead, write_events, wt
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 AT = "2026-03-05T09:00:00Z"
@@ -37,20 +34,6 @@ def events(tmp_path: Path) -> Path:
             lead("e3", "L-19", MARCH_4, stage="mql", mql_at="2026-03-04T09:00:00Z"),
         ],
     )
-
-
-def inside(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    """The same command within this process, where the process itself is not the point: exit code, output, errors."""
-    try:
-        run([str(argument) for argument in arguments])
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
-    finally:
-        structlog.reset_defaults()  # the log of this run would go to a stream that ends with the test
-    said = capsys.readouterr()
-    assert "Traceback" not in said.out + said.err
-    return code, said.out, " ".join(said.err.split())
 
 
 def test_check_prints_a_version_and_no_fault_for_a_sound_rulebook(book: Path) -> None:

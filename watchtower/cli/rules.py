@@ -20,6 +20,7 @@ from watchtower.flow.diff import Change, compare
 from watchtower.flow.engines import ENGINES, on_engines
 from watchtower.flow.examples import run_examples
 from watchtower.flow.explain import explain_events
+from watchtower.flow.gaps import rank
 from watchtower.flow.history import History, fold_history
 from watchtower.rulebook import Loaded, load
 from watchtower.rules.compile import Program, compile_rulebook
@@ -169,6 +170,34 @@ def backtest(
         })  # fmt: skip
         return
     _show_held(found, program)
+
+
+@app.command()
+def gaps(
+    rulebook: RulebookPath,
+    events: EventsPath,
+    at: Annotated[str, typer.Option("--at", metavar="TIME", help="The instant.")],
+    mapping: MappingPath = None,
+    engine: Engines = "duckdb",
+    set_aside: Lenient = False,
+    as_json: AsJson = False,
+) -> None:
+    """The fields that starve rules at an instant: what is missing, on how many records, and which rules it silences.
+
+    Example: watchtower rules gaps rulebook/ events.jsonl --at 2026-03-05T09:00:00Z
+    """
+    instant = time_option(at, "--at")
+    _, program = _program(rulebook)
+    history = _history(program, events, mapping, instant, set_aside)
+    found = rank(on_engines(engine, program, history, lambda run: run.states_at(instant)), program)
+    if as_json:
+        print_json({"at": format_time(instant), "version": program.book.version, "gaps": [g.to_json() for g in found]})
+        return
+    table = Table("field", "weight", "records", "filled by", "rules", box=None, header_style="bold")
+    for gap in found:
+        name = f"{gap.object}.{gap.field}"
+        table.add_row(name, str(gap.weight), str(gap.records), gap.filled_by, ", ".join(gap.rules))
+    console.print(table if found else "no rule is unknown")
 
 
 @app.command()

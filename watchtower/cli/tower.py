@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -51,6 +56,32 @@ def bar(unit: str) -> Progress:
     )  # fmt: skip
 
 
+@contextmanager
+def asked_to_stop() -> Iterator[threading.Event]:
+    """Set once by Ctrl-C or SIGTERM, to be looked at between two batches; a second one stops at once.
+
+    Python raises KeyboardInterrupt wherever it is; within a weakref's callback it is dropped, and the work goes on.
+    """
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
 def import_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="JSONL events, or CSV, Parquet, XES with --mapping.")],
     mapping: Annotated[Path | None, typer.Option("--mapping", help="How rows become events (YAML).")] = None,
@@ -74,7 +105,7 @@ def import_file(
     named = 0
     with open_tower(data, rulebook) as tower, tower.importing(), bar("events") as progress:
         task = progress.add_task(f"importing {file.name}", total=1.0, count=0)
-        try:
+        with asked_to_stop() as stop:
             for batch in source.batches():
                 verdicts = tower.take_events(batch.events, refused=batch.refused, origin=file.name)
                 counts.update(verdict.status for verdict in verdicts)
@@ -85,9 +116,12 @@ def import_file(
                     errors.print(f"set aside: {reason}", markup=False)
                 named += len(reasons)
                 progress.update(task, completed=batch.done, count=sum(counts.values()))
-        except KeyboardInterrupt:
+                if stop.is_set():
+                    break
+        if stop.is_set():
+            # Leaving by an error: what stands open is not settled by half a history.
             errors.print(f"stopped: {counts['accepted']} events are in; run the same command again to go on")
-            raise
+            raise typer.Exit(130)
     seconds = time.perf_counter() - started
     bad = counts["refused"] + counts["conflict"]
     if as_json:

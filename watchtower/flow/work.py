@@ -22,6 +22,7 @@ from watchtower.contract import (
 )
 from watchtower.errors import InputError, Missing
 from watchtower.flow.apply import Applied, Engine, apply_events
+from watchtower.flow.gaps import SEVERITY
 from watchtower.flow.settle import settle
 from watchtower.rules.acceptance import ACCEPTED, Decision, decide
 from watchtower.rules.fold import FIELD_ACCEPTED, SIGNAL_ADMITTED
@@ -35,7 +36,6 @@ ENRICHMENT, DETECTORS = "enrichment", "detectors"
 ASK_AGAIN = timedelta(minutes=30)
 """How long a request may go without an answer before it is asked once more: its worker has died."""
 
-SEVERITY = {"critical": 8, "high": 4, "medium": 2, "low": 1}
 
 
 @dataclass
