@@ -246,3 +246,12 @@ def test_a_long_sum_is_read_once_and_not_twice_at_each_step(tmp_path: Path) -> N
     path = tmp_path / "rules.yaml"
     path.write_text(HEAD + f"  - {{id: r1, object: lead, when: {'n + ' * 60}1 > 0}}\n")
     assert _loads(path)
+
+
+def test_a_stand_in_for_a_missing_enum_need_not_be_one_of_its_values(tmp_path: Path) -> None:
+    file = tmp_path / "rulebook.yaml"
+    file.write_text(
+        "objects: {lead: {fields: {stage: {type: enum, values: [raw, mql]}}}}\n"
+        "rules: [{id: r, object: lead, when: \"coalesce(stage, 'none') <> 'mql'\"}]\n"
+    )
+    assert len(compile_rulebook(load(file)).rules) == 1

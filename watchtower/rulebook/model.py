@@ -162,7 +162,11 @@ class Calendar(Part):
 
 
 class SignalModel(Part):
-    """A declared signal: which detector, on what, and how often it may err."""
+    """A declared signal: which detector, on what, and how often it may err.
+
+    `raised_at` is when a run last raised it; `began_at` when what it shows began. A run that does not raise it again
+    clears it.
+    """
 
     object: Name
     detector: str

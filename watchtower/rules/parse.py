@@ -446,8 +446,11 @@ class _Reader:
             self.refuse(node, "a list is not compared", "use contains(list, 'x')")
         return Call(op, (a, b), "boolean")
 
-    def pair(self, node: exp.Expr, a: Scalar, b: Scalar) -> tuple[Scalar, Scalar]:
-        """Two scalars of one type, literals read as the other side's; a fault where there is none."""
+    def pair(self, node: exp.Expr, a: Scalar, b: Scalar, *, compared: bool = True) -> tuple[Scalar, Scalar]:
+        """Two scalars of one type, literals read as the other side's; a fault where there is none.
+
+        Where the two are compared, a literal beside an enum is one of its values, or could never be equal.
+        """
         if a.type == "date" and b.type == "timestamp":
             return Call("midnight", (a,), "timestamp"), b
         if a.type == "timestamp" and b.type == "date":
@@ -457,7 +460,7 @@ class _Reader:
                 read = self._coerce(node, one, other.type)
                 return (read, other) if one is a else (other, read)
         for one, other in ((a, b), (b, a)):
-            if isinstance(one, Col) and one.type == "enum" and isinstance(other, Lit):
+            if compared and isinstance(one, Col) and one.type == "enum" and isinstance(other, Lit):
                 values = self.columns[one.name].values
                 if other.value not in values and other.type == "text":
                     known = ", ".join(values[:20])
@@ -537,7 +540,7 @@ class _Reader:
         found = next((v for v in values if not (isinstance(v, Lit) and v.type == "text")), values[0])
         for value in values:
             if value is not found:
-                self.pair(node, found, value)
+                self.pair(node, found, value, compared=False)
         if any(value.type == "timestamp" for value in values):
             return [v if v.type == "timestamp" else self._as_time(node, v) for v in values]
         if found.type == "date":
