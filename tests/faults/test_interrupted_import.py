@@ -76,7 +76,8 @@ def until(process: subprocess.Popen[str], true: Callable[[], bool]) -> None:
     """Wait until it is so, while the process goes on."""
     deadline = time.monotonic() + 90
     while not true():
-        assert process.poll() is None, "the import ended before it could be interrupted"
+        if process.poll() is not None:
+            raise AssertionError(f"the import ended before it could be interrupted: {ended(process)}")
         assert time.monotonic() < deadline, "the import does not get on"
         time.sleep(0.03)
 
