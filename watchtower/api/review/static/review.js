@@ -31,11 +31,19 @@
     go(at < 0 ? all[by > 0 ? 0 : all.length - 1] : all[Math.min(Math.max(at + by, 0), all.length - 1)]);
   }
 
+  /* htmx takes over a form a moment after the page is there. A key pressed before that waits for it (2 s at most:
+     without it the form is sent as any form is). */
+  function click(button, tries = 40) {
+    const form = button.form;
+    if (tries && form && form.matches("[hx-post]:not([data-htmx-powered])")) setTimeout(click, 50, button, tries - 1);
+    else button.click();
+  }
+
   function press(key) {
     const row = current();
     const place = row || (rows().length ? null : document);
     const button = place && place.querySelector(`button[data-key="${key}"]`);
-    if (button) button.click();
+    if (button) click(button);
     else if (!row && rows().length) step(1);
   }
 
