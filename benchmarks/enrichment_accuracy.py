@@ -111,14 +111,10 @@ def sector(rows: list[Row]) -> None:
         began = time.perf_counter()
         said = [fitted.predict(text_of(row)) for row in test]
         spent = (time.perf_counter() - began) / len(test)
-        right = np.array(
-            [v is not None and v.label == row["sector"] for v, row in zip(said, test, strict=True)]
-        )
+        right = np.array([v is not None and v.label == row["sector"] for v, row in zip(said, test, strict=True)])
         sure = np.array([v.probability if v else 0.0 for v in said])
         bins = np.clip((sure * 10).astype(int), 0, 9)
-        gap = sum(
-            abs(right[bins == b].mean() - sure[bins == b].mean()) * (bins == b).mean() for b in set(bins)
-        )
+        gap = sum(abs(right[bins == b].mean() - sure[bins == b].mean()) * (bins == b).mean() for b in set(bins))
         print(
             f"  {title:12} accuracy {right.mean():.3f}  mean probability {sure.mean():.3f}  calibration error {gap:.3f}"
             f"  at p >= .9: {right[sure >= 0.9].mean():.3f} of {(sure >= 0.9).sum()}  {1000 * spent:.1f} ms a row"
@@ -126,9 +122,7 @@ def sector(rows: list[Row]) -> None:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("data", type=Path)
     arguments.add_argument("--model", type=Path, default=None)
     arguments.add_argument("--rows", type=int, default=100)

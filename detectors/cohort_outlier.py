@@ -82,9 +82,7 @@ class CohortOutlier:
                 f"{count} complete records stood {recent.days} days before; at least {MINIMUM} are needed"
             )
             none = np.empty(0)
-            return FittedOutlier(
-                features, None, none, none, none, none, none, count, abstentions, micros(request.at)
-            )
+            return FittedOutlier(features, None, none, none, none, none, none, count, abstentions, micros(request.at))
         # the same split at each run: a record is not tried by one drawing after another
         seed = seed_of(f"{request.signal} {request.object}")
         shuffled = reference[np.random.default_rng(seed).permutation(count)]
@@ -106,9 +104,7 @@ class CohortOutlier:
             at=micros(request.at),
         )
 
-    def raise_signals(
-        self, snapshot: Any, fitted: FittedOutlier, request: DetectionRequest
-    ) -> Sequence[Signal]:
+    def raise_signals(self, snapshot: Any, fitted: FittedOutlier, request: DetectionRequest) -> Sequence[Signal]:
         """Signals, strangest first, then by subject: of these, a share `budget` is expected to be false."""
         features, _, recent = _parameters(request)
         if features != fitted.features:
@@ -248,9 +244,7 @@ def _explanation(
 ) -> str:
     """`Unlike 600 accounts: employees 250,000 (usually 12 to 840).`"""
     far = [i for i in order if abs(deviations[i]) >= FAR]
-    usual = [
-        f"usually {figure(low)} to {figure(high)}" for low, high in zip(fitted.low, fitted.high, strict=True)
-    ]
+    usual = [f"usually {figure(low)} to {figure(high)}" for low, high in zip(fitted.low, fitted.high, strict=True)]
     shown = ", ".join(f"{fitted.features[i]} {figure(values[i])} ({usual[i]})" for i in (far or order)[:3])
     cohort = f"{fitted.records} {plural(request.object)}"
     return f"Unlike {cohort}: {shown}." if far else f"An unusual combination among {cohort}: {shown}."

@@ -104,9 +104,7 @@ class Versions:
         """The column of a field. ValueError names the field and those there are."""
         there = [name for name in self.table.column_names if name not in FRAME]
         if field not in there:
-            raise ValueError(
-                f"field: {field!r} is not in the snapshot; its fields are {', '.join(there) or 'none'}"
-            )
+            raise ValueError(f"field: {field!r} is not in the snapshot; its fields are {', '.join(there) or 'none'}")
         return self.table.column(field)
 
 

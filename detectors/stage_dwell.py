@@ -97,9 +97,7 @@ class StageDwell:
                 curve = Survival.fit(spells.duration[members], spells.completed[members])
                 if curve.never_ended > request.budget:
                     reason = f"{curve.never_ended:.0%} had not ended at the longest completed stay"
-                    abstentions[_cohort_text(request, cohort)] = (
-                        f"{reason}: none is strange at p <= {request.budget:g}"
-                    )
+                    abstentions[_cohort_text(request, cohort)] = f"{reason}: none is strange at p <= {request.budget:g}"
                 else:
                     curves[cohort] = curve
         return FittedDwell(
@@ -109,9 +107,7 @@ class StageDwell:
             at=micros(request.at),
         )
 
-    def raise_signals(
-        self, snapshot: Any, fitted: FittedDwell, request: DetectionRequest
-    ) -> Sequence[Signal]:
+    def raise_signals(self, snapshot: Any, fitted: FittedDwell, request: DetectionRequest) -> Sequence[Signal]:
         """Signals, strangest first, then by subject. ValueError where `fitted` knows a later time."""
         if fitted.at > micros(request.at):
             known = time_of(fitted.at).isoformat()

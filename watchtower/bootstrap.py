@@ -276,8 +276,11 @@ class Tower:
             with self.database.read() as conn:
                 path = write_snapshot(conn, self.rulebook, model.object, at, self.settings.data / "snapshots")
             table = read_snapshot(path)
-            fitted = detector.fit(table, request)
-            signals = detector.raise_signals(table, fitted, request)
+            try:
+                fitted = detector.fit(table, request)
+                signals = detector.raise_signals(table, fitted, request)
+            except ValueError as error:
+                raise InputError(f"signal {name}: {error}", remedy="correct it in the rulebook's signals") from error
             stored = StoredRequest(
                 id=request.id,
                 kind="signal",

@@ -101,9 +101,7 @@ class Scene:
         verdicts = []
         for item in raw:
             earlier = [
-                one
-                for one in self.taken
-                if (one.get("source"), one.get("id")) == (item.get("source"), item.get("id"))
+                one for one in self.taken if (one.get("source"), one.get("id")) == (item.get("source"), item.get("id"))
             ]
             try:
                 parse_event(item)
@@ -145,9 +143,7 @@ class Scene:
             }[verb]
             if changes:
                 conn.execute(update(alert).where(alert.c.id == alert_id).values(**changes))
-            conn.execute(
-                insert(schema.action).values(alert=alert_id, at=self.now, actor=actor, verb=verb, note=note)
-            )
+            conn.execute(insert(schema.action).values(alert=alert_id, at=self.now, actor=actor, verb=verb, note=note))
 
     def decide(self, proposal_id: str, verdict: str, *, actor: str, note: str = "") -> None:
         proposal = schema.proposal
@@ -202,16 +198,12 @@ def add_alert(conn: Any, number: int, **changes: Any) -> str:
     } | changes
     conn.execute(insert(schema.alert).values(**values))
     conn.execute(
-        insert(schema.action).values(
-            alert=values["id"], at=values["opened_at"], actor="watchtower", verb="opened"
-        )
+        insert(schema.action).values(alert=values["id"], at=values["opened_at"], actor="watchtower", verb="opened")
     )
     return str(values["id"])
 
 
-def add_record(
-    conn: Any, object_name: str, record_id: str, state: dict[str, Any], provenance: dict[str, Any]
-) -> None:
+def add_record(conn: Any, object_name: str, record_id: str, state: dict[str, Any], provenance: dict[str, Any]) -> None:
     conn.execute(
         insert(schema.record).values(
             object=object_name, id=record_id, state=state, provenance=provenance,
@@ -306,14 +298,8 @@ def furnish(database: Database, *, name: str = "Rossi Arredi", text: str = TEXT)
             )
         )  # fmt: skip
         start = text.find("240 people")
-        quote = (
-            []
-            if start < 0
-            else [{"document": "d1", "quote": "240 people", "start": start, "end": start + 10}]
-        )
-        add_proposal(
-            conn, 1, field="employees", value=240, status="accepted", confidence=0.97, evidence=quote
-        )
+        quote = [] if start < 0 else [{"document": "d1", "quote": "240 people", "start": start, "end": start + 10}]
+        add_proposal(conn, 1, field="employees", value=240, status="accepted", confidence=0.97, evidence=quote)
         add_proposal(conn, 2)
         conn.execute(
             insert(schema.signal).values(

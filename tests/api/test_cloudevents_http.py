@@ -64,11 +64,7 @@ def test_a_batch_is_read_in_order() -> None:
 
 
 @settings(deadline=None)
-@given(
-    st.text(
-        alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=50
-    )
-)
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=50))
 def test_any_text_survives_percent_encoding_in_a_header(text: str) -> None:
     encoded = "".join(
         char if "!" <= char <= "~" and char not in '"%' else "".join(f"%{byte:02X}" for byte in char.encode())

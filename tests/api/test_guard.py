@@ -45,9 +45,7 @@ def test_a_post_from_another_site_is_refused(
 def test_a_post_from_our_own_page_or_a_program_is_let_in(
     client: TestClient, scene: Scene, headers: dict[str, str]
 ) -> None:
-    response = client.post(
-        "/review/alerts/a0001/acknowledge", headers={**FORM, **headers}, follow_redirects=False
-    )
+    response = client.post("/review/alerts/a0001/acknowledge", headers={**FORM, **headers}, follow_redirects=False)
     assert (response.status_code, response.headers["location"]) == (303, "/review/alerts/a0001")
     assert status_of(scene, "a0001") == "acknowledged"
 
@@ -89,9 +87,7 @@ def test_the_nonce_is_of_this_answer_only(client: TestClient) -> None:
     ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/\n/evil", ""],
 )
 def test_a_form_leads_back_to_our_own_pages_only(client: TestClient, target: str) -> None:
-    response = client.post(
-        "/review/alerts/a0001/comment", data={"next": target, "note": "x"}, follow_redirects=False
-    )
+    response = client.post("/review/alerts/a0001/comment", data={"next": target, "note": "x"}, follow_redirects=False)
     assert response.headers["location"] == "/review/alerts/a0001"
 
 

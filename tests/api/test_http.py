@@ -43,8 +43,7 @@ def test_an_event_is_taken_once_and_again_is_a_duplicate(client: TestClient, sce
         {"verdicts": [{"id": "e9", "status": "accepted", "reason": ""}]},
     )
     assert (
-        client.post("/events", content=json.dumps(EVENT), headers=JSON).json()["verdicts"][0]["status"]
-        == "duplicate"
+        client.post("/events", content=json.dumps(EVENT), headers=JSON).json()["verdicts"][0]["status"] == "duplicate"
     )
     assert scene.taken == [EVENT]
 
@@ -147,9 +146,7 @@ def test_each_filter_lets_its_own_through(client: TestClient, query: str, ids: l
     assert [item["id"] for item in client.get(f"/alerts?{query}").json()["items"]] == ids
 
 
-def test_pages_meet_without_a_gap_or_a_double_while_alerts_come_and_go(
-    client: TestClient, scene: Scene
-) -> None:
+def test_pages_meet_without_a_gap_or_a_double_while_alerts_come_and_go(client: TestClient, scene: Scene) -> None:
     with scene.database.begin() as conn:
         for number in range(100, 150):
             add_alert(
@@ -226,9 +223,7 @@ def test_a_persons_action_is_written_under_their_name(
         ("/proposals/nope/accept", {}, 404, "nope"),
     ],
 )
-def test_what_cannot_be_done_says_why(
-    client: TestClient, path: str, ask: Any, status: int, words: str
-) -> None:
+def test_what_cannot_be_done_says_why(client: TestClient, path: str, ask: Any, status: int, words: str) -> None:
     assert words in problem(client.post(path, json=ask), status)["detail"]
 
 
@@ -305,9 +300,7 @@ def test_the_metrics_count_what_stands(client: TestClient) -> None:
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     lines = answer.text.splitlines()
-    assert (
-        'watchtower_alerts_standing{queue="attention-needed",severity="high",ai_informed="false"} 1' in lines
-    )
+    assert 'watchtower_alerts_standing{queue="attention-needed",severity="high",ai_informed="false"} 1' in lines
     assert 'watchtower_events_total{layer="core"} 3' in lines
     assert "watchtower_dead_letters_total 0" in lines
 

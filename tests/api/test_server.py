@@ -41,9 +41,7 @@ def serving(scene: Scene, port: int = 0) -> Iterator[str]:
         found.append(url)
         known.set()
 
-    thread = threading.Thread(
-        target=serve, args=(scene, "127.0.0.1", port), kwargs={"ready": ready, "stop": stop}
-    )
+    thread = threading.Thread(target=serve, args=(scene, "127.0.0.1", port), kwargs={"ready": ready, "stop": stop})
     thread.start()
     try:
         assert known.wait(30), "the server did not start within 30 s"
@@ -83,9 +81,7 @@ def test_many_clients_are_answered_at_once(scene: Scene) -> None:
 
         def ask() -> None:
             with httpx.Client() as client:
-                answers.extend(
-                    client.get(f"{url}/records/lead/L-1", timeout=60).status_code for _ in range(5)
-                )
+                answers.extend(client.get(f"{url}/records/lead/L-1", timeout=60).status_code for _ in range(5))
 
         threads = [threading.Thread(target=ask) for _ in range(16)]
         for thread in threads:

@@ -69,12 +69,8 @@ def plant(database: Database) -> None:
                 rule=payload if number % 2 else "big_account_quiet",
                 opened_at=NOW - timedelta(minutes=number),
             )  # fmt: skip
-            conn.execute(
-                insert(schema.action).values(alert=alert, at=NOW, actor=payload, verb=payload, note=payload)
-            )
-            conn.execute(
-                insert(schema.deadletter).values(received_at=NOW, origin=payload, reason=payload, body={})
-            )
+            conn.execute(insert(schema.action).values(alert=alert, at=NOW, actor=payload, verb=payload, note=payload))
+            conn.execute(insert(schema.deadletter).values(received_at=NOW, origin=payload, reason=payload, body={}))
 
 
 def test_no_payload_in_any_field_opens_a_dialog(
@@ -98,9 +94,7 @@ def test_no_payload_in_any_field_opens_a_dialog(
     pages += [f"/review/account/X-{n}" for n in range(len(PAYLOADS) // 30 + 1)]
     pages += [f"/review/alerts/a{1000 + n}" for n in range(0, len(PAYLOADS), 7)]
     pages += [f"/?queue={quote(payload)}&rule={quote(payload)}" for payload in PAYLOADS[::9]]
-    pages += [
-        f"/review/{quote(PAYLOADS[0], safe='')}/{quote(payload, safe='')}" for payload in PAYLOADS[::11]
-    ]
+    pages += [f"/review/{quote(PAYLOADS[0], safe='')}/{quote(payload, safe='')}" for payload in PAYLOADS[::11]]
     seen, links = set(), []
     while pages:
         path = pages.pop(0)

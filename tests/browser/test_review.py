@@ -53,9 +53,7 @@ def statuses(database: Database, *ids: str) -> list[str]:
     return [row.status if row else "none" for row in found]
 
 
-def test_a_queue_is_reviewed_with_the_keyboard(
-    chromium: Any, address: str, furnished: Callable[..., Database]
-) -> None:
+def test_a_queue_is_reviewed_with_the_keyboard(chromium: Any, address: str, furnished: Callable[..., Database]) -> None:
     database = furnished()
     page = chromium.new_page()
     faults: list[str] = []
@@ -117,9 +115,7 @@ def test_a_refused_action_is_said_and_leaves_the_row(
     page.close()
 
 
-def test_the_pages_work_without_scripts(
-    chromium: Any, address: str, furnished: Callable[..., Database]
-) -> None:
+def test_the_pages_work_without_scripts(chromium: Any, address: str, furnished: Callable[..., Database]) -> None:
     database = furnished()
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
@@ -163,9 +159,7 @@ def test_every_text_stands_out_from_its_ground(
     context.close()
 
 
-def test_a_full_queue_is_paged_and_light(
-    chromium: Any, address: str, furnished: Callable[..., Database]
-) -> None:
+def test_a_full_queue_is_paged_and_light(chromium: Any, address: str, furnished: Callable[..., Database]) -> None:
     database = furnished()
     with database.begin() as conn:
         for number in range(1000, 1200):

@@ -64,10 +64,7 @@ def test_the_embedded_server_answers_nobody_without_its_key(endpoint: Endpoint) 
     worker = build_worker(endpoint=stranger, seconds=30)
     record = RecordSnapshot(object="account", id="A-1", fields={})
     document = Document(id="d1", kind="description", text=TEXT)
-    assert (
-        list(worker.propose([FieldRequest(id="r", record=record, fields=FIELDS[:1], documents=(document,))]))
-        == []
-    )
+    assert list(worker.propose([FieldRequest(id="r", record=record, fields=FIELDS[:1], documents=(document,))])) == []
     assert worker.fault is not None and "HTTP 401" in worker.fault.message
 
 

@@ -16,9 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 ZONE = "UTC"
-MOMENTS = tuple(
-    pd.Timestamp(text) for text in ("2011-12-01T12:00Z", "2012-01-15T12:00Z", "2012-03-01T12:00Z")
-)
+MOMENTS = tuple(pd.Timestamp(text) for text in ("2011-12-01T12:00Z", "2012-01-15T12:00Z", "2012-03-01T12:00Z"))
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,7 @@ def later(times: pd.Series, days: int, hours: int, zone: str) -> pd.Series:
     if days:
         local = times.dt.tz_convert(zone).dt.tz_localize(None) + pd.Timedelta(days=days)
         second = pd.Series(False, index=local.index).to_numpy()
-        times = local.dt.tz_localize(zone, ambiguous=second, nonexistent=pd.Timedelta(hours=1)).dt.tz_convert(
-            "UTC"
-        )
+        times = local.dt.tz_localize(zone, ambiguous=second, nonexistent=pd.Timedelta(hours=1)).dt.tz_convert("UTC")
     return times + pd.Timedelta(hours=hours)
 
 
@@ -99,9 +95,7 @@ def intervals(log: pd.DataFrame, rule: Rule, zone: str = ZONE) -> pd.DataFrame:
     return found.reset_index(drop=True)
 
 
-def backtest(
-    log: pd.DataFrame, begin: pd.Timestamp, end: pd.Timestamp, zone: str = ZONE
-) -> set[tuple[str, ...]]:
+def backtest(log: pd.DataFrame, begin: pd.Timestamp, end: pd.Timestamp, zone: str = ZONE) -> set[tuple[str, ...]]:
     """(rule, record, since, until) of every interval, cut to [begin, end)."""
     said = set()
     for name, rule in RULES.items():

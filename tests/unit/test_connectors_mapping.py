@@ -159,10 +159,7 @@ def test_an_empty_cell_leaves_its_field_alone_or_clears_it(tmp_path: Path, form:
 
 
 def test_an_entry_may_clear_all_its_empty_fields(tmp_path: Path) -> None:
-    mapping = (
-        HEAD
-        + "  - {subject: 'lead/{id}', time: at, empty: clear, fields: {a: a, b: {column: b, empty: omit}}}\n"
-    )
+    mapping = HEAD + "  - {subject: 'lead/{id}', time: at, empty: clear, fields: {a: a, b: {column: b, empty: omit}}}\n"
     (event,) = _read(tmp_path, mapping, "id,at,a,b\n1,2026-03-02T09:00:00Z,,\n").events
     assert event.data == {"fields": {"a": None}}
 
@@ -177,9 +174,7 @@ def test_an_entry_may_clear_all_its_empty_fields(tmp_path: Path) -> None:
         ("2026-03-02 10:00+00:00", "2026-03-02T10:00:00.000000Z"),  # says its offset
     ],
 )
-def test_a_time_without_offset_is_read_in_the_timezone_of_the_mapping(
-    tmp_path: Path, local: str, utc: str
-) -> None:
+def test_a_time_without_offset_is_read_in_the_timezone_of_the_mapping(tmp_path: Path, local: str, utc: str) -> None:
     read = _read(tmp_path, HEAD + ENTRY + "timezone: Europe/Rome\n", f"id,at\n1,{local}\n")
     assert event_json(read.events[0])["time"] == utc
 

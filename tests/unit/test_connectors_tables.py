@@ -77,9 +77,7 @@ def test_a_csv_row_gives_its_event(tmp_path: Path) -> None:
 
 
 def test_a_wrong_header_names_the_missing_column_and_lists_what_is_there(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"has no column at, n, which the mapping reads; it has: id, At, name"
-    ):
+    with pytest.raises(InputError, match=r"has no column at, n, which the mapping reads; it has: id, At, name"):
         _read(_csv(tmp_path, "id,At,name\n"))
 
 
@@ -172,15 +170,11 @@ def test_parquet_values_keep_their_types(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "+05:30"])
-def test_a_typed_instant_is_that_instant_whatever_zone_its_type_names(
-    tmp_path: Path, unit: str, zone: str
-) -> None:
+def test_a_typed_instant_is_that_instant_whatever_zone_its_type_names(tmp_path: Path, unit: str, zone: str) -> None:
     at = pa.array([NINE, None], pa.timestamp(unit, zone))
     read = _read(_parquet(tmp_path, id=["1", "2"], at=at, n=["x", "y"]))
     assert [event.time for event in read.events] == [NINE]
-    assert [(one.place, one.reason) for one in read.refused] == [
-        ("t.parquet row 2", "time: the column at: is empty")
-    ]
+    assert [(one.place, one.reason) for one in read.refused] == [("t.parquet row 2", "time: the column at: is empty")]
 
 
 def test_a_typed_time_without_zone_needs_the_timezone_of_the_mapping(tmp_path: Path) -> None:
@@ -246,9 +240,7 @@ def test_the_loan_log_becomes_262200_events_in_seconds_in_its_own_order() -> Non
     assert len(events) == len({event.id for event in events}) == 262_200
     rows = pq.read_table(LOG)
     assert [event.data["activity"] for event in events] == rows["activity"].to_pylist()
-    assert [event.subject for event in events] == [
-        f"application/{case}" for case in rows["case_id"].to_pylist()
-    ]
+    assert [event.subject for event in events] == [f"application/{case}" for case in rows["case_id"].to_pylist()]
     assert [event.time for event in events[:5000]] == rows["timestamp"][:5000].to_pylist()
     assert {event.type for event in events} == {"application.state", "offer.state", "work.item"}
     assert spent < 9, f"{spent:.1f} s of processor time; measured about 1.5 where nothing else runs"

@@ -196,7 +196,5 @@ def test_a_text_is_no_feature() -> None:
 
 def test_the_roster_is_read_without_importing_pyod_or_scikit_learn(project: Path) -> None:
     code = "import detectors, sys; print([n for n in ('pyod', 'sklearn', 'numba') if n in sys.modules])"
-    ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True
-    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"

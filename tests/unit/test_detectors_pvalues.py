@@ -13,17 +13,13 @@ SHARES = st.floats(0.001, 0.999)
 
 
 @given(SCORES, st.integers(-6, 6))
-def test_the_conformal_p_value_counts_itself_and_all_that_are_as_strange(
-    reference: list[float], score: int
-) -> None:
+def test_the_conformal_p_value_counts_itself_and_all_that_are_as_strange(reference: list[float], score: int) -> None:
     expected = (1 + sum(other >= score for other in reference)) / (len(reference) + 1)
     assert conformal(np.array(reference), np.array([float(score)]))[0] == expected
 
 
 @given(SCORES, st.integers(-6, 6), SHARES)
-def test_the_randomised_p_value_takes_a_share_of_the_ties(
-    reference: list[float], score: int, share: float
-) -> None:
+def test_the_randomised_p_value_takes_a_share_of_the_ties(reference: list[float], score: int, share: float) -> None:
     stranger = sum(other > score for other in reference)
     equal = 1 + sum(other == score for other in reference)
     found = conformal_randomised(np.array(reference), np.array([float(score)]), np.array([share]))[0]
@@ -32,9 +28,7 @@ def test_the_randomised_p_value_takes_a_share_of_the_ties(
 
 
 @given(st.lists(st.floats(0.0001, 1.0), min_size=1, max_size=25), SHARES)
-def test_benjamini_hochberg_rejects_up_to_the_last_p_value_under_its_line(
-    p_values: list[float], rate: float
-) -> None:
+def test_benjamini_hochberg_rejects_up_to_the_last_p_value_under_its_line(p_values: list[float], rate: float) -> None:
     """The step-up procedure as its paper words it, one hypothesis after another."""
     count, line = len(p_values), 0.0
     for rank, p_value in enumerate(sorted(p_values), start=1):

@@ -99,9 +99,7 @@ def test_versions_without_duration_are_passed_over() -> None:
 
 
 def test_the_order_of_records_does_not_matter() -> None:
-    mixed = snapshot(
-        ("D-2", 0, 1, "demo"), ("D-1", 0, 4, "demo"), ("D-2", 1, None, "won"), ("D-1", 4, None, "won")
-    )
+    mixed = snapshot(("D-2", 0, 1, "demo"), ("D-1", 0, 4, "demo"), ("D-2", 1, None, "won"), ("D-1", 4, None, "won"))
     assert sorted(told(spells(mixed))) == [
         ("D-1", "demo", 4, True, False),
         ("D-1", "won", 26, False, True),

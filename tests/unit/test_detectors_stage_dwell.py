@@ -179,9 +179,7 @@ def test_each_stratum_is_its_own_cohort() -> None:
     (signal,) = raised(table, asked)
     assert signal.subject == "deal/D-1"
     assert signal.cohort == "stage=proposal, segment=smb"
-    assert signal.explanation == (
-        "In 'proposal' for 60 days; all 100 deals with segment 'smb' left it sooner."
-    )
+    assert signal.explanation == ("In 'proposal' for 60 days; all 100 deals with segment 'smb' left it sooner.")
     reason = silences(table, asked)["stage=proposal, segment=midmarket"]
     assert reason == "0 completed stays; at least 30 are needed"
 

@@ -43,9 +43,7 @@ def expected_p(others: list[Stay], age: int, uniform: float) -> float:
 
 
 @given(STAYS, st.integers(0, 14), st.floats(0.01, 0.99))
-def test_a_stay_outside_the_curve_is_compared_as_one_more(
-    others: list[Stay], age: int, uniform: float
-) -> None:
+def test_a_stay_outside_the_curve_is_compared_as_one_more(others: list[Stay], age: int, uniform: float) -> None:
     assert np.isclose(p_value(fit(others), age, NOT_COUNTED, uniform), expected_p(others, age, uniform))
 
 
@@ -60,9 +58,7 @@ def test_a_running_stay_in_the_curve_counts_once_and_not_twice(
 
 
 @given(STAYS, st.integers(0, 12), st.integers(0, 5))
-def test_the_share_that_people_read_leaves_the_stay_itself_out(
-    others: list[Stay], counted: int, older: int
-) -> None:
+def test_the_share_that_people_read_leaves_the_stay_itself_out(others: list[Stay], counted: int, older: int) -> None:
     age = counted + older
     expected = float(1 - lasting(others, age, beyond=False))
     without = fit(others).share_sooner(np.array([age]), np.array([NOT_COUNTED]))[0]

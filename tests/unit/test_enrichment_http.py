@@ -93,9 +93,7 @@ class Handler(BaseHTTPRequestHandler):
         elif mode == "gzip-bomb":
             self.send(200, gzip.compress(b" " * 20_000_000), {"content-encoding": "gzip"})
         elif mode == "redirect":
-            self.send(
-                307, b"", {"location": f"http://127.0.0.1:{self.server.server_port}/good/v1/chat/completions"}
-            )
+            self.send(307, b"", {"location": f"http://127.0.0.1:{self.server.server_port}/good/v1/chat/completions"})
         elif mode == "truncated":
             self.send_response(200)
             self.send_header("content-length", "100000")
@@ -192,9 +190,7 @@ def test_a_good_answer_comes_back_as_the_schema_has_it(server: Server) -> None:
         ("redirect", {"wrong_schema", "network", "not_json"}),
     ],
 )
-def test_an_answer_that_is_none_fails_in_time_with_its_reason(
-    server: Server, mode: str, reasons: set[str]
-) -> None:
+def test_an_answer_that_is_none_fails_in_time_with_its_reason(server: Server, mode: str, reasons: set[str]) -> None:
     chat = model(server, mode)
     chat._client()
     began = time.monotonic()

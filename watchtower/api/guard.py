@@ -97,9 +97,7 @@ class Guard:
             refusal = problem(403, f"refused: sent from another site ({reason})")
             await refusal(scope, receive, send_guarded)
             return
-        if (headers.get("content-length") or "0").isdigit() and int(
-            headers.get("content-length") or 0
-        ) > MAX_BODY:
+        if (headers.get("content-length") or "0").isdigit() and int(headers.get("content-length") or 0) > MAX_BODY:
             await problem(413, TOO_LARGE)(scope, receive, send_guarded)
             return
         taken = 0

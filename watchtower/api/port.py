@@ -59,9 +59,7 @@ class TowerPort(Protocol):
         """A person's action on an alert. Missing: no such alert; InputError: it cannot be."""
         ...
 
-    def decide(
-        self, proposal_id: str, verdict: Literal["accept", "reject"], *, actor: str, note: str = ""
-    ) -> None:
+    def decide(self, proposal_id: str, verdict: Literal["accept", "reject"], *, actor: str, note: str = "") -> None:
         """A person's verdict on a proposal. Missing, InputError as in `act`."""
         ...
 

@@ -99,9 +99,7 @@ def serve(
     asyncio.run(_run(server, host, port, ready, stop or threading.Event()))
 
 
-async def _run(
-    server: Any, host: str, port: int, ready: Callable[[str], None] | None, stop: threading.Event
-) -> None:
+async def _run(server: Any, host: str, port: int, ready: Callable[[str], None] | None, stop: threading.Event) -> None:
     loop = asyncio.get_running_loop()
     if threading.current_thread() is threading.main_thread():
         for name in (signal.SIGINT, signal.SIGTERM):

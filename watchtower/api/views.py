@@ -62,9 +62,7 @@ def actor_name(text: str) -> str:
     if not name or len(name) > 120 or not name.isprintable():
         raise InputError(f"actor: {text!r:.60} is not a name of 1 to 120 printable characters")
     if name.casefold() in RESERVED_ACTORS:
-        raise InputError(
-            f"actor: {name!r} stands for someone else in the history", remedy="give your own name"
-        )
+        raise InputError(f"actor: {name!r} stands for someone else in the history", remedy="give your own name")
     return name
 
 
@@ -118,14 +116,10 @@ def record_view(
         title=title(tower.rulebook, object_name, record_id, row.state),
         holds=[span for span in spans if span.state == "holds" and span.since <= now],
         unknown=[(span, missing_fields(tower, span.rule, subject, now)) for span in unknown],
-        due=sorted(
-            (s for s in spans if s.state == "holds" and s.since > now), key=lambda s: (s.since, s.rule)
-        ),
+        due=sorted((s for s in spans if s.state == "holds" and s.since > now), key=lambda s: (s.since, s.rule)),
         alerts=alerts,
         events=events[:limit],
-        earlier=cursor(SeqKey(events[limit - 1].time, events[limit - 1].seq))
-        if len(events) > limit
-        else None,
+        earlier=cursor(SeqKey(events[limit - 1].time, events[limit - 1].seq)) if len(events) > limit else None,
         documents=documents,
         signals=signals,
         proposals=proposals,
@@ -139,9 +133,7 @@ def _related(tower: TowerPort, conn: Any, row: RecordRow) -> list[tuple[str, Rec
     for name, model in tower.rulebook.objects.items():
         for key, spec in model.fields.items():
             if spec.type == "ref" and spec.to == row.object:
-                found.extend(
-                    (key, other) for other in queries.records_naming(conn, name, key, row.id, limit=10)
-                )
+                found.extend((key, other) for other in queries.records_naming(conn, name, key, row.id, limit=10))
     return found
 
 
@@ -153,9 +145,7 @@ def alert_model(rulebook: Rulebook, row: AlertRow) -> models.Alert:
 def alert_detail(rulebook: Rulebook, row: AlertRow, actions: list[ActionRow]) -> models.AlertDetail:
     """An alert with its history and reasons."""
     history = [models.Action.model_validate(line) for line in actions]
-    return models.AlertDetail(
-        **_alert_fields(rulebook, row), actions=history, causes=row.causes, reads=row.reads
-    )
+    return models.AlertDetail(**_alert_fields(rulebook, row), actions=history, causes=row.causes, reads=row.reads)
 
 
 def _alert_fields(rulebook: Rulebook, row: AlertRow) -> dict[str, Any]:
@@ -186,9 +176,7 @@ def record_model(tower: TowerPort, view: RecordView) -> models.Record:
         fields=field_values(tower.rulebook, row),
         holds=[models.Standing.model_validate(span) for span in view.holds],
         unknown=[
-            models.Unknown(
-                rule=s.rule, since=s.since, until=s.until, opens_at=s.opens_at, missing=list(missing)
-            )
+            models.Unknown(rule=s.rule, since=s.since, until=s.until, opens_at=s.opens_at, missing=list(missing))
             for s, missing in view.unknown
         ],
         due=[models.Standing.model_validate(span) for span in view.due],

@@ -45,14 +45,10 @@ def open_source(path: Path, mapping: Mapping | None = None) -> EventSource:
     chosen = next((form for form in FORMATS if path.name.lower().endswith(form.endings)), None)
     if chosen is None:
         known = ", ".join(ending for form in FORMATS for ending in form.endings)
-        raise InputError(
-            f"{path}: its ending is not one of {known}", remedy="rename it, or export it as one of these"
-        )
+        raise InputError(f"{path}: its ending is not one of {known}", remedy="rename it, or export it as one of these")
     if chosen.events is not None:
         if mapping is not None:
-            raise InputError(
-                f"{path}: holds {chosen.says}, and takes no mapping", remedy="leave --mapping away"
-            )
+            raise InputError(f"{path}: holds {chosen.says}, and takes no mapping", remedy="leave --mapping away")
         return chosen.events(path)
     assert chosen.table is not None
     if mapping is None:

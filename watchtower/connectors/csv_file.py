@@ -114,9 +114,7 @@ class CsvSource:
         try:
             header = [name.strip() for name in next(reader)]
         except StopIteration:
-            raise InputError(
-                f"{self.path}: is empty", remedy="export it again, or name another file"
-            ) from None
+            raise InputError(f"{self.path}: is empty", remedy="export it again, or name another file") from None
         except (csv.Error, UnicodeDecodeError) as error:
             raise InputError(f"{self.path}:1: the header cannot be read: {error}") from None
         hint = ""

@@ -252,9 +252,7 @@ class Mapping(_Part):
     @model_validator(mode="after")
     def _sound(self) -> Mapping:
         if self.source == CORE_SOURCE:
-            raise _fail(
-                f"source: {CORE_SOURCE!r} is the source of decisions; name the system the rows come from"
-            )
+            raise _fail(f"source: {CORE_SOURCE!r} is the source of decisions; name the system the rows come from")
         try:
             _ = self.zone
         except (KeyError, ValueError, OSError):

@@ -121,13 +121,9 @@ class _Entry:
         self.tests = [(name, _Memo(_tester(test))) for name, test in entry.when.items()]
         self.type = _Memo(lambda cell: entry.kind.of("" if cell is None else values.text(cell)))
         self.data = [_Reader(key, cell, self.zone, "omit") for key, cell in entry.data.items()]
-        self.fields = [
-            _Reader(key, cell, self.zone, entry.empty) for key, cell in (entry.fields or {}).items()
-        ]
+        self.fields = [_Reader(key, cell, self.zone, entry.empty) for key, cell in (entry.fields or {}).items()]
 
-    def events(
-        self, chunk: Chunk, keys: list[bytes], repeats: Repeats
-    ) -> tuple[list[tuple[int, Event]], Faults]:
+    def events(self, chunk: Chunk, keys: list[bytes], repeats: Repeats) -> tuple[list[tuple[int, Event]], Faults]:
         """(row, event) in order of rows, and the reason for each row that gives none."""
         rows, columns, types, faults = self._chosen(chunk)
         if not rows:
@@ -167,9 +163,7 @@ class _Entry:
                 accepted = ", ".join([*(f"{key}..." for key in kind.prefix or {}), *(kind.equals or {})])
                 for row, type_ in zip(rows, told, strict=True):
                     if type_ is None:
-                        faults[row] = (
-                            f"type: {kind.column} is {column[row]!r:.60}; the mapping knows {accepted}"
-                        )
+                        faults[row] = f"type: {kind.column} is {column[row]!r:.60}; the mapping knows {accepted}"
             if None in told or SKIP in told:
                 rows = [row for row, type_ in zip(rows, told, strict=True) if type_ not in (None, SKIP)]
                 told = [type_ for type_ in told if type_ not in (None, SKIP)]
@@ -204,9 +198,7 @@ class _Entry:
         if max(map(len, filled), default=0) > 1024 or "\0" in "".join(filled):
             for place, one in enumerate(filled):
                 if len(one) > 1024 or "\0" in one:
-                    wrong.setdefault(
-                        place, f"{what}: {one!r:.60} is longer than 1024 characters, or has a NUL"
-                    )
+                    wrong.setdefault(place, f"{what}: {one!r:.60} is longer than 1024 characters, or has a NUL")
         return filled
 
     def _times(self, columns: Columns, count: int, wrong: Faults) -> Sequence[datetime]:
@@ -305,16 +297,13 @@ def _dicts(readers: list[_Reader], columns: Columns, count: int, wrong: Faults) 
     if not keys:
         return [{} for _ in range(count)]
     read = [reader.read(columns, count, wrong) for reader in readers]
-    keeps = [
-        reader.clears or reader.cell.column is None or None not in read[n] for n, reader in enumerate(readers)
-    ]
+    keeps = [reader.clears or reader.cell.column is None or None not in read[n] for n, reader in enumerate(readers)]
     rows = zip(*read, strict=True)
     if all(keeps):
         return [dict(zip(keys, row, strict=True)) for row in rows]
     kept = list(zip(keys, keeps, strict=True))
     return [
-        {key: cell for (key, keep), cell in zip(kept, row, strict=True) if keep or cell is not None}
-        for row in rows
+        {key: cell for (key, keep), cell in zip(kept, row, strict=True) if keep or cell is not None} for row in rows
     ]
 
 

@@ -64,9 +64,7 @@ class XesSource:
                 done = 1.0 if ended else min(raw.tell() / self.size, 1.0)
                 yield Batch(*batch, done=done)
         if not number:
-            raise InputError(
-                f"{self.path}: has no event", remedy="check that it is an XES log with <event> elements"
-            )
+            raise InputError(f"{self.path}: has no event", remedy="check that it is an XES log with <event> elements")
 
     def _batch(self, compiled: Compiled, rows: list[Row], first: int) -> tuple[list[Any], list[Refused]]:
         names = dict.fromkeys((*self.mapping.columns, *(name for row in rows for name in row)))

@@ -40,9 +40,7 @@ def explain_events(
     return explain(program, compiled, subject, own, related, at)
 
 
-def about(
-    program: Program, compiled: CompiledRule | None, rule_id: str, subject: str
-) -> tuple[CompiledRule, str, str]:
+def about(program: Program, compiled: CompiledRule | None, rule_id: str, subject: str) -> tuple[CompiledRule, str, str]:
     if compiled is None:
         raise Missing(f"rule {rule_id!r} is not in the rulebook {program.book.version}")
     name, _, record = subject.partition("/")

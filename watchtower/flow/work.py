@@ -37,7 +37,6 @@ ASK_AGAIN = timedelta(minutes=30)
 """How long a request may go without an answer before it is asked once more: its worker has died."""
 
 
-
 @dataclass
 class Decided:
     """How many proposals went where."""

@@ -59,9 +59,7 @@ STANDING = ("open", "acknowledged", "snoozed")
 """The statuses of an alert that still stands."""
 
 _T = TypeVar("_T")
-_RANK = case(
-    {name: place for place, name in enumerate(SEVERITIES)}, value=alert.c.severity, else_=len(SEVERITIES)
-)
+_RANK = case({name: place for place, name in enumerate(SEVERITIES)}, value=alert.c.severity, else_=len(SEVERITIES))
 
 
 def _utc(value: Any) -> Any:
@@ -113,9 +111,7 @@ def alerts(conn: Connection, wanted: AlertFilter, *, after: AlertKey | None, lim
     order = (alert.c.ai_informed, _RANK, alert.c.opened_at, alert.c.id)
     query = _alerts().where(*_passes(wanted)).order_by(*order).limit(limit)
     if after is not None:
-        place = tuple_(
-            literal(after.ai_informed), literal(after.rank), literal(after.opened_at), literal(after.id)
-        )
+        place = tuple_(literal(after.ai_informed), literal(after.rank), literal(after.opened_at), literal(after.id))
         query = query.where(tuple_(*order) > place)
     return _listed(conn, AlertRow, query)
 
@@ -146,9 +142,7 @@ def record_by_id(conn: Connection, object_name: str, record_id: str) -> RecordRo
     return None if row is None else _typed(RecordRow, row)
 
 
-def records_naming(
-    conn: Connection, object_name: str, field: str, record_id: str, limit: int
-) -> list[RecordRow]:
+def records_naming(conn: Connection, object_name: str, field: str, record_id: str, limit: int) -> list[RecordRow]:
     """Records of an object whose reference `field` names `record_id`, the latest changed first."""
     query = (
         select(record)
@@ -163,9 +157,7 @@ def records_naming(
     return _listed(conn, RecordRow, query)
 
 
-def record_states(
-    conn: Connection, subjects: Sequence[tuple[str, str]]
-) -> dict[tuple[str, str], dict[str, Any]]:
+def record_states(conn: Connection, subjects: Sequence[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
     """The present state of each (object, id) that exists."""
     if not subjects:
         return {}
@@ -288,10 +280,7 @@ def health(conn: Connection) -> Mapping[str, Any]:
             .scalar_subquery()
             .label("records"),
             select(func.max(journal.c.received_at)).scalar_subquery().label("last_received"),
-            select(func.max(journal.c.time))
-            .where(journal.c.layer == "core")
-            .scalar_subquery()
-            .label("last_event"),
+            select(func.max(journal.c.time)).where(journal.c.layer == "core").scalar_subquery().label("last_event"),
             select(func.count()).select_from(deadletter).scalar_subquery().label("dead_letters"),
             select(func.min(span.c.opens_at))
             .where(span.c.state == "holds", ~span.c.opened)

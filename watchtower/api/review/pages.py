@@ -30,12 +30,9 @@ def record_page(tower: TowerPort, request: Request, object_name: str, record_id:
     """One record: what is so and who says it, what stands, what is unknown, what is due."""
     view = record_view(tower, object_name, record_id, before=request.query_params.get("before"))
     now = tower.clock()
-    spoken = [
-        item for p in view.proposals if p.status in ("accepted", "review") for item in _items(p.evidence)
-    ]
+    spoken = [item for p in view.proposals if p.status in ("accepted", "review") for item in _items(p.evidence)]
     documents = [
-        (document, pieces(document.text, quotes_in(document.text, document.id, spoken)))
-        for document in view.documents
+        (document, pieces(document.text, quotes_in(document.text, document.id, spoken))) for document in view.documents
     ]
     documents.sort(key=lambda pair: not any(piece.marked for piece in pair[1]))
     fields = field_values(tower.rulebook, view.row)
@@ -70,8 +67,7 @@ def record_page(tower: TowerPort, request: Request, object_name: str, record_id:
         "signals": [(signal, bars(signal.data.get("contributors"))) for signal in view.signals],
         "paths": {name: path for name, path in paths.items() if path},
         "related": [
-            (field, other, title(tower.rulebook, other.object, other.id, other.state))
-            for field, other in view.related
+            (field, other, title(tower.rulebook, other.object, other.id, other.state)) for field, other in view.related
         ],
         "pending": [p for p in view.proposals if p.status == "review"],
         "decided": [p for p in view.proposals if p.status != "review"],
@@ -106,9 +102,7 @@ def _pictured(tower: TowerPort, view: RecordView) -> list[str]:
     if model is None:
         return []
     watched = {signal.field for signal in tower.rulebook.signals.values() if signal.object == view.row.object}
-    return [
-        name for name, spec in model.fields.items() if spec.type == "enum" and name in watched | {"stage"}
-    ]
+    return [name for name, spec in model.fields.items() if spec.type == "enum" and name in watched | {"stage"}]
 
 
 def proposals_page(tower: TowerPort, request: Request) -> Response:

@@ -44,9 +44,7 @@ def bars(contributors: Any, *, most: int = 12) -> list[Bar]:
     top = max((abs(value) for _, value in found), default=0.0)
     if top <= 0:
         return []
-    return [
-        Bar(name, value, max(2.0, abs(value) / top * 300), 24 * i) for i, (name, value) in enumerate(found)
-    ]
+    return [Bar(name, value, max(2.0, abs(value) / top * 300), 24 * i) for i, (name, value) in enumerate(found)]
 
 
 def stretches(history: Sequence[StateSpan], now: datetime) -> list[Stretch]:

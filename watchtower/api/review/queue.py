@@ -56,16 +56,13 @@ def row_words(tower: TowerPort, row: AlertRow) -> dict[str, Any]:
 def queue_page(tower: TowerPort, request: Request) -> Response:
     """The queue: filters, groups by severity, pages."""
     asked = request.query_params
-    chosen = {
-        name: named(asked.get(name, ""), name) for name in ("status", "queue", "severity", "owner", "rule")
-    }
+    chosen = {name: named(asked.get(name, ""), name) for name in ("status", "queue", "severity", "owner", "rule")}
     chosen["status"] = chosen["status"] if chosen["status"] in STATUSES else "open"
     wanted = _filter(chosen)
     with tower.database.read() as conn:
         rows = queries.alerts(conn, wanted, after=place(AlertKey, asked.get("cursor")), limit=PAGE + 1)
         counts = {
-            by: queries.alert_counts(conn, _filter({**chosen, by: ""}), by)
-            for by in ("status", "queue", "severity")
+            by: queries.alert_counts(conn, _filter({**chosen, by: ""}), by) for by in ("status", "queue", "severity")
         }
         waiting = queries.proposal_counts(conn).get("review", 0)
     here, more = rows[:PAGE], None
@@ -85,9 +82,7 @@ def queue_page(tower: TowerPort, request: Request) -> Response:
             "Severity": _choices("severity", queries.SEVERITIES, counts["severity"], chosen),
             "Queue": _choices("queue", sorted(counts["queue"]), counts["queue"], chosen),
         },
-        "narrowed": [
-            (name, chosen[name], _href({**chosen, name: ""})) for name in ("rule", "owner") if chosen[name]
-        ],
+        "narrowed": [(name, chosen[name], _href({**chosen, name: ""})) for name in ("rule", "owner") if chosen[name]],
     }
     return page(request, "queue.html", words)
 
@@ -104,11 +99,7 @@ def _filter(chosen: Mapping[str, str]) -> AlertFilter:
 
 
 def _href(chosen: Mapping[str, str], **more: str) -> str:
-    pairs = {
-        name: value
-        for name, value in {**chosen, **more}.items()
-        if value and (name, value) != ("status", "open")
-    }
+    pairs = {name: value for name, value in {**chosen, **more}.items() if value and (name, value) != ("status", "open")}
     return f"/?{urlencode(pairs)}" if pairs else "/"
 
 
@@ -178,7 +169,5 @@ def _keys(causes: Any) -> list[tuple[str, str]]:
     return [
         (cause["source"], cause["id"])
         for cause in causes
-        if isinstance(cause, dict)
-        and isinstance(cause.get("source"), str)
-        and isinstance(cause.get("id"), str)
+        if isinstance(cause, dict) and isinstance(cause.get("source"), str) and isinstance(cause.get("id"), str)
     ]

@@ -25,16 +25,12 @@ async def form_of(request: Request) -> dict[str, str]:
     """The fields of a form. InputError where it is not one."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != "application/x-www-form-urlencoded":
-        raise InputError(
-            f"Content-Type: {media!r} is not a form", remedy="send application/x-www-form-urlencoded"
-        )
+        raise InputError(f"Content-Type: {media!r} is not a form", remedy="send application/x-www-form-urlencoded")
     body = await request.body()
     try:
         if len(body) > MAX_FORM:
             raise ValueError
-        fields = dict(
-            parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20)
-        )
+        fields = dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20))
     except ValueError:
         raise InputError("the form cannot be read") from None
     if any("\x00" in value for value in fields.values()):
@@ -91,9 +87,7 @@ def routes(tower: TowerPort) -> APIRouter:
         form = await form_of(request)
         response = back(form, "/")
         name = actor_name(form.get("name", ""))
-        response.set_cookie(
-            "watchtower_reviewer", quote(name), max_age=31_536_000, httponly=True, samesite="strict"
-        )
+        response.set_cookie("watchtower_reviewer", quote(name), max_age=31_536_000, httponly=True, samesite="strict")
         return response
 
     @router.post("/review/alerts/{alert_id}/{verb}")
@@ -104,9 +98,7 @@ def routes(tower: TowerPort) -> APIRouter:
             raise Missing(f"{verb!r:.40}: there is no such action; there are {', '.join(VERBS)}")
         note, assignee = form.get("note", "").strip(), form.get("assignee", "").strip()
         if (known == "comment" and not note) or (known == "assign" and not assignee):
-            raise InputError(
-                "the comment is empty" if known == "comment" else "nobody is named to assign it to"
-            )
+            raise InputError("the comment is empty" if known == "comment" else "nobody is named to assign it to")
         until = snooze_until(form, tower.clock()) if known == "snooze" else None
         actor = actor_name(reviewer(request))
 
@@ -136,9 +128,7 @@ def routes(tower: TowerPort) -> APIRouter:
         return await run_in_threadpool(act)
 
     @router.post("/review/proposals/{proposal_id}/{verdict}")
-    async def post_decide(
-        request: Request, proposal_id: str, verdict: Literal["accept", "reject"]
-    ) -> Response:
+    async def post_decide(request: Request, proposal_id: str, verdict: Literal["accept", "reject"]) -> Response:
         form = await form_of(request)
         actor, note = actor_name(reviewer(request)), form.get("note", "").strip()[:4000]
 

@@ -22,15 +22,11 @@ def routes(tower: TowerPort) -> APIRouter:
     """Records, what is proposed for them, and the rules they live under."""
     router = APIRouter(responses=dict.fromkeys((400, 404, 422, 503), models.PROBLEM))
 
-    @router.get(
-        "/records/{object_name}/{record_id:path}", summary="Everything about a record", tags=["records"]
-    )
+    @router.get("/records/{object_name}/{record_id:path}", summary="Everything about a record", tags=["records"])
     def get_record(
         object_name: str,
         record_id: str,
-        before: Annotated[
-            str | None, Query(max_length=4000, description="`timeline.next` of the last answer")
-        ] = None,
+        before: Annotated[str | None, Query(max_length=4000, description="`timeline.next` of the last answer")] = None,
         limit: Annotated[int, Query(ge=1, le=200, description="events of the timeline")] = 50,
     ) -> models.Record:
         """Fields with their provenance, the timeline, alerts, documents, signals and proposals; which rules

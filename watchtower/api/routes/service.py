@@ -17,9 +17,7 @@ def _label(value: object) -> str:
     return f'"{text}"'
 
 
-def _metric(
-    name: str, kind: str, words: str, samples: Iterable[tuple[dict[str, object], float]]
-) -> list[str]:
+def _metric(name: str, kind: str, words: str, samples: Iterable[tuple[dict[str, object], float]]) -> list[str]:
     lines = [f"# HELP {name} {words}", f"# TYPE {name} {kind}"]
     for labels, value in samples:
         shown = ",".join(f"{key}={_label(text)}" for key, text in labels.items())
