@@ -194,9 +194,7 @@ NUMBER = re.compile(r"(?<![\w.,])(\d[\d,\u00a0\u202f ]*(?:\.\d+)?)\s*(thousand|m
 def _holds_number(value: float | int, quote: str) -> bool:
     """`3,200`, `3 200` and `3200` hold 3200; `13,200` does not. `1.5 million` holds 1500000."""
     scales = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
-    for match in re.finditer(
-        r"(?<![\w.,])(\d[\d,\u00a0\u202f ]*(?:\.\d+)?)\s*(thousand|million|billion)?", quote
-    ):
+    for match in re.finditer(r"(?<![\w.,])(\d[\d,\u00a0\u202f ]*(?:\.\d+)?)\s*(thousand|million|billion)?", quote):
         digits = re.sub(r"[^\d.]", "", match[1])
         if abs(float(digits) * scales.get(match[2] or "", 1) - value) < 1e-6 * max(1.0, abs(value)):
             return True

@@ -7,6 +7,7 @@ no tools. It is never asked twice by itself: a call that failed is counted, and 
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -45,9 +46,7 @@ class ExtractionModel(Protocol):
 
     name: str
 
-    def answer(
-        self, instructions: str, question: str, document: str, schema: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def answer(self, instructions: str, question: str, document: str, schema: Mapping[str, Any]) -> dict[str, Any]:
         """An object of the schema's properties. CallFailed: this document only; ModelError: no model at all."""
         ...
 
@@ -93,14 +92,13 @@ class ChatModel:
         self._strikes = 0
         self._chat: Any = None
 
-    def answer(
-        self, instructions: str, question: str, document: str, schema: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def answer(self, instructions: str, question: str, document: str, schema: Mapping[str, Any]) -> dict[str, Any]:
         if self._strikes >= STRIKES:
             raise CallFailed("tripped", f"{STRIKES} calls in a row failed; the endpoint is left alone")
-        chat = self._client().with_structured_output(
-            dict(schema), method="json_schema", include_raw=True, strict=True
-        )
+        # What with_structured_output(method="json_schema") binds, without its parsing runnables: with include_raw
+        # they run in executor threads, which Python joins at exit, so one stalled call would hold the process.
+        wanted = {"name": schema.get("title", "answer"), "schema": dict(schema), "strict": True}
+        chat = self._client().bind(response_format={"type": "json_schema", "json_schema": wanted})
         messages = [("system", instructions), ("user", fenced(question, document))]
         try:
             result = _within(self._seconds, lambda: _asked(chat, messages))
@@ -173,12 +171,12 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
     return result
 
 
-def _asked(chat: Any, messages: list[tuple[str, str]]) -> dict[str, Any]:
-    """LangChain's answer; every way in which the endpoint can fail becomes a CallFailed with its reason."""
+def _asked(chat: Any, messages: list[tuple[str, str]]) -> Any:
+    """LangChain's message; every way in which the endpoint can fail becomes a CallFailed with its reason."""
     import openai
 
     try:
-        result: dict[str, Any] = chat.invoke(messages)
+        return chat.invoke(messages)
     except Exception as fault:
         hidden = _caused_by(fault)
         if hidden is not None:
@@ -187,15 +185,12 @@ def _asked(chat: Any, messages: list[tuple[str, str]]) -> dict[str, Any]:
             raise CallFailed("deadline", "the endpoint went silent") from fault
         if isinstance(fault, openai.APIConnectionError):
             detail = _root(fault)
-            refused = (
-                isinstance(detail, OSError) or "refused" in str(detail) or "Name or service" in str(detail)
-            )
+            refused = isinstance(detail, OSError) or "refused" in str(detail) or "Name or service" in str(detail)
             raise CallFailed("refused" if refused else "network", f"{detail}"[:200]) from fault
         if isinstance(fault, openai.APIStatusError):
             raise CallFailed(_status_reason(fault.status_code), f"HTTP {fault.status_code}") from fault
         # Anything else comes from an answer that is not what the protocol says: JSON that is none, or another.
         raise CallFailed("not_json", f"{type(fault).__name__}: {fault}"[:200]) from fault
-    return result
 
 
 def _status_reason(status: int) -> str:
@@ -226,10 +221,12 @@ def _root(fault: BaseException) -> BaseException:
 
 def _parsed(result: object, schema: Mapping[str, Any]) -> dict[str, Any]:
     """The object, with exactly the schema's properties and types; CallFailed otherwise."""
-    parsed = result.get("parsed") if isinstance(result, Mapping) else None
-    raw = result.get("raw") if isinstance(result, Mapping) else None
+    content = getattr(result, "content", "")
+    try:
+        parsed = json.loads(content) if isinstance(content, str) else None
+    except (ValueError, RecursionError):
+        parsed = None
     if not isinstance(parsed, Mapping):
-        content = getattr(raw, "content", "")
         reason = "not_json" if content else "empty"
         raise CallFailed(reason, f"the model said {content!r:.120}")
     for name in schema["required"]:

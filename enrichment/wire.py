@@ -50,9 +50,7 @@ class CappedTransport(httpx2.BaseTransport):
         encoding = response.headers.get("content-encoding", "identity")
         if encoding != "identity":
             response.close()
-            raise CallFailed(
-                "encoded", f"the answer is compressed ({encoding[:40]}) though we asked it not to be"
-            )
+            raise CallFailed("encoded", f"the answer is compressed ({encoding[:40]}) though we asked it not to be")
         stream: Any = response.stream
         response.stream = _Capped(stream, self._cap, deadline)
         return response
