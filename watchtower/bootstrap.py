@@ -40,6 +40,9 @@ from watchtower.store.work import StoredRequest
 LOCAL_SECONDS = 180.0
 """How long one call to the embedded model may take in all: it reads about 70 tokens a second on two cores."""
 
+DEFAULT_MODEL = "default"
+"""What an endpoint is asked for where WATCHTOWER_LLM_MODEL names nothing: most local servers serve just one."""
+
 Clock = Callable[[], datetime]
 Progress = Callable[[int, int], None]
 Verb = Literal["acknowledge", "snooze", "resolve", "assign", "comment"]
@@ -323,7 +326,7 @@ def open_worker(
         try:
             if use_model and settings.llm_base_url is not None:
                 key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else "none"
-                endpoint = enrichment.Endpoint(settings.llm_base_url, key, settings.llm_model or "default")
+                endpoint = enrichment.Endpoint(settings.llm_base_url, key, settings.llm_model or DEFAULT_MODEL)
             elif use_model and (path := _model_file(settings)) is not None:
                 endpoint, seconds = stack.enter_context(enrichment.local_endpoint(path)), LOCAL_SECONDS
         except enrichment.EnrichmentError as error:
@@ -337,9 +340,12 @@ def _model_file(settings: Settings) -> Path | None:
     return settings.gguf or weights.find(settings.models)
 
 
-def open_model(settings: Settings) -> bool:
-    """Whether these settings lead to a language model."""
-    return settings.llm_base_url is not None or _model_file(settings) is not None
+def model_name(settings: Settings) -> str:
+    """The language model that these settings lead to, as its worker names it; empty where there is none."""
+    if settings.llm_base_url is not None:
+        return settings.llm_model or DEFAULT_MODEL
+    path = _model_file(settings)
+    return path.stem if path is not None else ""
 
 
 def model_status(worker: EnrichmentWorker) -> ModelStatus:

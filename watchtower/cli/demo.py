@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 
 from watchtower.api.server import claim, serve
-from watchtower.bootstrap import Enriched, Tower, build, model_status, open_model, pull_model, system_clock
+from watchtower.bootstrap import Enriched, Tower, build, model_name, model_status, pull_model, system_clock
 from watchtower.cli.output import console, errors, print_json, time_option
 from watchtower.cli.service import Host, Port, repeat, ticking
 from watchtower.cli.tower import AsJson, bar
@@ -154,14 +154,14 @@ def _enrich(
     if no_model or not model_records:
         return runs
     try:
-        if pull and not open_model(settings):
+        if pull and not model_name(settings):
             with bar("MB") as progress:
                 task = progress.add_task("fetching the small model", total=None, count=0)
                 pull_model(
                     settings, "qwen2.5-coder-0.5b",
                     lambda done, total: progress.update(task, completed=done, total=total, count=done // 1_000_000),
                 )  # fmt: skip
-        if open_model(settings):
+        if model_name(settings):
             runs.append(_one_run(tower, "", use_model=True, limit=model_records, seconds=MODEL_SECONDS))
         else:
             errors.print(

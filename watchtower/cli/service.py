@@ -13,7 +13,7 @@ import typer
 
 from watchtower.api.server import claim
 from watchtower.api.server import serve as serve_http
-from watchtower.bootstrap import Tower, build, model_status
+from watchtower.bootstrap import Tower, build, model_name
 from watchtower.cli.output import console, errors
 from watchtower.cli.tower import Data, RulebookOption, settings_of
 from watchtower.errors import WatchtowerError
@@ -78,12 +78,11 @@ def working(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta, u
                 log.info("detected", signal=done.signal, raised=done.raised)
             due["detect"] = tower.clock() + detect_every
         if tower.clock() >= due["enrich"]:
-            with tower.worker(use_model=use_model) as worker:
-                run = tower.enrich(worker)
-                if run.requests:
-                    log.info(
-                        "enriched", records=run.requests, accepted=run.decided.accepted, model=model_status(worker).name
-                    )
+            means = model_name(tower.settings) if use_model else ""
+            if tower.requests(limit=1, means=means, write=False):
+                with tower.worker(use_model=use_model) as worker:
+                    run = tower.enrich(worker)
+                log.info("enriched", records=run.requests, accepted=run.decided.accepted, model=means)
             due["enrich"] = tower.clock() + enrich_every
         return max((min(due.values()) - tower.clock()).total_seconds(), 1.0)
 

@@ -15,7 +15,8 @@ from watchtower.rules.spans_kept import FOREVER, RawSpan, Span, revise
 from watchtower.store import journal, records
 from watchtower.store import spans as span_store
 from watchtower.store.database import Connection
-from watchtower.store.records import NewLink, NewRecord, NewVersion, StoredRecord
+from watchtower.store.records import NewLink, NewRecord, NewVersion
+from watchtower.store.rows import RecordRow
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def _fold_record(
     fold: ObjectFold,
     name: str,
     record: str,
-    begin: StoredRecord | None,
+    begin: RecordRow | None,
     events: Iterable[Event],
     start: datetime,
     made_records: list[NewRecord],

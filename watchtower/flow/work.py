@@ -28,6 +28,7 @@ from watchtower.rules.acceptance import ACCEPTED, Decision, decide
 from watchtower.rules.fold import FIELD_ACCEPTED, SIGNAL_ADMITTED
 from watchtower.store import journal, records, spans, work
 from watchtower.store.database import Connection
+from watchtower.store.rows import RecordRow
 from watchtower.store.work import NewProposal, NewSignal, StoredRequest
 
 ENRICHMENT, DETECTORS = "enrichment", "detectors"
@@ -237,7 +238,7 @@ def _decide_one(
     name: str,
     record: str,
     asked: dict[str, StoredRequest],
-    stored: dict[str, records.StoredRecord],
+    stored: dict[str, RecordRow],
     documents: dict[str, Any],
 ) -> Decision:
     book, key = engine.program.book, f"{name}.{proposal.field}"

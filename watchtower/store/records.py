@@ -11,18 +11,7 @@ from sqlalchemy import Connection, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from watchtower.contract import Document, format_time
-
-
-class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `record`."""
-
-    object: str
-    id: str
-    state: dict[str, Any]
-    provenance: dict[str, Any]
-    created_at: datetime
-    changed_at: datetime
-    deleted_at: datetime | None
+from watchtower.store.rows import RecordRow
 
 
 class NewRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,10 +107,10 @@ def _json(rows: Iterable[msgspec.Struct]) -> str:
     return msgspec.json.encode(list(rows)).decode()
 
 
-def load(conn: Connection, object_name: str, ids: Sequence[str]) -> dict[str, StoredRecord]:
+def load(conn: Connection, object_name: str, ids: Sequence[str]) -> dict[str, RecordRow]:
     """The stored records among these ids."""
     rows = conn.execute(_LOAD, {"object": object_name, "ids": list(ids)}).mappings()
-    return {row["id"]: StoredRecord(**row) for row in rows}
+    return {row["id"]: RecordRow(**row) for row in rows}
 
 
 def save(
