@@ -410,3 +410,44 @@ def test_events_of_one_batch_are_all_taken_or_named(tower: Tower) -> None:
     )
     assert [verdict.status for verdict in tower.take_events([bad, good])] == ["refused", "accepted"]
     assert rows(tower, "select count(*) from deadletter") == [(1,)]
+
+
+def test_while_history_is_read_in_nothing_opens_and_then_all_that_is_due_does(tower: Tower, clock: Clock) -> None:
+    clock.now = START + 300 * DAY
+    with tower.importing():
+        say(tower, "lead/L1", stage="mql", mql_at=format_time(START))
+        tower.tick()
+        assert alerts(tower) == []
+        say(tower, "lead/L1", START + DAY, stage="sql")
+        say(tower, "lead/L2", stage="mql", mql_at=format_time(START))
+    statuses = rows(tower, "select record, rule, status from alert order by record, rule")
+    assert statuses == [("L1", "lasting", "resolved"), ("L2", "lasting", "open"), ("L2", "waiting", "open")]
+    assert rows(tower, "select count(*) from alert where resolution like 'withdrawn%'") == [(0,)]
+
+
+def test_an_import_whose_process_dies_gives_the_clock_back(tower: Tower, clock: Clock) -> None:
+    clock.now = START + 3 * DAY
+    with pytest.raises(KeyboardInterrupt), tower.importing():
+        say(tower, "lead/L1", stage="mql", mql_at=format_time(START))
+        raise KeyboardInterrupt
+    assert tower.tick().opened == 2
+
+
+def test_a_request_is_answered_once_and_asked_again_only_where_its_worker_died(tower: Tower, clock: Clock) -> None:
+    say(tower, "account/A1")
+    tell(tower, "account/A1", START, "document.added", {"document": "d1", "text": TEXT})
+    (asked,) = tower.requests()
+    assert tower.requests() == []
+    clock.now = START + timedelta(minutes=31)
+    assert [request.id for request in tower.requests()] == [asked.id]
+    clock.now = START + timedelta(minutes=62)
+    tower.enrich(Silent())
+    clock.now = START + 2 * DAY
+    assert tower.requests() == []
+
+
+class Silent:
+    """A worker that abstains."""
+
+    def propose(self, requests: list[FieldRequest]) -> list[Proposal]:
+        return []
