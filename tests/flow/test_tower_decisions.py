@@ -436,14 +436,14 @@ def test_an_import_whose_process_dies_gives_the_clock_back(tower: Tower, clock: 
 def test_a_request_is_answered_once_and_asked_again_only_where_its_worker_died(tower: Tower, clock: Clock) -> None:
     say(tower, "account/A1")
     tell(tower, "account/A1", START, "document.added", {"document": "d1", "text": TEXT})
-    (asked,) = tower.requests()
-    assert tower.requests() == []
+    (asked,) = tower.requests(means="Silent")
+    assert tower.requests(means="Silent") == []
     clock.now = START + timedelta(minutes=31)
-    assert [request.id for request in tower.requests()] == [asked.id]
+    assert [request.id for request in tower.requests(means="Silent")] == [asked.id]
     clock.now = START + timedelta(minutes=62)
     tower.enrich(Silent())
     clock.now = START + 2 * DAY
-    assert tower.requests() == []
+    assert tower.requests(means="Silent") == []
 
 
 class Silent:
