@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from watchtower.contract import format_time
-from watchtower.flow.history import History, Versions, instant
+from watchtower.flow.history import Versions, instant
 from watchtower.rules.compile import CompiledRule, Program
 from watchtower.rules.queries import held_query, missing_query, state_query
 from watchtower.rules.spans import shift
@@ -179,8 +179,3 @@ def duckdb_engine(versions: dict[str, Versions]) -> Iterator[DuckEngine]:
         yield DuckEngine(connection)
     finally:
         connection.close()
-
-
-def check_problems(history: History) -> Sequence[str]:
-    """The first problems of a history, for people."""
-    return [str(problem) for problem in history.problems[:20]]

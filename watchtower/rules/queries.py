@@ -49,14 +49,6 @@ def spans_ctes(program: Program, writer: Writer, target_prefix: str = "v_") -> s
     return "WITH " + ",\n".join(ctes)
 
 
-def spans_query(program: Program, writer: Writer) -> str:
-    """(rule, record, certain, since, until) in microseconds, joined; null until: without end."""
-    micros = writer.dialect.micros
-    return f"""{spans_ctes(program, writer)}
-SELECT rule, record, certain, {micros.format(x="since")}, {micros.format(x="until")}
-FROM ({islands("SELECT * FROM raw")}) AS joined"""
-
-
 def held_query(program: Program, writer: Writer, start: object, end: object) -> str:
     """(rule, record, since, until) in microseconds: where a rule held within [start, end), joined and cut."""
     micros, first, last = writer.dialect.micros, _literal(start), _literal(end)

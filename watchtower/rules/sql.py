@@ -25,21 +25,17 @@ class Dialect:
 
     name: str
     text_order: str
-    list_type: str
     contains: str
     micros: str
     """Microseconds since 1970 of a timestamp {x}, null where it is infinite or outside the calendar."""
 
-    def column_type(self, field_type: str) -> str:
-        return self.list_type if field_type == "list" else TYPES.get(field_type, "TEXT")
-
 
 POSTGRES = Dialect(
-    "postgres", ' COLLATE "C"', "TEXT[]", "({item} = ANY({list}))",
+    "postgres", ' COLLATE "C"', "({item} = ANY({list}))",
     "(CASE WHEN isfinite({x}) THEN (extract(epoch FROM {x}) * 1000000)::BIGINT END)",
 )  # fmt: skip
 DUCKDB = Dialect(
-    "duckdb", "", "VARCHAR[]", "list_contains({list}, {item})",
+    "duckdb", "", "list_contains({list}, {item})",
     "(CASE WHEN isfinite({x}) THEN epoch_us({x}) END)",
 )  # fmt: skip
 
