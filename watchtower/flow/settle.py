@@ -95,17 +95,17 @@ def settle(
 def _open(conn: Connection, engine: Engine, spans: Sequence[Span], now: datetime) -> Settled:
     told = [s for s in spans if s.rule in engine.rules and engine.rules[s.rule].rule.mode == "active"]
     states = moments(conn, engine, [(s.object, s.record, s.since) for s in told])
-    wanted: dict[tuple[Span, str], Moment] = {}
+    wanted: dict[Span, dict[str, Moment]] = {span: {} for span in told}
     for span in told:
         for column in engine.rules[span.rule].columns:
             target = states[span.object, span.record, span.since].state.get(column.ref) if column.ref else None
             if target is not None:
                 name = engine.program.book.objects[span.object].fields[column.ref].to
-                wanted[span, column.ref] = (name, target, span.since)
-    related = moments(conn, engine, wanted.values())
+                wanted[span][column.ref] = (name, target, span.since)
+    related = moments(conn, engine, [moment for mine in wanted.values() for moment in mine.values()])
     alerts, decisions = [], []
     for span in told:
-        refs = {ref: related[moment] for (of, ref), moment in wanted.items() if of is span}
+        refs = {ref: related[moment] for ref, moment in wanted[span].items()}
         alert = _alert(engine, engine.rules[span.rule], span, states[span.object, span.record, span.since], refs)
         alerts.append(alert)
         data = {
