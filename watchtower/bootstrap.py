@@ -75,9 +75,9 @@ class Detected:
 class Tower:
     """The tower: the one object that commands, the API and the pages speak to."""
 
-    def __init__(self, settings: Settings, database: Database, program: Program, clock: Clock) -> None:
+    def __init__(self, settings: Settings, database: Database, engine: Engine, clock: Clock) -> None:
         self.settings, self.database, self.clock = settings, database, clock
-        self._engine = Engine.of(program)
+        self._engine = engine
 
     @property
     def program(self) -> Program:
@@ -203,15 +203,12 @@ class Tower:
     def activate(self, loaded: Loaded, *, by: str, progress: Callable[[int], None] = lambda n: None) -> Settled:
         """Put a rulebook in force; nothing where it is in force already."""
         program = compile_rulebook(loaded)
-        if program.book.version == self.rulebook.version and self._in_force():
+        if program.book.version == self.rulebook.version:
             return Settled()
-        settled = activate(self.database, program, by=by, now=self.clock(), progress=progress)
-        self._engine = Engine.of(program)
+        engine = Engine.of(program)
+        settled = activate(self.database, engine, by=by, now=self.clock(), progress=progress)
+        self._engine = engine
         return settled
-
-    def _in_force(self) -> bool:
-        with self.database.read() as conn:
-            return rulebooks.active(conn) is not None
 
     # ---- the workers
 
@@ -397,14 +394,13 @@ def build(
         with database.read() as conn:
             content = rulebooks.active(conn)
         if content is not None:
-            tower = Tower(settings, database, _program(content), clock)
+            tower = Tower(settings, database, Engine.of(_program(content)), clock)
             if rulebook is not None:
                 tower.activate(load(rulebook), by=by)
             return tower
-        loaded = load(rulebook or DEFAULT)
-        tower = Tower(settings, database, compile_rulebook(loaded), clock)
-        tower.activate(loaded, by=by)
-        return tower
+        engine = Engine.of(compile_rulebook(load(rulebook or DEFAULT)))
+        activate(database, engine, by=by, now=clock())
+        return Tower(settings, database, engine, clock)
     except BaseException:
         database.close()
         raise

@@ -157,9 +157,7 @@ def backtest(
 
     Example: watchtower rules backtest rulebook/ events.jsonl --from 2026-01-01T00:00:00Z --to 2026-04-01T00:00:00Z
     """
-    first, last = time_option(start, "--from"), time_option(end, "--to")
-    if first >= last:
-        raise InputError(f"--from {start} is not before --to {end}")
+    first, last = _period(start, end)
     _, program = _program(rulebook)
     history = _history(program, events, mapping, None, set_aside)
     found = on_engines(engine, program, history, lambda run: run.held_between(first, last))
@@ -217,9 +215,7 @@ def diff(
     Example: watchtower rules diff rulebook/ rulebook-new/ events.jsonl --from 2026-01-01T00:00:00Z
     --to 2026-04-01T00:00:00Z
     """
-    first, last = time_option(start, "--from"), time_option(end, "--to")
-    if first >= last:
-        raise InputError(f"--from {start} is not before --to {end}")
+    first, last = _period(start, end)
     programs, found = [], []
     for rulebook in (old, new):
         _, program = _program(rulebook)
@@ -267,6 +263,13 @@ def explain(
         for read in condition["reads"]:
             origin = f"  ({read['source']}, event {read['event']}, {read['at']})" if read["event"] else ""
             console.print(f"             {read['field']} = {read['value']!r}{origin}", markup=False)
+
+
+def _period(start: str, end: str) -> tuple[datetime, datetime]:
+    first, last = time_option(start, "--from"), time_option(end, "--to")
+    if first >= last:
+        raise InputError(f"--from {start} is not before --to {end}")
+    return first, last
 
 
 def _program(path: Path) -> tuple[Loaded, Program]:

@@ -8,7 +8,6 @@ from datetime import datetime
 from watchtower.contract import CORE_SOURCE, Event, format_time
 from watchtower.flow.apply import Applied, Engine, evaluate_records, rebuild_records
 from watchtower.flow.settle import Settled, settle
-from watchtower.rules.compile import Program
 from watchtower.store import journal, rulebooks
 from watchtower.store.alerts import Closing, NewAction, add_actions, close_alerts
 from watchtower.store.database import Connection, Database
@@ -20,15 +19,14 @@ CHANGED = "the rule has changed"
 
 def activate(
     database: Database,
-    program: Program,
+    engine: Engine,
     *,
     by: str,
     now: datetime,
     progress: Callable[[int], None] = lambda n: None,
 ) -> Settled:
     """Put a rulebook in force. All of it in one transaction: until it commits, the old one stands."""
-    engine, book = Engine.of(program), program.book
-    names = [compiled.rule.id for compiled in program.rules]
+    book, names = engine.program.book, list(engine.rules)
     with database.begin() as conn:
         rulebooks.save(conn, book.version, book.name, book.content(), now)
         rulebooks.activate(conn, book.version, by=by, now=now)

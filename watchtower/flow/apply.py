@@ -21,16 +21,26 @@ from watchtower.store.rows import RecordRow
 
 @dataclass(frozen=True)
 class Engine:
-    """A program, its folds, and the rules by id: what applying events needs of the rulebook."""
+    """A program, its folds, and its queries as they are first needed: what applying events needs of the rulebook."""
 
     program: Program
     folds: Mapping[str, ObjectFold]
-    rules: Mapping[str, CompiledRule]
+    queries: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, program: Program) -> Engine:
-        folds = build_folds(program, trace=True)
-        return cls(program, folds, {compiled.rule.id: compiled for compiled in program.rules})
+        return cls(program, build_folds(program, trace=True))
+
+    @property
+    def rules(self) -> Mapping[str, CompiledRule]:
+        return self.program.by_id
+
+    def query(self, objects: Iterable[str]) -> str:
+        """The SQL of all rules on these objects, written once: it is long, and every batch of events needs it."""
+        key = tuple(sorted(objects))
+        if key not in self.queries:
+            self.queries[key] = span_store.query(self.program, key)
+        return self.queries[key]
 
 
 @dataclass
@@ -211,7 +221,8 @@ def evaluate(conn: Connection, engine: Engine, touched: Mapping[str, Mapping[str
     """Bring the kept spans of the touched records up to what the rules say from the given instants on."""
     program, applied = engine.program, Applied()
     raw: dict[tuple[str, str, str], list[RawSpan]] = {}
-    for fresh in span_store.evaluate(conn, program, touched):
+    ruled = {name: records for name, records in touched.items() if records and program.of_object(name)}
+    for fresh in span_store.evaluate(conn, engine.query(ruled), ruled) if ruled else ():
         raw.setdefault((fresh.rule, engine.rules[fresh.rule].rule.object, fresh.record), []).append(fresh)
     kept: dict[tuple[str, str, str], list[Span]] = {}
     for old in span_store.spans_of(conn, touched):

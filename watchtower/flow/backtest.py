@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from watchtower.contract import format_time
-from watchtower.flow.history import Versions, instant
+from watchtower.flow.history import Versions
 from watchtower.rules.compile import CompiledRule, Program
 from watchtower.rules.queries import held_query, missing_query, state_query
-from watchtower.rules.spans import shift
+from watchtower.rules.spans import instant, shift
 from watchtower.rules.sql import DUCKDB, Dialect, Writer
 
 Row = tuple[Any, ...]
@@ -80,13 +80,8 @@ def states_at(engine: Engine, program: Program, at: datetime) -> list[State]:
     writer = Writer(engine.dialect, program.book.timezone)
     rows = list(engine.query(state_query(program, writer, at)))
     unknown = {row[0] for row in rows if row[2] is None and row[5] is not None}
-    missing = {
-        rule: _missing(engine, program, writer, compiled, at)
-        for rule in unknown
-        if (compiled := program.rule(rule)) is not None
-    }
-    rules = {compiled.rule.id: compiled for compiled in program.rules}
-    states = [_state(row, rules[row[0]], program, missing) for row in rows]
+    missing = {rule: _missing(engine, program, writer, program.by_id[rule], at) for rule in unknown}
+    states = [_state(row, program.by_id[row[0]], program, missing) for row in rows]
     states = [state for state in states if state.state != "pending" or state.due is not None]
     return sorted(states, key=lambda state: (state.rule, state.record))
 
@@ -141,9 +136,8 @@ def _time(value: int | None) -> datetime | None:
 def held_between(engine: Engine, program: Program, start: datetime, end: datetime) -> list[Held]:
     """Every interval in which a rule held, joined across versions, cut to [start, end), in order."""
     writer = Writer(engine.dialect, program.book.timezone)
-    objects = {compiled.rule.id: compiled.rule.object for compiled in program.rules}
     found = [
-        Held(rule, f"{objects[rule]}/{record}", instant(since), instant(until))
+        Held(rule, f"{program.by_id[rule].rule.object}/{record}", instant(since), instant(until))
         for rule, record, since, until in engine.query(held_query(program, writer, start, end))
     ]
     return sorted(found, key=lambda held: (held.rule, held.record, held.since))

@@ -11,7 +11,7 @@ from watchtower.errors import Missing
 from watchtower.flow.backtest import duckdb_engine
 from watchtower.flow.history import Versions
 from watchtower.rules.compile import CompiledRule, Program
-from watchtower.rules.fold import Record, build_folds
+from watchtower.rules.fold import Record, build_folds, reading
 from watchtower.rules.queries import conditions_query
 from watchtower.rules.sql import DUCKDB, Writer
 from watchtower.rules.tree import Atom, columns, leaves
@@ -21,7 +21,7 @@ def explain_events(
     program: Program, events: Sequence[Event], rule_id: str, subject: str, at: datetime
 ) -> dict[str, Any]:
     """The explanation over events in memory, those with time <= at. Missing as in `explain_stored`."""
-    compiled, name, _ = about(program, program.rule(rule_id), rule_id, subject)
+    compiled, name, _ = about(program, rule_id, subject)
     folds = build_folds(program, trace=True)
 
     def state_of(kind: str, record: str) -> Record:
@@ -40,7 +40,9 @@ def explain_events(
     return explain(program, compiled, subject, own, related, at)
 
 
-def about(program: Program, compiled: CompiledRule | None, rule_id: str, subject: str) -> tuple[CompiledRule, str, str]:
+def about(program: Program, rule_id: str, subject: str) -> tuple[CompiledRule, str, str]:
+    """The rule, and object and id of the record. Missing where there is no such rule, or it is not on such records."""
+    compiled = program.by_id.get(rule_id)
     if compiled is None:
         raise Missing(f"rule {rule_id!r} is not in the rulebook {program.book.version}")
     name, _, record = subject.partition("/")
@@ -72,10 +74,7 @@ def _values(
     table = Versions({column.name: column.type for column in compiled.columns}, ["it"], [-(10**17)], [None])
     reads: dict[str, dict[str, Any]] = {}
     for column in compiled.columns:
-        holder = related.get(column.ref, Record()) if column.ref else own
-        value = holder.state.get(column.target or column.name)
-        field = column.field.rpartition(".")[2] if column.ref else column.field
-        mark = holder.who.get(field, {})
+        value, mark = reading(column, own, related)
         reads[column.name] = {
             "field": column.name, "value": value,
             "source": mark.get("by"), "event": mark.get("id"), "at": mark.get("at"),

@@ -13,7 +13,7 @@ from watchtower.store.database import Connection
 
 def explain_stored(conn: Connection, engine: Engine, rule_id: str, subject: str, at: datetime) -> dict[str, Any]:
     """The explanation over the stored records. Missing where there is no such rule, or it is not on such records."""
-    compiled, name, record = about(engine.program, engine.rules.get(rule_id), rule_id, subject)
+    compiled, name, record = about(engine.program, rule_id, subject)
     own = moments(conn, engine, [(name, record, at)])[name, record, at]
     related: dict[str, Record] = {}
     for ref in {column.ref for column in compiled.columns if column.ref}:

@@ -40,11 +40,10 @@ def rank(states: Sequence[State], program: Program) -> list[Gap]:
     weights: dict[tuple[str, str], int] = {}
     records: dict[tuple[str, str], set[str]] = {}
     rules: dict[tuple[str, str], set[str]] = {}
-    known = {compiled.rule.id: compiled.rule for compiled in program.rules}
     for state in states:
         if state.state != "unknown":
             continue
-        rule = known[state.rule]
+        rule = program.by_id[state.rule].rule
         for path in state.unknown:
             key = _home(program, rule.object, path)
             weights[key] = weights.get(key, 0) + SEVERITY[rule.severity]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
@@ -17,25 +17,14 @@ from watchtower.contract import Event
 from watchtower.errors import EventConflict, EventError
 from watchtower.rules.compile import Program
 from watchtower.rules.fold import ObjectFold, build_folds
+from watchtower.rules.spans import micros
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICRO = timedelta(microseconds=1)
 _ARROW: dict[str, pa.DataType] = {
     "integer": pa.int64(), "number": pa.float64(), "money": pa.float64(), "boolean": pa.bool_(),
     "list": pa.list_(pa.string()),
 }  # fmt: skip
 
 Problem = EventError | EventConflict
-
-
-def micros(time: datetime) -> int:
-    """Microseconds since 1970-01-01T00:00:00Z."""
-    return (time - _EPOCH) // _MICRO
-
-
-def instant(value: int) -> datetime:
-    """The inverse of `micros`."""
-    return _EPOCH + value * _MICRO
 
 
 @dataclass

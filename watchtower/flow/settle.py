@@ -17,7 +17,7 @@ import msgspec
 from watchtower.contract import CORE_SOURCE, Event, format_time
 from watchtower.flow.apply import Applied, Engine, Moment, moments
 from watchtower.rules.compile import CompiledRule
-from watchtower.rules.fold import Record
+from watchtower.rules.fold import Record, reading
 from watchtower.rules.spans_kept import Span
 from watchtower.store import journal, turns
 from watchtower.store import spans as span_store
@@ -125,10 +125,7 @@ def _alert(engine: Engine, compiled: CompiledRule, span: Span, record: Record, r
     reads: dict[str, Any] = {}
     causes: dict[tuple[str, str], dict[str, Any]] = {}
     for column in compiled.columns:
-        holder = refs.get(column.ref, Record()) if column.ref else record
-        field = column.field.rpartition(".")[2] if column.ref else column.field
-        reads[column.name] = holder.state.get(column.target or column.name)
-        mark = holder.who.get(field) or holder.who.get(field.partition(".")[0])
+        reads[column.name], mark = reading(column, record, refs)
         if mark:
             causes[mark["source"], mark["id"]] = {"source": mark["source"], "id": mark["id"], "at": mark["at"]}
     return NewAlert(

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import holidays
 
 from watchtower.rulebook.model import DAYS, Calendar
-from watchtower.rules.spans import to_utc
+from watchtower.rules.spans import instant, micros, to_utc
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICRO = timedelta(microseconds=1)
 _HORIZON = 60
 """Years after x in which the open hours must be found."""
 _HOLIDAYS = range(1900, 2200)
@@ -55,26 +53,26 @@ class OpenHours:
     def _instant(self, day: date, hour: str) -> int:
         hours, minutes = map(int, hour.split(":"))
         wall = datetime(day.year, day.month, day.day) + timedelta(hours=hours, minutes=minutes)  # noqa: DTZ001
-        return (to_utc(wall, self.zone) - _EPOCH) // _MICRO
+        return micros(to_utc(wall, self.zone))
 
-    def first(self, x: datetime, micros: int) -> datetime | None:
-        """The first instant at which `micros` have been open since x; None where that lies beyond the horizon."""
-        return self._reach(x, micros, last=False)
+    def first(self, x: datetime, length: int) -> datetime | None:
+        """The first instant at which `length` microseconds have been open since x; None beyond the horizon."""
+        return self._reach(x, length, last=False)
 
-    def last(self, x: datetime, micros: int) -> datetime | None:
-        """The last instant at which no more than `micros` have been open since x."""
-        return self._reach(x, micros, last=True)
+    def last(self, x: datetime, length: int) -> datetime | None:
+        """The last instant at which no more than `length` microseconds have been open since x."""
+        return self._reach(x, length, last=True)
 
-    def _reach(self, x: datetime, micros: int, *, last: bool) -> datetime | None:
-        now, left = (x - _EPOCH) // _MICRO, micros
+    def _reach(self, x: datetime, length: int, *, last: bool) -> datetime | None:
+        now, left = micros(x), length
         for year in range(max(x.year - 1, 2), min(x.year + _HORIZON, 9998) + 1):
             starts, ends = self.year(year)
             for index in range(bisect_right(ends, now), len(starts)):
                 start = max(starts[index], now)
                 if last and left == 0:
-                    return _EPOCH + start * _MICRO
-                length = ends[index] - start
-                if left < length or (left == length and not last):
-                    return _EPOCH + (start + left) * _MICRO
-                left -= length
+                    return instant(start)
+                open_for = ends[index] - start
+                if left < open_for or (left == open_for and not last):
+                    return instant(start + left)
+                left -= open_for
         return None

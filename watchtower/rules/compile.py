@@ -62,8 +62,9 @@ class Program:
     def of_object(self, name: str) -> list[CompiledRule]:
         return [rule for rule in self.rules if rule.rule.object == name]
 
-    def rule(self, rule_id: str) -> CompiledRule | None:
-        return next((rule for rule in self.rules if rule.rule.id == rule_id), None)
+    @cached_property
+    def by_id(self) -> dict[str, CompiledRule]:
+        return {compiled.rule.id: compiled for compiled in self.rules}
 
     @cached_property
     def columns_of(self) -> dict[str, dict[str, Column]]:

@@ -7,7 +7,7 @@ of the rule layer set what it accepted from workers; the workers' own events nev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +18,7 @@ from watchtower.rulebook.model import Rollup
 from watchtower.rules.business import OpenHours
 from watchtower.rules.compile import Program
 from watchtower.rules.filter import compile_filter
+from watchtower.rules.schema import Column
 from watchtower.rules.values import Parser, parser
 
 FIELD_ACCEPTED, SIGNAL_ADMITTED = "field.accepted", "signal.admitted"
@@ -241,6 +242,13 @@ def _rollup(key: str, spec: Rollup, parse: Parser) -> Step:
             state[key] = old + value
 
     return step
+
+
+def reading(column: Column, own: Record, related: Mapping[str, Record]) -> tuple[Any, dict[str, str]]:
+    """The value that a rule reads in a column, and who set it (empty where nobody did). `related`: by ref field."""
+    holder = related.get(column.ref, Record()) if column.ref else own
+    field = column.field.rpartition(".")[2] if column.ref else column.field
+    return holder.state.get(column.target or column.name), holder.who.get(field, {})
 
 
 def build_folds(program: Program, *, trace: bool = False) -> dict[str, ObjectFold]:

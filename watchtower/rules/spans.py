@@ -25,6 +25,20 @@ _UNITS: dict[str, tuple[str, int]] = {
 _PART = re.compile(r"\s*([+-]?)\s*([0-9]{1,9})(?:\.([0-9]{1,6}))?\s*([a-zA-Z]+)\s*")
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICRO = timedelta(microseconds=1)
+
+
+def micros(time: datetime) -> int:
+    """Microseconds since 1970-01-01T00:00:00Z."""
+    return (time - _EPOCH) // _MICRO
+
+
+def instant(value: int) -> datetime:
+    """The inverse of `micros`. OverflowError outside the years 1 to 9999."""
+    return _EPOCH + value * _MICRO
+
+
 def parse_span(text: str) -> Span:
     """`48 hours`, `1 month 2 days`, `90 minutes`. ValueError says what is accepted."""
     totals = {"months": 0, "days": 0, "micros": 0}

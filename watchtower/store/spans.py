@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -12,45 +12,44 @@ from sqlalchemy import Connection, Row, text
 from watchtower.rules.compile import Program
 from watchtower.rules.queries import spans_ctes
 from watchtower.rules.schema import Column
+from watchtower.rules.spans import instant, micros
 from watchtower.rules.spans_kept import RawSpan, Span
 from watchtower.rules.sql import POSTGRES, TYPES, Writer, name, quote
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICRO = timedelta(microseconds=1)
-_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICRO
+_LAST = micros(datetime.max.replace(tzinfo=UTC))
 
 
 Touched = Mapping[str, Mapping[str, datetime]]
 """object -> record -> from when on it is to be evaluated anew."""
 
 
-def evaluate(conn: Connection, program: Program, touched: Touched) -> list[RawSpan]:
-    """The spans of the touched records, from the given instants on, as the compiled rules say."""
-    objects = [name_ for name_, records in touched.items() if records and program.of_object(name_)]
-    if not objects:
-        return []
-    writer = Writer(POSTGRES, program.book.timezone)
-    rows = [
-        {"object": object_name, "id": record, "t0": start.isoformat()}
-        for object_name in objects
-        for record, start in touched[object_name].items()
-    ]
-    sql = _query(program, writer, objects)
-    found = conn.exec_driver_sql(sql, {"touched": msgspec.json.encode(rows).decode()})
+def evaluate(conn: Connection, sql: str, touched: Touched) -> list[RawSpan]:
+    """The spans of the touched records, from the given instants on. `sql`: the `query` of their objects."""
+    found = conn.exec_driver_sql(sql, {"touched": _touched_json(touched)})
     # CRMs write 9999-12-31 for "never": what begins after it never begins, what ends after it has no end.
     return [
-        RawSpan(rule, record, certain, _EPOCH + since * _MICRO, _until(until))
+        RawSpan(rule, record, certain, instant(since), _until(until))
         for rule, record, certain, since, until in found
         if since <= _LAST
     ]
 
 
-def _until(micros: int | None) -> datetime | None:
-    return None if micros is None or micros > _LAST else _EPOCH + micros * _MICRO
+def _until(value: int | None) -> datetime | None:
+    return None if value is None or value > _LAST else instant(value)
 
 
-def _query(program: Program, writer: Writer, objects: Sequence[str]) -> str:
-    """The compiled rules over the stored versions. `touched` is the one parameter."""
+def _touched_json(touched: Touched) -> str:
+    rows = [
+        {"object": object_name, "id": record, "t0": start.isoformat()}
+        for object_name, records in touched.items()
+        for record, start in records.items()
+    ]
+    return msgspec.json.encode(rows).decode()
+
+
+def query(program: Program, objects: Sequence[str]) -> str:
+    """The compiled rules of these objects over the stored versions. `touched` is the one parameter."""
+    writer = Writer(POSTGRES, program.book.timezone)
     part = Program(program.book, tuple(c for c in program.rules if c.rule.object in objects))
     ctes = [
         "touched AS MATERIALIZED (SELECT * FROM json_to_recordset(CAST($touched AS json)) "
@@ -74,10 +73,10 @@ def _query(program: Program, writer: Writer, objects: Sequence[str]) -> str:
         referred = _referred(program, part, target, objects)
         ctes.append(_relation(name(f"t_{target}"), referred, _extracted(needed[target].values())))
     body = spans_ctes(part, writer, target_prefix="t_").removeprefix("WITH ")
-    micros = writer.dialect.micros
+    as_micros = writer.dialect.micros
     sql = (
-        f"WITH {', '.join(ctes)}, {body} SELECT rule, record, certain, {micros.format(x='since')}, "
-        f"{micros.format(x='until')} FROM raw"
+        f"WITH {', '.join(ctes)}, {body} SELECT rule, record, certain, {as_micros.format(x='since')}, "
+        f"{as_micros.format(x='until')} FROM raw"
     )
     return sql.replace("%", "%%").replace("$touched", "%(touched)s", 1)
 
@@ -179,12 +178,7 @@ def _span(row: Row[Any]) -> Span:
 
 def spans_of(conn: Connection, touched: Touched) -> list[Span]:
     """The kept spans of these records that reach to, or beyond, the instants from which they are evaluated."""
-    rows = [
-        {"object": object_name, "id": record, "t0": start.isoformat()}
-        for object_name, records in touched.items()
-        for record, start in records.items()
-    ]
-    return [_span(row) for row in conn.execute(_OF, {"rows": msgspec.json.encode(rows).decode()})]
+    return [_span(row) for row in conn.execute(_OF, {"rows": _touched_json(touched)})]
 
 
 def replace(conn: Connection, gone: Sequence[Span], made: Sequence[Span]) -> None:
