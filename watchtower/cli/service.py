@@ -30,6 +30,9 @@ AFTER_A_FAULT = 5.0
 
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on (default: WATCHTOWER_HOST, 127.0.0.1).")]
 Port = Annotated[int | None, typer.Option("--port", help="Port (default: WATCHTOWER_PORT, 8080; 0: any free one).")]
+NoModel = Annotated[bool, typer.Option("--no-model", help="Do without a language model.")]
+EnrichEvery = Annotated[int, typer.Option("--enrich-every", min=1, help="Minutes between enrichment runs.")]
+DetectEvery = Annotated[int, typer.Option("--detect-every", min=1, help="Minutes between detector runs.")]
 
 
 def repeat(work: Callable[[], float], stop: threading.Event, name: str) -> threading.Thread:
@@ -94,10 +97,9 @@ def up(
     rulebook: RulebookOption = None,
     host: Host = None,
     port: Port = None,
-    no_model: Annotated[bool, typer.Option("--no-model", help="Do without a language model.")] = False,
-    enrich_every: Annotated[int, typer.Option("--enrich-every", min=1, help="Minutes between enrichment runs.")] = 15,
-    detect_every: Annotated[int, typer.Option("--detect-every", min=1, help="Minutes between detector runs.")] = 24
-    * 60,
+    no_model: NoModel = False,
+    enrich_every: EnrichEvery = 15,
+    detect_every: DetectEvery = 24 * 60,
 ) -> None:
     """Service, clock and workers in one process, over the embedded database or DATABASE_URL.
 
@@ -140,10 +142,9 @@ def serve(data: Data = None, rulebook: RulebookOption = None, host: Host = None,
 
 def worker(
     data: Data = None,
-    no_model: Annotated[bool, typer.Option("--no-model", help="Do without a language model.")] = False,
-    enrich_every: Annotated[int, typer.Option("--enrich-every", min=1, help="Minutes between enrichment runs.")] = 15,
-    detect_every: Annotated[int, typer.Option("--detect-every", min=1, help="Minutes between detector runs.")] = 24
-    * 60,
+    no_model: NoModel = False,
+    enrich_every: EnrichEvery = 15,
+    detect_every: DetectEvery = 24 * 60,
 ) -> None:
     """Enrichment and detection alone, until Ctrl-C."""
     settings = settings_of(data)

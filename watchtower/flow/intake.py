@@ -85,7 +85,7 @@ def take(
             good.append(index)
     events = [item for index in good if isinstance(item := items[index], Event)]
     fresh: list[Event] = []
-    appended = journal.append(conn, events, layer="core", received_at=now) if events else []
+    appended = journal.append(conn, events, layer="core", received_at=now)
     for index, event, result in zip(good, events, appended, strict=True):
         status = "accepted" if result.verdict == "new" else result.verdict
         verdicts[index] = Verdict(event.id, status, result.because)

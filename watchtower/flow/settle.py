@@ -186,8 +186,7 @@ def _record(conn: Connection, decisions: Sequence[_Decision], now: datetime) -> 
         )
         for d in decisions
     ]  # fmt: skip
-    if events:
-        journal.append(conn, events, layer="decision", received_at=now)
+    journal.append(conn, events, layer="decision", received_at=now)
     add_actions(
         conn,
         [

@@ -122,8 +122,7 @@ def plan(
     if not write:
         return asked
     work.ask(conn, rows)
-    if events:
-        journal.append(conn, events, layer="decision", received_at=now)
+    journal.append(conn, events, layer="decision", received_at=now)
     return asked
 
 
@@ -180,7 +179,7 @@ def take_proposals(
         request = asked.get(proposal.request)
         if request is not None and (event := _proposed(request, proposal, now)) is not None:
             events.append(event)
-    appended = journal.append(conn, events, layer="worker", received_at=now) if events else []
+    appended = journal.append(conn, events, layer="worker", received_at=now)
     fresh = [event for event, result in zip(events, appended, strict=True) if result.verdict == "new"]
     unkept = sum(result.verdict in ("refused", "conflict") for result in appended)
     decided = Decided(refused=len(proposals) - len(events) + unkept)
@@ -226,8 +225,7 @@ def _decide_all(
             setattr(decided, decision.status, getattr(decided, decision.status) + 1)
             decisions.append(_decision_event(event, proposal, decision, now, by="ai"))
     work.add_proposals(conn, rows)
-    if decisions:
-        journal.append(conn, decisions, layer="decision", received_at=now)
+    journal.append(conn, decisions, layer="decision", received_at=now)
     accepted = [event for event in decisions if event.type == FIELD_ACCEPTED]
     return apply_events(conn, engine, accepted) if accepted else None
 
@@ -337,7 +335,7 @@ def take_signals(
                 data=signal.to_data(),
             )
         )
-    appended = journal.append(conn, events, layer="worker", received_at=now) if events else []
+    appended = journal.append(conn, events, layer="worker", received_at=now)
     fresh = [event for event, result in zip(events, appended, strict=True) if result.verdict == "new"]
     decisions = []
     for event in fresh:
@@ -365,8 +363,7 @@ def take_signals(
             key = digest(request.id, record, "lapsed")
             decisions.append(_admission(f"sg_{key}.lapsed", f"{request.object}/{record}", now, data))
     work.add_signals(conn, rows)
-    if decisions:
-        journal.append(conn, decisions, layer="decision", received_at=now)
+    journal.append(conn, decisions, layer="decision", received_at=now)
     applied = apply_events(conn, engine, decisions) if decisions else None
     work.answered(conn, [request.id], now)
     settle(conn, engine, now, applied)
