@@ -115,6 +115,48 @@ def test(rulebook: RulebookPath, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def show(
+    rulebook: RulebookPath,
+    rule: Annotated[
+        str, typer.Option("--rule", metavar="ID", help="Only this rule, or those of `deal.proposal`.")
+    ] = "",
+    derived: Annotated[bool, typer.Option("--derived", help="Only rules that follow from other parts.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Every rule as it runs: those written as such, and those that follow from lifecycles, handoffs, budgets,
+    cadences and acceptance.
+
+    Example: watchtower rules show rulebook/ --rule opportunity.proposal
+    """
+    _, program = _program(rulebook)
+    found = [
+        c.rule for c in program.rules
+        if (c.rule.id == rule or c.rule.id.startswith(f"{rule}.") or not rule) and (c.rule.origin or not derived)
+    ]  # fmt: skip
+    if rule and not found:
+        raise InputError(f"--rule {rule!r} is not in the rulebook", remedy="rules show without it lists all")
+    if as_json:
+        print_json({
+            "version": program.book.version,
+            "rules": [
+                {**r.model_dump(mode="json", by_alias=True, exclude={"examples"}), "origin": r.origin or None,
+                 "examples": len(r.examples)}
+                for r in found
+            ],
+        })  # fmt: skip
+        return
+    for r in found:
+        after = f" for {r.for_}" if r.for_ else ""
+        console.print(f"[bold]{r.id}[/]  {r.object}, {r.severity}, to {r.queue}, owner {r.owner or 'nobody'}"
+                      f"{', shadow' if r.mode == 'shadow' else ''}")  # fmt: skip
+        console.print(f"  when {' '.join(r.when.split())}{after}", markup=False, highlight=False)
+        if r.because:
+            console.print(f"  {r.because} {r.then}", markup=False, highlight=False)
+        if r.origin:
+            console.print(f"  from {r.origin}", markup=False, highlight=False)
+
+
 @app.command(name="eval")
 def evaluate(
     rulebook: RulebookPath,

@@ -12,7 +12,9 @@ from watchtower.errors import Fault
 from watchtower.flow.backtest import duckdb_engine
 from watchtower.flow.history import Versions
 from watchtower.rulebook import Loaded
-from watchtower.rulebook.model import SIGNAL_FIELDS, Example
+from watchtower.rulebook.duties import HANDOFF_FIELDS
+from watchtower.rulebook.model import SIGNAL_FIELDS
+from watchtower.rulebook.parts import Example
 from watchtower.rules.compile import CompiledRule, Program
 from watchtower.rules.fold import ObjectFold, Record, build_folds
 from watchtower.rules.queries import example_query
@@ -93,7 +95,8 @@ def _state(
     program: Program, folds: dict[str, ObjectFold], name: str, values: dict[str, Any], record: str
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     fields, fold = program.book.objects[name].fields, folds[name]
-    signals = {key for key, signal in program.book.signals.items() if signal.object == name}
+    named = {key: ("signal", SIGNAL_FIELDS) for key, signal in program.book.signals.items() if signal.object == name}
+    named |= {key: ("handoff", HANDOFF_FIELDS) for key, h in program.book.handoffs.items() if h.object == name}
     event = Event(
         id="example",
         source="example",
@@ -107,11 +110,12 @@ def _state(
         base, bracket, rest = key.partition("(")
         if bracket and base in ("changed_at", "source_of") and rest.rstrip(")") in fields:
             given[key] = format_time(parse_time(value)) if base == "changed_at" else str(value)
-        elif key in signals and isinstance(value, dict):
+        elif key in named and isinstance(value, dict):
+            kind, parts = named[key]
             for part, inner in value.items():
-                if part not in SIGNAL_FIELDS:
-                    raise ValueError(f"a signal has {', '.join(SIGNAL_FIELDS)}, not {part!r}")
-                given[f"{key}.{part}"] = inner if SIGNAL_FIELDS[part] == "number" else format_time(parse_time(inner))
+                if part not in parts:
+                    raise ValueError(f"a {kind} has {', '.join(parts)}, not {part!r}")
+                given[f"{key}.{part}"] = format_time(parse_time(inner)) if parts[part] == "timestamp" else inner
         elif key not in fields:
             raise ValueError(f"{name} has no field {key!r}; it has {', '.join(fields)}")
         elif fields[key].type == "ref" and isinstance(value, dict):

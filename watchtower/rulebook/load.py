@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from pydantic import ValidationError
 
 from watchtower.errors import Fault, RulebookError
 from watchtower.rulebook.model import SIGNAL_FIELDS, Rulebook
+from watchtower.rulebook.parts import Part
+from watchtower.rulebook.references import hint, references
 from watchtower.rulebook.source import Path_, Place, read_yaml
 
 DEFAULT = Path(__file__).parent / "default"
@@ -30,6 +32,19 @@ class Loaded:
             if found := self.places.get(tuple(path[:end])):
                 return found
         return Place("rulebook", 1, 1)
+
+    def place_of_condition(self, index: int, offset: int) -> Place:
+        """Where a character of the condition of `rulebook.rules[index]` stands, as near as its author wrote it."""
+        book = self.rulebook
+        if index < len(book.written):
+            return self.place("rules", index, "when").at(book.rules[index].when, offset)
+        derived = book.derived[index - len(book.written)]
+        for start, length, path in derived.texts:
+            if start <= offset < start + length:
+                # A lone value, `enter: account is not null`, stands at the path of its duty.
+                place = self.places.get(path) or self.place(*path[:-1])
+                return place.at(derived.rule["when"][start : start + length], offset - start)
+        return self.place("rules", index)
 
 
 def load(path: Path) -> Loaded:
@@ -125,13 +140,29 @@ def _unite_object(
 
 def _typed(merged: dict[str, Any], places: dict[Path_, Place], name: str) -> Loaded:
     try:
-        loaded = Loaded(Rulebook.model_validate(merged), places)
+        book = Rulebook.model_validate(merged)
+        loaded = Loaded(book, places | _derived_places(book, places))
     except ValidationError as error:
         unplaced = Loaded(Rulebook(objects={}), places or {(): Place(name, 1, 1)})
         raise RulebookError([_fault(problem, unplaced) for problem in error.errors()]) from None
-    if faults := _references(loaded):
+    if faults := references(loaded):
         raise RulebookError(faults)
     return loaded
+
+
+def _derived_places(book: Rulebook, places: dict[Path_, Place]) -> dict[Path_, Place]:
+    """Rules that follow from other parts stand where those parts do, and so do their owner, queue, examples, ..."""
+    found: dict[Path_, Place] = {}
+    origins: dict[Path_, list[int]] = {}
+    for index, derived in enumerate(book.derived, len(book.written)):
+        origins.setdefault(derived.path, []).append(index)
+        if place := places.get(derived.path):
+            found["rules", index] = Place(place.file, place.line, place.column)
+    for path, place in places.items():
+        for end in range(1, len(path)):
+            for index in origins.get(path[:end], ()):
+                found["rules", index, *path[end:]] = place
+    return found
 
 
 def _fault(problem: Any, loaded: Loaded) -> Fault:
@@ -140,7 +171,7 @@ def _fault(problem: Any, loaded: Loaded) -> Fault:
     what = ".".join(str(part) for part in loc)
     value = problem.get("input")
     if problem["type"] == "extra_forbidden":
-        return place.fault(f"{what}: unknown key{_hint(str(loc[-1]), _KEYS)}")
+        return place.fault(f"{what}: unknown key{hint(str(loc[-1]), _keys())}")
     if problem["type"] == "missing":
         return place.fault(f"{what}: is missing")
     message = problem["msg"].removeprefix("Value error, ")
@@ -149,78 +180,15 @@ def _fault(problem: Any, loaded: Loaded) -> Fault:
     return place.fault(f"{what}: {value!r:.80}: {message}")
 
 
-_KEYS = (
-    "name", "timezone", "currency", "description", "objects", "calendars", "rules", "signals", "acceptance",
-    "queues", "roles", "fields", "label", "type", "values", "min", "max", "unit", "to", "fill", "rollup", "id",
-    "object", "when", "for", "severity", "queue", "owner", "because", "then", "inhibits", "mode", "examples",
-    "hit", "miss", "at", "days", "hours", "holidays", "detector", "budget", "parameters", "accept_at", "review_at",
-)  # fmt: skip
-
-
-def _hint(word: str, known: tuple[str, ...] | list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _references(loaded: Loaded) -> list[Fault]:
-    """Names that point at nothing, and names that would mean two things."""
-    book, faults = loaded.rulebook, []
-    objects = list(book.objects)
-    for object_name, model in book.objects.items():
-        for field, spec in model.fields.items():
-            place = loaded.place("objects", object_name, "fields", field, "to")
-            if spec.to and spec.to not in book.objects:
-                faults.append(
-                    place.fault(
-                        f"{object_name}.{field} refers to the unknown object {spec.to!r}{_hint(spec.to, objects)}"
-                    )
-                )
-        if model.label and model.label not in model.fields:
-            place = loaded.place("objects", object_name, "label")
-            faults.append(place.fault(f"{object_name}: the label {model.label!r} is not one of its fields"))
-    seen: dict[str, int] = {}
-    for index, rule in enumerate(book.rules):
-        if rule.id in seen:
-            faults.append(
-                loaded.place("rules", index, "id").fault(f"the rule id {rule.id!r} stands twice", "ids are unique")
-            )
-        seen[rule.id] = index
-        if rule.object not in book.objects:
-            place = loaded.place("rules", index, "object")
-            faults.append(place.fault(f"rule {rule.id}: unknown object {rule.object!r}{_hint(rule.object, objects)}"))
-    for index, rule in enumerate(book.rules):
-        for other in rule.inhibits:
-            if other not in seen:
-                place = loaded.place("rules", index, "inhibits")
-                faults.append(
-                    place.fault(f"rule {rule.id} inhibits the unknown rule {other!r}{_hint(other, list(seen))}")
-                )
-    for name, signal in book.signals.items():
-        place = loaded.place("signals", name)
-        if signal.object not in book.objects:
-            faults.append(
-                place.fault(f"signal {name}: unknown object {signal.object!r}{_hint(signal.object, objects)}")
-            )
-            continue
-        fields = book.objects[signal.object].fields
-        if signal.field and signal.field not in fields:
-            faults.append(
-                place.fault(
-                    f"signal {name}: {signal.object} has no field {signal.field!r}{_hint(signal.field, list(fields))}"
-                )
-            )
-        if name in fields:
-            faults.append(
-                place.fault(f"signal {name}: {signal.object} has a field of the same name", "rename the signal")
-            )
-    for key in book.acceptance:
-        object_name, _, field = key.partition(".")
-        place = loaded.place("acceptance", key)
-        if object_name not in book.objects or field not in book.objects[object_name].fields:
-            faults.append(place.fault(f"acceptance: {key!r} is not a field (object.field)"))
-        elif book.objects[object_name].fields[field].fill != "enrichment":
-            faults.append(place.fault(f"acceptance: {key} is not declared with fill: enrichment"))
-    return faults
+@cache
+def _keys() -> tuple[str, ...]:
+    """Every key that a part of a rulebook may have."""
+    found, parts = set[str](), [Part]
+    while parts:
+        part = parts.pop()
+        parts += part.__subclasses__()
+        found |= {field.alias or name for name, field in part.model_fields.items()}
+    return tuple(sorted(found))
 
 
 __all__ = ["DEFAULT", "SIGNAL_FIELDS", "Loaded", "from_content", "load"]

@@ -8,9 +8,12 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from watchtower.contract import FieldSpec, parse_time
+from watchtower.contract import FieldSpec
+from watchtower.rulebook.derive import Derived, derive
+from watchtower.rulebook.duties import Budget, Cadence, Handoff, Lifecycle
+from watchtower.rulebook.parts import Example, Name, Part, RuleId, Text, Texts
 
 FIELD_TYPES = (
     "text", "integer", "number", "money", "boolean", "timestamp", "date", "enum", "ref", "list",
@@ -21,25 +24,6 @@ SIGNAL_FIELDS = {
     "p_value": "number", "strength": "number", "began_at": "timestamp", "raised_at": "timestamp",
 }  # fmt: skip
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,120}$")]
-Text = Annotated[str, Field(max_length=4000)]
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-def _as_text(value: Any) -> Any:
-    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-
-
-Texts = Annotated[list[Annotated[str, BeforeValidator(_as_text)]], BeforeValidator(_as_list)]
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
 
 class Rollup(Part):
@@ -109,22 +93,6 @@ class ObjectModel(Part):
     description: Text = ""
 
 
-class Example(Part):
-    """A record that hits the rule, or misses it, at a time."""
-
-    hit: dict[str, Any] | None = None
-    miss: dict[str, Any] | None = None
-    at: str
-    why: Text = ""
-
-    @model_validator(mode="after")
-    def _one(self) -> Example:
-        if (self.hit is None) == (self.miss is None):
-            raise ValueError("an example is either a hit or a miss")
-        parse_time(self.at)
-        return self
-
-
 class RuleModel(Part):
     id: RuleId
     object: Name
@@ -138,6 +106,8 @@ class RuleModel(Part):
     inhibits: Texts = []
     mode: Literal["active", "shadow"] = "active"
     examples: list[Example] = []
+    origin: Annotated[str, Field(exclude=True)] = ""
+    """Where a rule stands that follows from another part: `lifecycles.deal.states.proposal.at_most`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, populate_by_name=True)
 
@@ -181,6 +151,9 @@ class Acceptance(Part):
 
     accept_at: Annotated[float, Field(ge=0, le=1)] = 0.9
     review_at: Annotated[float, Field(ge=0, le=1)] = 0.5
+    expires_after: str = ""
+    """How long a value that AI filled stands before it is asked for again: `180 days`."""
+    owner: str = ""
     description: Text = ""
 
     @model_validator(mode="after")
@@ -188,6 +161,58 @@ class Acceptance(Part):
         if self.review_at > self.accept_at:
             raise ValueError(f"review_at {self.review_at} is above accept_at {self.accept_at}")
         return self
+
+
+class Metric(Part):
+    """A number that people steer by, computed from the records over a period.
+
+    count, sum      of records of `object` where `where` holds at the end of the period; `value` is summed
+    share           of those, how many fulfil `of`
+    duration        the median time from `start` to `end`, over records whose `end` falls into the period
+    velocity        the median time in each state of a lifecycle
+    conversion      of the records that left a state, how many went on to each next one
+    adherence       of the spans that `rules` could have broken, how many they did not
+    completeness    the share of `fields` that have a value, over records where `where` holds
+    retention       `value` at the end over `value` at the start, of the records that were there at the start
+    """
+
+    kind: Literal["count", "sum", "share", "duration", "velocity", "conversion", "adherence", "completeness",
+                  "retention"]  # fmt: skip
+    object: Name | None = None
+    lifecycle: Name | None = None
+    where: str = ""
+    of: str = ""
+    value: str = ""
+    start: str = ""
+    end: str = ""
+    rules: Texts = []
+    fields: Texts = []
+    unit: str = ""
+    owner: str = ""
+    target: float | None = None
+    better: Literal["higher", "lower"] = "higher"
+    description: Text = ""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Metric:
+        needs = _METRIC_NEEDS[self.kind]
+        if missing := [key for key in needs if not getattr(self, key)]:
+            raise ValueError(f"a {self.kind} says {', '.join(needs)}; {missing[0]} is missing")
+        return self
+
+
+_METRIC_NEEDS: dict[str, tuple[str, ...]] = {
+    "count": ("object",), "sum": ("object", "value"), "share": ("object", "of"),
+    "duration": ("object", "start", "end"), "velocity": ("lifecycle",), "conversion": ("lifecycle",),
+    "adherence": ("rules",), "completeness": ("object", "fields"), "retention": ("object", "value"),
+}  # fmt: skip
+
+
+class Scorecard(Part):
+    """What one role answers for: metrics of this rulebook, with the role's own targets (null: the metric's)."""
+
+    description: Text = ""
+    measures: dict[Name, float | None]
 
 
 class Queue(Part):
@@ -204,7 +229,13 @@ class Rulebook(Part):
     description: Text = ""
     objects: dict[Name, ObjectModel]
     calendars: dict[Name, Calendar] = {}
-    rules: list[RuleModel] = []
+    lifecycles: dict[Name, Lifecycle] = {}
+    handoffs: dict[Name, Handoff] = {}
+    budgets: dict[Name, Budget] = {}
+    cadences: dict[Name, Cadence] = {}
+    metrics: dict[Name, Metric] = {}
+    scorecards: dict[str, Scorecard] = {}
+    written: Annotated[list[RuleModel], Field(alias="rules")] = []
     signals: dict[Name, SignalModel] = {}
     acceptance: dict[str, Acceptance] = {}
     queues: dict[str, Queue] = {}
@@ -231,6 +262,16 @@ class Rulebook(Part):
         """The first 12 hex digits of the SHA-256 of the normalised content."""
         text = json.dumps(self.content(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @cached_property
+    def derived(self) -> list[Derived]:
+        """What follows from lifecycles, handoffs, acceptance, budgets and cadences, as rules to be."""
+        return derive(self)
+
+    @cached_property
+    def rules(self) -> list[RuleModel]:
+        """Every rule: those written as such, then those that follow from the other parts."""
+        return [*self.written, *(RuleModel.model_validate(derived.rule) for derived in self.derived)]
 
     def rule(self, rule_id: str) -> RuleModel | None:
         return next((rule for rule in self.rules if rule.id == rule_id), None)

@@ -101,7 +101,7 @@ def compile_rulebook(loaded: Loaded) -> Program:
         try:
             compiled.append(compile_rule(rule, loaded.rulebook))
         except PredicateError as error:
-            place = loaded.place("rules", index, "when").at(rule.when, error.offset)
+            place = loaded.place_of_condition(index, error.offset)
             faults.append(Fault(place.file, place.line, place.column, f"rule {rule.id}: {error.message}", error.remedy))
         except ValueError as error:
             faults.append(loaded.place("rules", index, "for").fault(f"rule {rule.id}: for: {error}"))

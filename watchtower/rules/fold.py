@@ -14,6 +14,7 @@ from typing import Any
 
 from watchtower.contract import Event, format_time, parse_time
 from watchtower.rulebook import Rulebook
+from watchtower.rulebook.duties import HANDOFF_STATUS
 from watchtower.rulebook.model import Rollup
 from watchtower.rules.business import OpenHours
 from watchtower.rules.compile import Program
@@ -22,6 +23,7 @@ from watchtower.rules.schema import Column
 from watchtower.rules.values import Parser, parser
 
 FIELD_ACCEPTED, SIGNAL_ADMITTED = "field.accepted", "signal.admitted"
+_HANDOFFS = {f"handoff.{status}": status for status in HANDOFF_STATUS}
 _DECISIONS = (FIELD_ACCEPTED, SIGNAL_ADMITTED)
 _PATCHES = ("record.updated", "handoff.offered", "handoff.accepted", "handoff.rejected")
 _ENDS = ("record.deleted", "record.merged")
@@ -74,6 +76,7 @@ class ObjectFold:
                     self.every.append(step)
                 else:
                     self.rollups.setdefault(kind, []).append(step)
+        self.handoffs = frozenset(key for key, handoff in book.handoffs.items() if handoff.object == name)
         self.tracked: dict[str, list[tuple[str, Follow]]] = {}
         for column in columns:
             self._track(book, column)
@@ -130,6 +133,8 @@ class ObjectFold:
         if kind in _PATCHES:
             for key, value in self._fields(event):
                 self.set(record, key, value, event, time)
+            if kind in _HANDOFFS and event.data.get("handoff") in self.handoffs:
+                self._hand_over(record, event.data["handoff"], _HANDOFFS[kind], event, time)
         steps = self.rollups.get(kind, ())
         if steps or self.every:
             state = record.state
@@ -168,6 +173,11 @@ class ObjectFold:
                 record.state[column] = follow(value, event, time)
             if record.state.get(column) is None:
                 record.state.pop(column, None)
+
+    def _hand_over(self, record: Record, handoff: str, status: str, event: Event, time: str) -> None:
+        for key, value in ((f"{handoff}.status", status), (f"{handoff}.{status}_at", time)):
+            record.state[key] = value
+            record.who[key] = _mark(event, time)
 
     def _decide(self, record: Record, event: Event, time: str) -> None:
         data = event.data

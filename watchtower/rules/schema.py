@@ -6,6 +6,7 @@ import difflib
 from dataclasses import dataclass
 
 from watchtower.rulebook import Rulebook
+from watchtower.rulebook.duties import HANDOFF_FIELDS, HANDOFF_STATUS
 from watchtower.rulebook.model import SIGNAL_FIELDS
 from watchtower.rules.tree import Col
 
@@ -47,6 +48,8 @@ def resolve(book: Rulebook, object_name: str, path: tuple[str, ...]) -> Column:
             return Column(name, field.type, tuple(field.values), field=name, from_ai=field.fill == "enrichment")
         if name in _signals(book, object_name):
             raise UnknownName(f"{name} is a signal; read one of {', '.join(f'{name}.{f}' for f in SIGNAL_FIELDS)}")
+        if name in _handoffs(book, object_name):
+            raise UnknownName(f"{name} is a handoff; read one of {', '.join(f'{name}.{f}' for f in HANDOFF_FIELDS)}")
         raise UnknownName(f"{object_name} has no field {name!r}{_near(name, book, object_name)}")
     if len(path) > 2:
         raise UnknownName(f"{'.'.join(path)} goes more than one step; a rule looks one reference up")
@@ -55,6 +58,11 @@ def resolve(book: Rulebook, object_name: str, path: tuple[str, ...]) -> Column:
             raise UnknownName(f"a signal has {', '.join(SIGNAL_FIELDS)}, not {path[1]!r}")
         full = f"{name}.{path[1]}"
         return Column(full, SIGNAL_FIELDS[path[1]], field=full, from_ai=True)
+    if name in _handoffs(book, object_name):
+        if path[1] not in HANDOFF_FIELDS:
+            raise UnknownName(f"a handoff has {', '.join(HANDOFF_FIELDS)}, not {path[1]!r}")
+        full, kind = f"{name}.{path[1]}", HANDOFF_FIELDS[path[1]]
+        return Column(full, kind, HANDOFF_STATUS if kind == "enum" else (), field=full)
     if name not in fields:
         raise UnknownName(f"{object_name} has no reference {name!r}{_near(name, book, object_name)}")
     if fields[name].type != "ref":
@@ -69,8 +77,12 @@ def _signals(book: Rulebook, object_name: str) -> list[str]:
     return [name for name, signal in book.signals.items() if signal.object == object_name]
 
 
+def _handoffs(book: Rulebook, object_name: str) -> list[str]:
+    return [name for name, handoff in book.handoffs.items() if handoff.object == object_name]
+
+
 def _near(name: str, book: Rulebook, object_name: str) -> str:
-    known = [*book.objects[object_name].fields, *_signals(book, object_name)]
+    known = [*book.objects[object_name].fields, *_signals(book, object_name), *_handoffs(book, object_name)]
     close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f"; did you mean {close[0]!r}?"

@@ -1,0 +1,152 @@
+"""Names that point at nothing, and names that would mean two things."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from watchtower.errors import Fault
+
+if TYPE_CHECKING:
+    from watchtower.rulebook.load import Loaded
+
+
+def hint(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'stage'?` where a known word is near."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def references(loaded: Loaded) -> list[Fault]:
+    """Every name that points at nothing, or would mean two things, with its place."""
+    parts = (_objects, _lifecycles, _named_facts, _signals, _acceptance, _rules, _metrics)
+    return [fault for part in parts for fault in part(loaded)]
+
+
+def _objects(loaded: Loaded) -> Iterator[Fault]:
+    objects = loaded.rulebook.objects
+    for name, model in objects.items():
+        for field, spec in model.fields.items():
+            if spec.to and spec.to not in objects:
+                place = loaded.place("objects", name, "fields", field, "to")
+                yield place.fault(f"{name}.{field} refers to the unknown object {spec.to!r}{hint(spec.to, objects)}")
+        if model.label and model.label not in model.fields:
+            place = loaded.place("objects", name, "label")
+            yield place.fault(f"{name}: the label {model.label!r} is not one of its fields")
+
+
+def _lifecycles(loaded: Loaded) -> Iterator[Fault]:
+    book = loaded.rulebook
+    for name, cycle in book.lifecycles.items():
+        if cycle.object not in book.objects:
+            continue
+        fields = book.objects[cycle.object].fields
+        place = loaded.place("lifecycles", name, "field" if "field" in cycle.model_fields_set else "object")
+        if cycle.field not in fields:
+            yield place.fault(
+                f"lifecycle {name}: {cycle.object} has no field {cycle.field!r}{hint(cycle.field, fields)}"
+            )
+            continue
+        values = fields[cycle.field].values
+        if not values:
+            yield place.fault(f"lifecycle {name}: {cycle.object}.{cycle.field} is {fields[cycle.field].type}, no enum")
+            continue
+        for state in cycle.states:
+            if state not in values:
+                yield loaded.place("lifecycles", name, "states", state).fault(
+                    f"lifecycle {name}: {state!r} is not a value of {cycle.object}.{cycle.field}{hint(state, values)}",
+                    f"values: {', '.join(values)}",
+                )
+        if forgotten := [value for value in values if value not in cycle.states]:
+            yield loaded.place("lifecycles", name, "states").fault(
+                f"lifecycle {name}: {cycle.object}.{cycle.field} may be {forgotten[0]!r}, which is none of its states",
+                "add the state, or take the value out of the field",
+            )
+
+
+def _named_facts(loaded: Loaded) -> Iterator[Fault]:
+    """Signals and handoffs are read by name like fields: `stuck.p_value`, `sales_to_delivery.status`."""
+    book = loaded.rulebook
+    for kind, named in (("signal", book.signals), ("handoff", book.handoffs)):
+        for name, model in named.items():
+            if model.object in book.objects and name in book.objects[model.object].fields:
+                yield loaded.place(f"{kind}s", name).fault(
+                    f"{kind} {name}: {model.object} has a field of the same name", f"rename the {kind}"
+                )
+            if kind == "handoff" and name in book.signals and book.signals[name].object == model.object:
+                yield loaded.place("handoffs", name).fault(
+                    f"handoff {name}: {model.object} has a signal of the same name", "rename one of them"
+                )
+
+
+def _signals(loaded: Loaded) -> Iterator[Fault]:
+    objects = loaded.rulebook.objects
+    for name, signal in loaded.rulebook.signals.items():
+        place = loaded.place("signals", name)
+        if signal.object not in objects:
+            yield place.fault(f"signal {name}: unknown object {signal.object!r}{hint(signal.object, objects)}")
+        elif signal.field and signal.field not in (fields := objects[signal.object].fields):
+            yield place.fault(
+                f"signal {name}: {signal.object} has no field {signal.field!r}{hint(signal.field, fields)}"
+            )
+
+
+def _acceptance(loaded: Loaded) -> Iterator[Fault]:
+    objects = loaded.rulebook.objects
+    for key in loaded.rulebook.acceptance:
+        name, _, field = key.partition(".")
+        place = loaded.place("acceptance", key)
+        if name not in objects or field not in objects[name].fields:
+            yield place.fault(f"acceptance: {key!r} is not a field (object.field)")
+        elif objects[name].fields[field].fill != "enrichment":
+            yield place.fault(f"acceptance: {key} is not declared with fill: enrichment")
+
+
+def _rules(loaded: Loaded) -> Iterator[Fault]:
+    book = loaded.rulebook
+    seen: dict[str, int] = {}
+    for index, rule in enumerate(book.rules):
+        if rule.id in seen:
+            first = book.rules[seen[rule.id]].origin
+            also = f"; {first} makes one, too" if first else ""
+            yield loaded.place("rules", index, "id").fault(
+                f"the rule id {rule.id!r} stands twice{also}", "ids are unique"
+            )
+        seen.setdefault(rule.id, index)
+        if rule.object not in book.objects:
+            place = loaded.place("rules", index, "object")
+            yield place.fault(f"rule {rule.id}: unknown object {rule.object!r}{hint(rule.object, book.objects)}")
+    for index, rule in enumerate(book.rules):
+        for other in rule.inhibits:
+            if other not in seen:
+                place = loaded.place("rules", index, "inhibits")
+                yield place.fault(f"rule {rule.id} inhibits the unknown rule {other!r}{hint(other, seen)}")
+
+
+def _metrics(loaded: Loaded) -> Iterator[Fault]:
+    book = loaded.rulebook
+    ids = {rule.id for rule in book.rules}
+    for name, metric in book.metrics.items():
+        place = loaded.place("metrics", name)
+        if metric.object is not None and metric.object not in book.objects:
+            yield place.fault(f"metric {name}: unknown object {metric.object!r}{hint(metric.object, book.objects)}")
+        elif metric.object is not None:
+            fields = book.objects[metric.object].fields
+            for field in metric.fields:
+                if field not in fields:
+                    yield place.fault(f"metric {name}: {metric.object} has no field {field!r}{hint(field, fields)}")
+        if metric.lifecycle is not None and metric.lifecycle not in book.lifecycles:
+            near = hint(metric.lifecycle, book.lifecycles)
+            yield place.fault(f"metric {name}: unknown lifecycle {metric.lifecycle!r}{near}")
+        for rule in metric.rules:
+            if rule not in ids:
+                yield place.fault(f"metric {name}: unknown rule {rule!r}{hint(rule, ids)}")
+    for role, card in book.scorecards.items():
+        place = loaded.place("scorecards", role)
+        if book.roles and role not in book.roles:
+            yield place.fault(f"scorecard {role!r} is not among roles{hint(role, book.roles)}")
+        for measure in card.measures:
+            if measure not in book.metrics:
+                place = loaded.place("scorecards", role, "measures", measure)
+                yield place.fault(f"scorecard {role}: unknown metric {measure!r}{hint(measure, book.metrics)}")
