@@ -24,6 +24,7 @@ from watchtower.flow import intake, work
 from watchtower.flow.activation import activate
 from watchtower.flow.apply import Engine
 from watchtower.flow.explain_stored import explain_stored
+from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.intake import Verdict
 from watchtower.flow.settle import Settled, settle
 from watchtower.flow.snapshot import read_snapshot, write_snapshot
@@ -192,6 +193,24 @@ class Tower:
         """A person accepts or rejects a proposal. Missing, InputError."""
         with self.database.begin() as conn:
             work.person_decides(conn, self._engine, proposal_id, verdict, actor=actor, note=note, now=self.clock())
+
+    def cross(
+        self,
+        subject: str,
+        *,
+        handoff: str | None = None,
+        action: str = "offer",
+        fields: Mapping[str, Any] | None = None,
+        actor: str,
+        note: str = "",
+        trial: bool = False,
+    ) -> Crossing:
+        """Hand a record over, or move it, where no rule at the gate says no; `trial` only asks. InputError, Missing."""
+        with self.database.begin() as conn:
+            return cross(
+                conn, self._engine, subject, handoff=handoff, action=action, fields=fields or {}, actor=actor,
+                note=note, now=self.clock(), trial=trial,
+            )  # fmt: skip
 
     def explain(self, rule_id: str, subject: str, at: datetime) -> dict[str, Any]:
         """Each condition of a rule on a record at an instant, the values read, and where they came from."""

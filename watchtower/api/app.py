@@ -15,7 +15,7 @@ from watchtower.api.guard import Guard
 from watchtower.api.port import TowerPort
 from watchtower.api.review import routes as review
 from watchtower.api.review.environment import STATIC
-from watchtower.api.routes import alerts, events, records, service
+from watchtower.api.routes import alerts, events, handoffs, records, service
 
 DESCRIPTION = """Events in, alerts out. Faults are application/problem+json (RFC 9457) and name the thing, the
 value and the remedy. Times are UTC with six digits. Lists go on with `cursor` until `next` is null."""
@@ -46,7 +46,7 @@ def create_app(tower: TowerPort, *, hosts: Collection[str] = ()) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for router in (events.routes, alerts.routes, records.routes, service.routes, review.routes):
+    for router in (events.routes, alerts.routes, handoffs.routes, records.routes, service.routes, review.routes):
         app.include_router(router(tower))
     app.mount("/static", Assets(directory=STATIC))
     app.add_middleware(Guard, hosts=frozenset(hosts))

@@ -196,6 +196,42 @@ class Comment(Act):
     note: str = Field(min_length=1, max_length=4000)
 
 
+class Refusal(Answer):
+    """One rule that says no."""
+
+    rule: str
+    state: Literal["holds", "unknown"]
+    missing: list[str]
+    because: str
+    then: str
+    sentence: str
+
+
+class Crossing(Answer):
+    """What came of a handoff or a move."""
+
+    outcome: Literal["offered", "accepted", "rejected", "moved", "standing", "checked", "refused"]
+    allowed: bool
+    record: str
+    handoff: str | None
+    at: Time
+    missing: list[str] = Field(description="Every field that stands in the way, once.")
+    refusals: list[Refusal]
+    version: str = Field(description="The rulebook that decided.")
+
+
+class Cross(Ask):
+    """A handoff, or a move where none is named."""
+
+    record: str = Field(max_length=1024, examples=["opportunity/O-7"], description="object/id")
+    handoff: str | None = Field(None, max_length=200, examples=["sales_to_delivery"])
+    action: Literal["offer", "accept", "reject"] = "offer"
+    fields: dict[str, Any] = Field({}, description="Values that come with it; of a move, at least one.")
+    actor: str = Field("operator", min_length=1, max_length=120, description="Who acts.")
+    note: str = Field("", max_length=4000)
+    trial: bool = Field(False, description="Only ask: nothing is written.")
+
+
 class Problem(BaseModel):
     """RFC 9457: what is wrong, and what to do."""
 

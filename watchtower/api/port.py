@@ -30,6 +30,18 @@ class Verdict(Protocol):
     def reason(self) -> str: ...
 
 
+class Crossing(Protocol):
+    """What came of a passage through a gate. `outcome` is offered, accepted, rejected, moved, standing, checked or
+    refused."""
+
+    @property
+    def outcome(self) -> str: ...
+
+    def to_json(self) -> dict[str, Any]:
+        """{"outcome", "allowed", "record", "handoff", "at", "missing", "refusals", "version"}"""
+        ...
+
+
 class TowerPort(Protocol):
     """The tower, seen from outside."""
 
@@ -61,6 +73,23 @@ class TowerPort(Protocol):
 
     def decide(self, proposal_id: str, verdict: Literal["accept", "reject"], *, actor: str, note: str = "") -> None:
         """A person's verdict on a proposal. Missing, InputError as in `act`."""
+        ...
+
+    def cross(
+        self,
+        subject: str,
+        *,
+        handoff: str | None = None,
+        action: str = "offer",
+        fields: Mapping[str, Any] | None = None,
+        actor: str,
+        note: str = "",
+        trial: bool = False,
+    ) -> Crossing:
+        """Hand a record over, or move it, where no rule at the gate says no; `trial` only asks.
+
+        InputError, Missing: it names what is not there.
+        """
         ...
 
     def explain(self, rule_id: str, subject: str, at: datetime) -> Mapping[str, Any]:

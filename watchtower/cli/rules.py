@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -21,6 +22,7 @@ from watchtower.flow.engines import ENGINES, on_engines
 from watchtower.flow.examples import run_examples
 from watchtower.flow.explain import explain_events
 from watchtower.flow.gaps import rank
+from watchtower.flow.gates import passage_event, try_events
 from watchtower.flow.history import History, fold_history
 from watchtower.rulebook import Loaded, load
 from watchtower.rules.compile import Program, compile_rulebook
@@ -305,6 +307,61 @@ def explain(
         for read in condition["reads"]:
             origin = f"  ({read['source']}, event {read['event']}, {read['at']})" if read["event"] else ""
             console.print(f"             {read['field']} = {read['value']!r}{origin}", markup=False)
+
+
+@app.command()
+def gate(
+    rulebook: RulebookPath,
+    events: EventsPath,
+    record: Annotated[str, typer.Option("--record", metavar="OBJECT/ID", help="The record.")],
+    at: Annotated[str, typer.Option("--at", metavar="TIME", help="The instant.")],
+    handoff: Annotated[str, typer.Option("--handoff", metavar="NAME", help="The handoff; without it, a move.")] = "",
+    action: Annotated[str, typer.Option("--action", help="offer, accept or reject.")] = "offer",
+    given: Annotated[
+        list[str], typer.Option("--set", metavar="FIELD=VALUE", help="A value that comes with it; may be repeated.")
+    ] = [],  # noqa: B006 - typer copies defaults
+    mapping: MappingPath = None,
+    set_aside: Lenient = False,
+    as_json: AsJson = False,
+) -> None:
+    """May this record be handed over, or make this move? Exit 1 with what is missing where it may not.
+
+    Example: watchtower rules gate rulebook/ events.jsonl --record opportunity/O-7 --set stage=won
+    --at 2026-03-05T09:00:00Z
+    """
+    instant = time_option(at, "--at")
+    _, program = _program(rulebook)
+    event = passage_event(
+        program, record, handoff=handoff or None, action=action, fields=dict(map(_given, given)),
+        id="gate", source="person", time=instant,
+    )  # fmt: skip
+    kept: list[Event] = []
+    _history(program, events, mapping, instant, set_aside, keep=kept)
+    passage = try_events(program, kept, event)
+    if as_json:
+        print_json(passage.to_json())
+    elif passage.allowed:
+        console.print("[green]allowed[/]")
+    else:
+        for refusal in passage.refusals:
+            console.print(f"[red]refused[/] by [bold]{refusal.rule}[/]: {refusal.because}", highlight=False)
+            console.print(f"  {refusal.sentence}", markup=False, highlight=False)
+            console.print(f"  {refusal.then}", markup=False, highlight=False)
+        if passage.missing:
+            console.print(f"missing: {', '.join(passage.missing)}", markup=False)
+    if not passage.allowed:
+        raise typer.Exit(1)
+
+
+def _given(text: str) -> tuple[str, Any]:
+    """`amount=24000` with the value as JSON where it reads as such, else as text; `amount=` clears it."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise InputError(f"--set {text!r} is not FIELD=VALUE", remedy="write --set stage=won")
+    try:
+        return name, json.loads(value) if value else None
+    except ValueError:
+        return name, value
 
 
 def _period(start: str, end: str) -> tuple[datetime, datetime]:

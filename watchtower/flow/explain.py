@@ -11,7 +11,7 @@ from watchtower.errors import Missing
 from watchtower.flow.backtest import duckdb_engine
 from watchtower.flow.history import Versions
 from watchtower.rules.compile import CompiledRule, Program
-from watchtower.rules.fold import Record, build_folds, reading
+from watchtower.rules.fold import ObjectFold, Record, build_folds, reading
 from watchtower.rules.queries import conditions_query
 from watchtower.rules.sql import DUCKDB, Writer
 from watchtower.rules.tree import Atom, columns, leaves
@@ -21,23 +21,37 @@ def explain_events(
     program: Program, events: Sequence[Event], rule_id: str, subject: str, at: datetime
 ) -> dict[str, Any]:
     """The explanation over events in memory, those with time <= at. Missing as in `explain_stored`."""
-    compiled, name, _ = about(program, rule_id, subject)
+    compiled, _, _ = about(program, rule_id, subject)
     folds = build_folds(program, trace=True)
+    own = record_at(folds, events, subject, at)
+    related = related_at(program, folds, events, [compiled], own, at)
+    return explain(program, compiled, subject, own, related, at)
 
-    def state_of(kind: str, record: str) -> Record:
-        found = Record()
-        mine = [event for event in events if event.subject == f"{kind}/{record}" and event.time <= at]
-        for event in sorted(mine, key=lambda event: event.time):
-            folds[kind].apply(found, event)
-        return found
 
-    own = state_of(name, subject.partition("/")[2])
-    related = {
-        ref: state_of(program.book.objects[name].fields[ref].to, own.state[ref])
-        for ref in {column.ref for column in compiled.columns if column.ref}
+def record_at(folds: Mapping[str, ObjectFold], events: Sequence[Event], subject: str, at: datetime) -> Record:
+    """A record as its events with time <= at make it."""
+    found, fold = Record(), folds[subject.partition("/")[0]]
+    mine = [event for event in events if event.subject == subject and event.time <= at]
+    for event in sorted(mine, key=lambda event: event.time):
+        fold.apply(found, event)
+    return found
+
+
+def related_at(
+    program: Program,
+    folds: Mapping[str, ObjectFold],
+    events: Sequence[Event],
+    rules: Sequence[CompiledRule],
+    own: Record,
+    at: datetime,
+) -> dict[str, Record]:
+    """By ref field, the records that these rules look through to from `own`."""
+    looked = {(compiled.rule.object, column.ref) for compiled in rules for column in compiled.columns if column.ref}
+    return {
+        ref: record_at(folds, events, f"{program.book.objects[name].fields[ref].to}/{own.state[ref]}", at)
+        for name, ref in looked
         if own.state.get(ref) is not None
     }
-    return explain(program, compiled, subject, own, related, at)
 
 
 def about(program: Program, rule_id: str, subject: str) -> tuple[CompiledRule, str, str]:

@@ -176,8 +176,7 @@ class ObjectFold:
 
     def _hand_over(self, record: Record, handoff: str, status: str, event: Event, time: str) -> None:
         for key, value in ((f"{handoff}.status", status), (f"{handoff}.{status}_at", time)):
-            record.state[key] = value
-            record.who[key] = _mark(event, time)
+            self.set(record, key, value, event, time)
 
     def _decide(self, record: Record, event: Event, time: str) -> None:
         data = event.data

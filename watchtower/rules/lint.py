@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from watchtower.errors import Fault
 from watchtower.rulebook import Loaded
 from watchtower.rules.compile import Program
+from watchtower.rules.lint_flows import flows
 
 
 def lint(loaded: Loaded, program: Program) -> list[Fault]:
     """Every finding, with its place, in order."""
-    return sorted([*_rules(loaded, program), *_fields(loaded, program)])
+    return sorted([*_rules(loaded, program), *_fields(loaded, program), *flows(loaded)])
 
 
 def _rules(loaded: Loaded, program: Program) -> Iterator[Fault]:

@@ -105,7 +105,7 @@ def append(conn: Connection, events: Sequence[Event], *, layer: str, received_at
             rows.append(row)
             firsts.setdefault((row.source, row.id), n)
     if rows:
-        conn.execute(_WAIT, {"key": _LOCK})
+        wait(conn)
         written = _write(conn, rows, layer, received_at)
         if len(written) == len(firsts):
             hashes = {row.n: row.hash for row in rows}
@@ -117,6 +117,11 @@ def append(conn: Connection, events: Sequence[Event], *, layer: str, received_at
             seq, body = places[row.source, row.id]
             verdicts[row.n] = _verdict(row, seq, body, seq in fresh and firsts[row.source, row.id] == row.n)
     return [verdicts[n] for n in range(len(events))]
+
+
+def wait(conn: Connection) -> None:
+    """Let nobody else append until this transaction ends."""
+    conn.execute(_WAIT, {"key": _LOCK})
 
 
 def events_of(conn: Connection, object: str, records: Sequence[str]) -> Iterator[tuple[int, Event, str]]:
