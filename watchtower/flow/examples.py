@@ -21,6 +21,9 @@ from watchtower.rules.queries import example_query
 from watchtower.rules.sql import DUCKDB, Writer
 from watchtower.rules.values import parser
 
+_DERIVED = ("changed_at", "previous", "source_of")
+"""What an example may give beside fields: `changed_at(stage): 2026-03-01T00:00:00Z`."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -108,8 +111,11 @@ def _state(
     given: dict[str, Any] = {}
     for key, value in values.items():
         base, bracket, rest = key.partition("(")
-        if bracket and base in ("changed_at", "source_of") and rest.rstrip(")") in fields:
-            given[key] = format_time(parse_time(value)) if base == "changed_at" else str(value)
+        if bracket and base in _DERIVED and (field := rest.rstrip(")")) in fields:
+            if base == "previous":
+                given[key] = parser(field, fields[field])(value)
+            else:
+                given[key] = format_time(parse_time(value)) if base == "changed_at" else str(value)
         elif key in named and isinstance(value, dict):
             kind, parts = named[key]
             for part, inner in value.items():
@@ -123,7 +129,7 @@ def _state(
             yield from _state(program, folds, fields[key].to, value, f"{record}.{key}")
         else:
             fold.set(now, key, None if value is None else parser(key, fields[key])(value), event, "")
-    state = {k: v for k, v in now.state.items() if not k.startswith(("changed_at(", "source_of("))}
+    state = {k: v for k, v in now.state.items() if k.partition("(")[0] not in _DERIVED}
     yield name, record, state | given
 
 

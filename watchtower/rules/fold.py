@@ -30,8 +30,8 @@ _ENDS = ("record.deleted", "record.merged")
 
 Step = Callable[[dict[str, Any], Event, str], None]
 """(state, event, the event's time as text)"""
-Follow = Callable[[Any, Event, str], Any]
-"""(the field's new value, event, the event's time as text) -> the derived value"""
+Follow = Callable[[Any, Any, Event, str], Any]
+"""(the field's new value, the one before, event, the event's time as text) -> the derived value"""
 
 
 @dataclass
@@ -93,9 +93,11 @@ class ObjectFold:
         arguments = rest.rstrip(")").split(",")
         target = arguments[0]
         if kind == "changed_at":
-            follow: Follow = lambda value, event, time: time  # noqa: E731
+            follow: Follow = lambda value, old, event, time: time  # noqa: E731
+        elif kind == "previous":
+            follow = lambda value, old, event, time: old  # noqa: E731
         elif kind == "source_of":
-            follow = lambda value, event, time: speaker(event)  # noqa: E731
+            follow = lambda value, old, event, time: speaker(event)  # noqa: E731
         else:
             hours = OpenHours(book.calendars[arguments[1]], book.zone)
             reach = hours.first if kind == "business_first" else hours.last
@@ -150,12 +152,12 @@ class ObjectFold:
                     if mark:
                         record.who[key] = mark
                     if key in self.tracked:
-                        self._follow(record, key, value, event, time, changed=True)
+                        self._follow(record, key, value, old, event, time)
 
     def set(self, record: Record, key: str, value: Any, event: Event, time: str) -> None:
         """Give a field a parsed value (None clears it), with what follows from it."""
         state = record.state
-        changed = state.get(key) != value
+        old = state.get(key)
         if value is None:
             state.pop(key, None)
         else:
@@ -163,14 +165,14 @@ class ObjectFold:
         if value is not None or key in record.who:
             record.who[key] = _mark(event, time)
         if key in self.tracked:
-            self._follow(record, key, value, event, time, changed=changed)
+            self._follow(record, key, value, old, event, time)
 
-    def _follow(self, record: Record, key: str, value: Any, event: Event, time: str, *, changed: bool) -> None:
+    def _follow(self, record: Record, key: str, value: Any, old: Any, event: Event, time: str) -> None:
         for column, follow in self.tracked[key]:
             if column.startswith("source_of"):
-                record.state[column] = follow(value, event, time) if value is not None else None
-            elif changed:
-                record.state[column] = follow(value, event, time)
+                record.state[column] = follow(value, old, event, time) if value is not None else None
+            elif value != old:
+                record.state[column] = follow(value, old, event, time)
             if record.state.get(column) is None:
                 record.state.pop(column, None)
 
@@ -210,7 +212,7 @@ class ObjectFold:
 
 
 def _business(reach: Callable[[datetime, int], datetime | None], micros: int) -> Follow:
-    def follow(value: Any, event: Event, time: str) -> Any:
+    def follow(value: Any, old: Any, event: Event, time: str) -> Any:
         if value is None:
             return None
         # Hours that are never open in time are not a missing value: the instant is the last there is.

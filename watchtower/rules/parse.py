@@ -43,7 +43,7 @@ _CLOCK_FORM = "write x <= now() - interval '48 hours'"
 _CLOCKS = (exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentTime, exp.CurrentDatetime)
 _FUNCTIONS = (
     "lower, upper, trim, length, coalesce, nullif, abs, greatest, least, starts_with, contains, "
-    "changed_at, source_of, business_elapsed"
+    "changed_at, previous, source_of, business_elapsed"
 )
 
 
@@ -299,7 +299,10 @@ class _Reader:
         inner = form.format(base.target or base.name)
         full = f"{base.ref}.{inner}" if base.ref else inner
         type_ = "text" if form.startswith("source_of") else "timestamp"
-        column = Column(full, type_, (), base.ref, inner if base.ref else "", base.field, base.from_ai)
+        values: tuple[str, ...] = ()
+        if form.startswith("previous"):
+            type_, values = base.type, base.values
+        column = Column(full, type_, values, base.ref, inner if base.ref else "", base.field, base.from_ai)
         return self.columns.setdefault(full, column)
 
     # ---- scalars
@@ -579,7 +582,7 @@ class _Reader:
 
     def named(self, node: exp.Anonymous) -> Scalar:
         name, args = node.name.lower(), node.expressions
-        if name in ("changed_at", "source_of") and len(args) == 1:
+        if name in ("changed_at", "source_of", "previous") and len(args) == 1:
             if not isinstance(args[0], exp.Column):
                 self.refuse(node, f"{name} takes a field", f"write {name}(stage)")
             source = self.column(args[0])
