@@ -40,13 +40,13 @@ def _event(number: int, record: str, time: str, said: dict[str, Any]) -> dict[st
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, str) and (value == "null" or value.lstrip("-").isdigit()):
+    if isinstance(value, str) and (value in ("null", "true", "false") or value.lstrip("-").isdigit()):
         return json.loads(value)
     return value
 
 
 @pytest.mark.parametrize("engine_name", ["duckdb", "live"])
-@pytest.mark.parametrize("file", ["time.yaml", "records.yaml"])
+@pytest.mark.parametrize("file", ["time.yaml", "records.yaml", "language.yaml"])
 def test_each_case_is_answered_as_the_definition_says(
     file: str, engine_name: str, database: Database, tmp_path: Path
 ) -> None:

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from watchtower.contract import Document, Event, format_time
+from watchtower.flow.gathered import gathered_values, refer_to
 from watchtower.rules.compile import CompiledRule, Program
 from watchtower.rules.fold import FIELD_ACCEPTED, SIGNAL_ADMITTED, ObjectFold, Record, build_folds
-from watchtower.rules.spans import shift
-from watchtower.rules.spans_kept import FOREVER, RawSpan, Span, revise
+from watchtower.rules.spans import FOREVER, shift
+from watchtower.rules.spans_kept import RawSpan, Span, revise
 from watchtower.store import journal, records
 from watchtower.store import spans as span_store
 from watchtower.store.database import Connection
@@ -139,12 +140,10 @@ def _links(program: Program, versions: Sequence[NewVersion]) -> list[NewLink]:
 
 
 def _refs(program: Program, name: str) -> list[tuple[str, str]]:
-    return [
-        (target, ref)
-        for target, lookers in program.looking_through.items()
-        for looker, ref in lookers
-        if looker == name
-    ]
+    looked = {
+        (target, ref) for target, lookers in program.looking_through.items() for who, ref in lookers if who == name
+    }
+    return sorted(looked | {(rollup.object, rollup.via) for rollup in program.gathering[name]})
 
 
 def _fold_record(
@@ -209,7 +208,13 @@ def _document(event: Event) -> Document | None:
 
 
 def _look_through(conn: Connection, program: Program, touched: dict[str, dict[str, datetime]]) -> None:
-    """Records whose rules read a touched one are touched from the same instant on."""
+    """Records whose rules read a touched one are touched from the same instant on: first those that gather it."""
+    for name in [name for name in touched if program.gathering[name]]:
+        starts = touched[name]
+        vias = sorted({(rollup.object, rollup.via) for rollup in program.gathering[name]})
+        for record, parent, target in records.gathered_by(conn, name, list(starts), vias):
+            mine = touched.setdefault(parent, {})
+            mine[target] = min(mine.get(target, starts[record]), starts[record])
     for name in [name for name in touched if program.looking_through[name]]:
         starts = touched[name]
         for target, looker, record in records.looking_through(conn, name, list(starts)):
@@ -260,8 +265,36 @@ Moment = tuple[str, str, datetime]
 
 
 def moments(conn: Connection, engine: Engine, wanted: Iterable[Moment]) -> dict[Moment, Record]:
-    """Records as they were at instants, with who set what: from their rows where nothing has changed since, else
-    folded from the journal."""
+    """Records as they were at instants, with who set what, and what rollups over other records were then."""
+    asked = list(wanted)
+    found = _own_moments(conn, engine, asked)
+    for name in {name for name, _, _ in asked}:
+        rollups = engine.program.gathered_on(name)
+        mine = sorted(moment for moment in found if moment[0] == name)
+        if not rollups or not mine:
+            continue
+        vias = sorted({(rollup.over, rollup.via) for rollup in rollups})
+        referring = records.referring(conn, name, sorted({record for _, record, _ in mine}), vias)
+        kid_moments = {
+            moment: [(over, kid, moment[2]) for over, kid in referring.get(moment[1], ())] for moment in mine
+        }
+        kids = _own_moments(conn, engine, [kid for listed in kid_moments.values() for kid in listed])
+        by_parent = [
+            {
+                over: refer_to(rollups, number, moment[1], over, [kids[k] for k in kid_moments[moment] if k[0] == over])
+                for over in {rollup.over for rollup in rollups}
+            }
+            for number, moment in enumerate(mine)
+        ]
+        for moment, values in zip(mine, gathered_values(engine.program, rollups, by_parent), strict=True):
+            known = found[moment]
+            given = {field: value for field, value in values.items() if value is not None and known.alive}
+            found[moment] = Record(known.alive, {**known.state, **given}, known.who)
+    return found
+
+
+def _own_moments(conn: Connection, engine: Engine, wanted: Iterable[Moment]) -> dict[Moment, Record]:
+    """From the records' rows where nothing has changed since, else folded from the journal."""
     found: dict[Moment, Record] = {}
     by_object: dict[str, dict[str, list[datetime]]] = {}
     for name, record, at in sorted(set(wanted)):

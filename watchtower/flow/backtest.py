@@ -12,7 +12,7 @@ from watchtower.contract import format_time
 from watchtower.flow.history import Versions
 from watchtower.rules.compile import CompiledRule, Program
 from watchtower.rules.queries import held_query, missing_query, state_query
-from watchtower.rules.spans import instant, shift
+from watchtower.rules.spans import LAST, instant, shift
 from watchtower.rules.sql import DUCKDB, Dialect, Writer
 
 Row = tuple[Any, ...]
@@ -124,8 +124,8 @@ def _opens(since: datetime, compiled: CompiledRule, program: Program) -> datetim
 
 
 def _time(value: int | None) -> datetime | None:
-    """An instant, or None where it lies outside the years a calendar names."""
-    if value is None:
+    """An instant, or None where it lies outside the years a calendar names, or is the last there is: never."""
+    if value is None or value >= LAST:
         return None
     try:
         return instant(value)

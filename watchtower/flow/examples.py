@@ -38,6 +38,7 @@ class Outcome:
 
 def run_examples(loaded: Loaded, program: Program) -> list[Outcome]:
     """Every example of every rule, in order."""
+    program = program.plain()
     folds = build_folds(program)
     versions = {
         name: Versions({c.name: c.type for c in columns.values()}, columns={c: [] for c in columns})

@@ -9,9 +9,10 @@ from typing import Any
 from watchtower.contract import Event, format_time
 from watchtower.errors import Missing
 from watchtower.flow.backtest import duckdb_engine
+from watchtower.flow.gathered import gathered_values, refer_to
 from watchtower.flow.history import Versions
 from watchtower.rules.compile import CompiledRule, Program
-from watchtower.rules.fold import ObjectFold, Record, build_folds, reading
+from watchtower.rules.fold import Record, build_folds, reading
 from watchtower.rules.queries import conditions_query
 from watchtower.rules.sql import DUCKDB, Writer
 from watchtower.rules.tree import Atom, columns, leaves
@@ -22,36 +23,48 @@ def explain_events(
 ) -> dict[str, Any]:
     """The explanation over events in memory, those with time <= at. Missing as in `explain_stored`."""
     compiled, _, _ = about(program, rule_id, subject)
-    folds = build_folds(program, trace=True)
-    own = record_at(folds, events, subject, at)
-    related = related_at(program, folds, events, [compiled], own, at)
-    return explain(program, compiled, subject, own, related, at)
+    then = Then(program, events, at)
+    own = then.record(subject)
+    return explain(program, compiled, subject, own, then.related([compiled], own), at)
 
 
-def record_at(folds: Mapping[str, ObjectFold], events: Sequence[Event], subject: str, at: datetime) -> Record:
-    """A record as its events with time <= at make it."""
-    found, fold = Record(), folds[subject.partition("/")[0]]
-    mine = [event for event in events if event.subject == subject and event.time <= at]
-    for event in sorted(mine, key=lambda event: event.time):
-        fold.apply(found, event)
-    return found
+class Then:
+    """Records as events in memory, those with time <= at, make them."""
 
+    def __init__(self, program: Program, events: Sequence[Event], at: datetime) -> None:
+        self.program = program
+        self.folds = build_folds(program, trace=True)
+        self._events: dict[str, dict[str, list[Event]]] = {}
+        for event in sorted((event for event in events if event.time <= at), key=lambda event: event.time):
+            self._events.setdefault(event.object, {}).setdefault(event.record_id, []).append(event)
 
-def related_at(
-    program: Program,
-    folds: Mapping[str, ObjectFold],
-    events: Sequence[Event],
-    rules: Sequence[CompiledRule],
-    own: Record,
-    at: datetime,
-) -> dict[str, Record]:
-    """By ref field, the records that these rules look through to from `own`."""
-    looked = {(compiled.rule.object, column.ref) for compiled in rules for column in compiled.columns if column.ref}
-    return {
-        ref: record_at(folds, events, f"{program.book.objects[name].fields[ref].to}/{own.state[ref]}", at)
-        for name, ref in looked
-        if own.state.get(ref) is not None
-    }
+    def record(self, subject: str) -> Record:
+        """One record, with what rollups over others are."""
+        name, _, record = subject.partition("/")
+        found = self._own(name, record)
+        if found.alive and (rollups := self.program.gathered_on(name)):
+            kids = {
+                over: refer_to(rollups, 0, record, over, [self._own(over, kid) for kid in self._events.get(over, ())])
+                for over in {rollup.over for rollup in rollups}
+            }
+            (values,) = gathered_values(self.program, rollups, [kids])
+            found.state |= {field: value for field, value in values.items() if value is not None}
+        return found
+
+    def related(self, rules: Sequence[CompiledRule], own: Record) -> dict[str, Record]:
+        """By ref field, the records that these rules look through to from `own`."""
+        looked = {(compiled.rule.object, column.ref) for compiled in rules for column in compiled.columns if column.ref}
+        return {
+            ref: self.record(f"{self.program.book.objects[name].fields[ref].to}/{own.state[ref]}")
+            for name, ref in sorted(looked)
+            if own.state.get(ref) is not None
+        }
+
+    def _own(self, name: str, record: str) -> Record:
+        found = Record()
+        for event in self._events.get(name, {}).get(record, ()):
+            self.folds[name].apply(found, event)
+        return found
 
 
 def about(program: Program, rule_id: str, subject: str) -> tuple[CompiledRule, str, str]:

@@ -12,10 +12,10 @@ from typing import Any
 
 from watchtower.contract import Event, format_time
 from watchtower.errors import InputError, Missing
-from watchtower.flow.explain import explain, record_at, related_at
+from watchtower.flow.explain import Then, explain
 from watchtower.rulebook import RuleModel
 from watchtower.rules.compile import CompiledRule, Program
-from watchtower.rules.fold import ObjectFold, Record, build_folds
+from watchtower.rules.fold import ObjectFold, Record
 
 ACTIONS = {"offer": "handoff.offered", "accept": "handoff.accepted", "reject": "handoff.rejected"}
 _CONTRACT = ("requires", "criteria", "responsible")
@@ -143,13 +143,13 @@ def stands(event: Event, before: Record, after: Record) -> bool:
 
 def try_events(program: Program, events: Sequence[Event], event: Event) -> Passage:
     """What the gate says after these events, those with time <= the event's. InputError as in `stands`."""
-    folds = build_folds(program, trace=True)
-    before = record_at(folds, events, event.subject, event.time)
-    after = after_event(folds[event.object], before, event)
+    then = Then(program, events, event.time)
+    before = then.record(event.subject)
+    after = after_event(then.folds[event.object], before, event)
     if stands(event, before, after):
         return Passage(event, program.book.version, ())
     rules = guards(program, event, before)
-    return ask(program, event, after, related_at(program, folds, events, rules, after, event.time), rules)
+    return ask(program, event, after, then.related(rules, after), rules)
 
 
 def ask(

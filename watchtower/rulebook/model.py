@@ -27,11 +27,14 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class Rollup(Part):
-    """A field that is computed from the record's events: `{latest: time, of: activity.logged, where: ...}`."""
+    """A field that is computed: from the record's events, `{latest: time, of: activity.logged, where: ...}`, or from
+    the records that refer to it, `{sum: amount, over: opportunity, via: account, where: ...}`."""
 
     op: Literal["count", "sum", "min", "max", "first", "last"]
     what: str
-    of: Texts
+    of: Texts = []
+    over: str = ""
+    via: str = ""
     where: str = ""
 
     @model_validator(mode="before")
@@ -45,6 +48,14 @@ class Rollup(Part):
         rest = {key: item for key, item in value.items() if key != ops[0]}
         op = {"earliest": "first", "latest": "last"}.get(ops[0], ops[0])
         return {"op": op, "what": value[ops[0]], **rest}
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Rollup:
+        if bool(self.of) == bool(self.over):
+            raise ValueError("a rollup is of event types (of: activity.logged) or over records (over: opportunity)")
+        if self.via and not self.over:
+            raise ValueError("via belongs to a rollup over records")
+        return self
 
 
 class FieldModel(Part):

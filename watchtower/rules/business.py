@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -16,6 +17,10 @@ _HORIZON = 60
 """Years after x in which the open hours must be found."""
 _HOLIDAYS = range(1900, 2200)
 """The years whose holidays can be computed."""
+
+
+Pauses = Sequence[tuple[datetime, datetime | None]]
+"""Half-open stretches in order; the last may go on (None)."""
 
 
 class OpenHours:
@@ -62,6 +67,41 @@ class OpenHours:
     def last(self, x: datetime, length: int) -> datetime | None:
         """The last instant at which no more than `length` microseconds have been open since x."""
         return self._reach(x, length, last=True)
+
+    def paused_first(self, x: datetime, length: int, pauses: Pauses) -> datetime | None:
+        """As `first`, where the time within pauses does not count. None where it is not reached, as things stand."""
+        return self._reach_paused(x, length, pauses, last=False)
+
+    def paused_last(self, x: datetime, length: int, pauses: Pauses) -> datetime | None:
+        """As `last`, where the time within pauses does not count."""
+        return self._reach_paused(x, length, pauses, last=True)
+
+    def _reach_paused(self, x: datetime, length: int, pauses: Pauses, *, last: bool) -> datetime | None:
+        now, left = x, length
+        for begins, ends in pauses:
+            if ends is not None and ends <= now:
+                continue
+            if begins > now:
+                found = self._reach(now, left, last=last)
+                # A `last` on the brink of a pause goes on through it: nothing is open to anyone's clock there.
+                if found is not None and (found < begins or (found == begins and not last)):
+                    return found
+                left -= self.between(now, begins)
+            if ends is None:
+                return None
+            now = ends
+        return self._reach(now, left, last=last)
+
+    def between(self, begin: datetime, end: datetime) -> int:
+        """The microseconds that are open in [begin, end)."""
+        first, stop, found = micros(begin), micros(end), 0
+        for year in range(max(begin.year - 1, 2), min(end.year + 1, 9998) + 1):
+            starts, ends = self.year(year)
+            for index in range(bisect_right(ends, first), len(starts)):
+                if starts[index] >= stop:
+                    break
+                found += min(ends[index], stop) - max(starts[index], first)
+        return found
 
     def _reach(self, x: datetime, length: int, *, last: bool) -> datetime | None:
         now, left = micros(x), length

@@ -7,7 +7,8 @@ the union of the half-open intervals of its alternatives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from watchtower.errors import Fault, RulebookError
@@ -15,6 +16,7 @@ from watchtower.rulebook import Loaded, Rulebook, RuleModel
 from watchtower.rulebook.model import Rollup
 from watchtower.rules.business import OpenHours
 from watchtower.rules.filter import compile_filter
+from watchtower.rules.gathered import Gathered, compile_gathered
 from watchtower.rules.parse import Predicate, PredicateError, parse_predicate
 from watchtower.rules.schema import NUMERIC, Column
 from watchtower.rules.spans import parse_span
@@ -58,6 +60,26 @@ class Program:
 
     book: Rulebook
     rules: tuple[CompiledRule, ...]
+    gathered: Mapping[tuple[str, str], Gathered] = field(default_factory=dict)
+    """(object, field) -> the rollup over records that it is."""
+
+    def gathered_on(self, name: str) -> list[Gathered]:
+        """The rollups over records that rules read of an object, directly or through a reference."""
+        wanted: dict[str, Gathered] = {}
+        for compiled in self.rules:
+            for column in compiled.columns:
+                if column.gathered and self.home(compiled.rule.object, column) == name:
+                    wanted[column.target or column.name] = self.gathered[name, column.target or column.name]
+        return list(wanted.values())
+
+    def home(self, object_name: str, column: Column) -> str:
+        """The object whose field a column of a rule on `object_name` is."""
+        return self.book.objects[object_name].fields[column.ref].to if column.ref else object_name
+
+    def plain(self) -> Program:
+        """The same rules, with rollups over records read as columns of the object's own rows: for examples."""
+        rules = (replace(r, columns=tuple(replace(c, gathered=False) for c in r.columns)) for r in self.rules)
+        return Program(self.book, tuple(rules))
 
     def of_object(self, name: str) -> list[CompiledRule]:
         return [rule for rule in self.rules if rule.rule.object == name]
@@ -73,13 +95,30 @@ class Program:
         for compiled in self.rules:
             name = compiled.rule.object
             for column in compiled.columns:
+                if column.gathered:
+                    rollup = self.gathered[self.home(name, column), column.target or column.name]
+                    via = Column(rollup.via, "ref", field=rollup.via)
+                    for read in (via, *rollup.columns):
+                        found[rollup.over].setdefault(read.name, read)
                 if not column.ref:
-                    found[name].setdefault(column.name, column)
+                    if not column.gathered:
+                        found[name].setdefault(column.name, column)
                     continue
                 ref = self.book.objects[name].fields[column.ref]
                 found[name].setdefault(column.ref, Column(column.ref, "ref", field=column.ref))
+                if column.gathered:
+                    continue
                 inner = Column(column.target, column.type, column.values, field=column.field.split(".", 1)[1])
                 found[ref.to].setdefault(column.target, inner)
+        return found
+
+    @cached_property
+    def gathering(self) -> dict[str, list[Gathered]]:
+        """For each object, the rollups that gather its records and that rules read."""
+        found: dict[str, list[Gathered]] = {name: [] for name in self.book.objects}
+        for name in self.book.objects:
+            for rollup in self.gathered_on(name):
+                found[rollup.over].append(rollup)
         return found
 
     @cached_property
@@ -96,10 +135,12 @@ class Program:
 
 def compile_rulebook(loaded: Loaded) -> Program:
     """Every rule compiled, or every fault named with file, line and column."""
-    compiled, faults = [], []
+    compiled: list[CompiledRule] = []
+    faults: list[Fault] = []
+    gathered = _gathered(loaded, faults)
     for index, rule in enumerate(loaded.rulebook.rules):
         try:
-            compiled.append(compile_rule(rule, loaded.rulebook))
+            compiled.append(compile_rule(rule, loaded.rulebook, gathered))
         except PredicateError as error:
             place = loaded.place_of_condition(index, error.offset)
             faults.append(Fault(place.file, place.line, place.column, f"rule {rule.id}: {error.message}", error.remedy))
@@ -108,23 +149,44 @@ def compile_rulebook(loaded: Loaded) -> Program:
     faults += _definitions(loaded)
     if faults:
         raise RulebookError(faults)
-    return Program(loaded.rulebook, tuple(compiled))
+    return Program(loaded.rulebook, tuple(compiled), gathered)
+
+
+def _gathered(loaded: Loaded, faults: list[Fault]) -> dict[tuple[str, str], Gathered]:
+    """Every rollup over records; what is wrong with one is added to `faults`."""
+    found = {}
+    for name, model in loaded.rulebook.objects.items():
+        for key, spec in model.fields.items():
+            if spec.rollup is None or not spec.rollup.over:
+                continue
+            path = ("objects", name, "fields", key, "rollup")
+            try:
+                found[name, key] = compile_gathered(loaded.rulebook, name, key)
+            except PredicateError as error:
+                place = loaded.place(*path, "where").at(spec.rollup.where, error.offset)
+                message = f"{name}.{key}: {error.message}"
+                faults.append(Fault(place.file, place.line, place.column, message, error.remedy))
+            except ValueError as error:
+                faults.append(loaded.place(*path).fault(f"{name}.{key}: {error}"))
+    return found
 
 
 def _definitions(loaded: Loaded) -> list[Fault]:
     """Faults in what rules stand on: rollups and calendars."""
     faults = []
     for name, model in loaded.rulebook.objects.items():
-        for field, spec in model.fields.items():
-            if spec.rollup is not None and (flaw := _rollup_flaw(spec.type, spec.rollup)):
-                place = loaded.place("objects", name, "fields", field, "rollup")
-                faults.append(place.fault(f"{name}.{field}: {flaw}"))
-            if spec.rollup is not None and spec.rollup.where:
+        for key, spec in model.fields.items():
+            if spec.rollup is None or spec.rollup.over:
+                continue
+            if flaw := _rollup_flaw(spec.type, spec.rollup):
+                place = loaded.place("objects", name, "fields", key, "rollup")
+                faults.append(place.fault(f"{name}.{key}: {flaw}"))
+            if spec.rollup.where:
                 try:
                     compile_filter(spec.rollup.where)
                 except ValueError as error:
-                    place = loaded.place("objects", name, "fields", field, "rollup", "where")
-                    faults.append(place.fault(f"{name}.{field}: {error}"))
+                    place = loaded.place("objects", name, "fields", key, "rollup", "where")
+                    faults.append(place.fault(f"{name}.{key}: {error}"))
     for name, calendar in loaded.rulebook.calendars.items():
         try:
             OpenHours(calendar, loaded.rulebook.zone)
@@ -146,19 +208,29 @@ def _rollup_flaw(kind: str, rollup: Rollup) -> str:
     return ""
 
 
-def compile_rule(rule: RuleModel, book: Rulebook) -> CompiledRule:
+def compile_rule(rule: RuleModel, book: Rulebook, gathered: Mapping[tuple[str, str], Gathered]) -> CompiledRule:
     """PredicateError where the condition is not accepted, ValueError where `for` is not a length of time."""
     delay = parse_span(rule.for_.lower()) if rule.for_ else Span()
     if min(delay.months, delay.days, delay.micros) < 0:
         raise ValueError(f"{rule.for_!r} is negative")
     predicate = parse_predicate(rule.when, book, rule.object)
     alternatives = tuple(_alternatives(_gather(predicate.node), rule.when))
-    return CompiledRule(rule, predicate.node, alternatives, _columns(predicate), delay)
+    return CompiledRule(rule, predicate.node, alternatives, _columns(predicate, rule.object, book, gathered), delay)
 
 
-def _columns(predicate: Predicate) -> tuple[Column, ...]:
+def _columns(
+    predicate: Predicate, object_name: str, book: Rulebook, gathered: Mapping[tuple[str, str], Gathered]
+) -> tuple[Column, ...]:
     """What the tree reads; for `changed_at(stage)` that column, not `stage` itself."""
-    return tuple(predicate.columns[name] for name in reads(predicate.node))
+    columns = []
+    for name in reads(predicate.node):
+        column = predicate.columns[name]
+        if column.gathered:
+            home = book.objects[object_name].fields[column.ref].to if column.ref else object_name
+            rollup = gathered.get((home, column.target or column.name))
+            column = replace(column, from_ai=rollup is not None and rollup.from_ai)
+        columns.append(column)
+    return tuple(columns)
 
 
 def _gather(node: Node) -> Node:

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
 from watchtower.contract import Event, format_time, parse_time
 from watchtower.rulebook import Rulebook
 from watchtower.rulebook.duties import HANDOFF_STATUS
 from watchtower.rulebook.model import Rollup
-from watchtower.rules.business import OpenHours
+from watchtower.rules.business import OpenHours, Pauses
 from watchtower.rules.compile import Program
 from watchtower.rules.filter import compile_filter
 from watchtower.rules.schema import Column
+from watchtower.rules.spans import FOREVER
 from watchtower.rules.values import Parser, parser
 
 FIELD_ACCEPTED, SIGNAL_ADMITTED = "field.accepted", "signal.admitted"
@@ -30,8 +32,8 @@ _ENDS = ("record.deleted", "record.merged")
 
 Step = Callable[[dict[str, Any], Event, str], None]
 """(state, event, the event's time as text)"""
-Follow = Callable[[Any, Any, Event, str], Any]
-"""(the field's new value, the one before, event, the event's time as text) -> the derived value"""
+Follow = Callable[[dict[str, Any], Any, Any, Event, str], Any]
+"""(state, the field's new value, the one before, event, the event's time as text) -> the derived value"""
 
 
 @dataclass
@@ -66,7 +68,7 @@ class ObjectFold:
         self.every: list[Step] = []
         self.zeros: list[str] = []
         for key, spec in model.fields.items():
-            if spec.rollup is None:
+            if spec.rollup is None or spec.rollup.over:
                 continue
             step = _rollup(key, spec.rollup, parser(key, spec))
             if spec.rollup.op == "count":
@@ -82,26 +84,40 @@ class ObjectFold:
             self._track(book, column)
         # Rollups change with many events: who changed them is kept only where somebody will ask (`trace`).
         self._rolled = sorted(
-            key for key, spec in model.fields.items() if spec.rollup is not None and (trace or key in self.tracked)
+            key
+            for key, spec in model.fields.items()
+            if spec.rollup is not None and not spec.rollup.over and (trace or key in self.tracked)
         )
 
     def _track(self, book: Rulebook, column: str) -> None:
-        """Columns that follow a field: changed_at, source_of, and business-time instants."""
+        """Columns that follow a field: changed_at, previous, source_of, and business-time instants."""
         kind, bracket, rest = column.partition("(")
         if not bracket:
             return
-        arguments = rest.rstrip(")").split(",")
-        target = arguments[0]
+        target, *arguments = rest.rstrip(")").split(",")
         if kind == "changed_at":
-            follow: Follow = lambda value, old, event, time: time  # noqa: E731
+            follow: Follow = lambda state, value, old, event, time: time  # noqa: E731
         elif kind == "previous":
-            follow = lambda value, old, event, time: old  # noqa: E731
+            follow = lambda state, value, old, event, time: old  # noqa: E731
         elif kind == "source_of":
-            follow = lambda value, old, event, time: speaker(event)  # noqa: E731
+            follow = lambda state, value, old, event, time: speaker(event)  # noqa: E731
         else:
-            hours = OpenHours(book.calendars[arguments[1]], book.zone)
+            hours = OpenHours(book.calendars[arguments[0]], book.zone)
+            if len(arguments) == 3:
+                self._track_pause(hours, column, kind, target, int(arguments[1]), arguments[2])
+                return
             reach = hours.first if kind == "business_first" else hours.last
-            follow = _business(reach, int(arguments[2]))
+            follow = _business(reach, int(arguments[1]))
+        self.tracked.setdefault(target, []).append((column, follow))
+
+    def _track_pause(self, hours: OpenHours, column: str, kind: str, target: str, length: int, paused: str) -> None:
+        """Business time that stands while a field is true: it follows that field, too, whose pauses are kept."""
+        kept = f"pauses({paused})"
+        follow = _paused(hours.paused_first if kind == "business_first" else hours.paused_last, length, target, kept)
+        mine = self.tracked.setdefault(paused, [])
+        if not any(name == kept for name, _ in mine):
+            mine.insert(0, (kept, _pauses(kept)))
+        mine.append((column, follow))
         self.tracked.setdefault(target, []).append((column, follow))
 
     def check(self, event: Event) -> None:
@@ -170,9 +186,9 @@ class ObjectFold:
     def _follow(self, record: Record, key: str, value: Any, old: Any, event: Event, time: str) -> None:
         for column, follow in self.tracked[key]:
             if column.startswith("source_of"):
-                record.state[column] = follow(value, old, event, time) if value is not None else None
+                record.state[column] = follow(record.state, value, old, event, time) if value is not None else None
             elif value != old:
-                record.state[column] = follow(value, old, event, time)
+                record.state[column] = follow(record.state, value, old, event, time)
             if record.state.get(column) is None:
                 record.state.pop(column, None)
 
@@ -211,12 +227,41 @@ class ObjectFold:
             yield pending, record
 
 
-def _business(reach: Callable[[datetime, int], datetime | None], micros: int) -> Follow:
-    def follow(value: Any, old: Any, event: Event, time: str) -> Any:
+NEVER = format_time(FOREVER)
+"""What is never reached is no missing value: the instant is the last there is."""
+
+
+def _business(reach: Callable[[datetime, int], datetime | None], length: int) -> Follow:
+    def follow(state: dict[str, Any], value: Any, old: Any, event: Event, time: str) -> Any:
         if value is None:
             return None
-        # Hours that are never open in time are not a missing value: the instant is the last there is.
-        return format_time(reach(parse_time(value), micros) or datetime.max.replace(tzinfo=UTC))
+        found = reach(parse_time(value), length)
+        return NEVER if found is None else format_time(found)
+
+    return follow
+
+
+def _pauses(kept: str) -> Follow:
+    """The stretches in which a field was true: begin, end, begin, ... as texts."""
+
+    def follow(state: dict[str, Any], value: Any, old: Any, event: Event, time: str) -> Any:
+        known: list[str] = state.get(kept, [])
+        if (value is True) == (len(known) % 2 == 1):
+            return known or None
+        # What began and ended at the same instant was no pause.
+        return (known[:-1] if known and known[-1] == time else [*known, time]) or None
+
+    return follow
+
+
+def _paused(reach: Callable[[datetime, int, Pauses], datetime | None], length: int, target: str, kept: str) -> Follow:
+    def follow(state: dict[str, Any], value: Any, old: Any, event: Event, time: str) -> Any:
+        since = state.get(target)
+        if since is None:
+            return None
+        times = [parse_time(text) for text in state.get(kept, ())]
+        found = reach(parse_time(since), length, list(zip_longest(times[::2], times[1::2])))
+        return NEVER if found is None else format_time(found)
 
     return follow
 

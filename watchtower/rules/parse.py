@@ -268,10 +268,10 @@ class _Reader:
 
     def business(self, call: exp.Anonymous, length: exp.Expr, op: str, text: str) -> Bound:
         """business_elapsed(x, 'calendar') >= interval: monotone in now, so one instant."""
-        form = "write business_elapsed(x, 'office') >= interval '8 hours'"
-        if call.name.lower() != "business_elapsed" or len(call.expressions) != 2:
+        form = "write business_elapsed(x, 'office') >= interval '8 hours', or (x, 'office', paused_by => waiting)"
+        if call.name.lower() != "business_elapsed" or len(call.expressions) not in (2, 3):
             self.refuse(call, f"{call.sql('postgres')} is not understood", form)
-        inner, calendar = call.expressions
+        inner, calendar, *rest = call.expressions
         if not (isinstance(calendar, exp.Literal) and calendar.is_string):
             self.refuse(call, "the calendar is a text", form)
         if calendar.name not in self.book.calendars:
@@ -283,15 +283,34 @@ class _Reader:
         if span.months or span.days or span.micros <= 0:
             self.refuse(length, "business time is counted in hours, minutes and seconds above 0", form)
         source = self.scalar(inner)
-        if not isinstance(source, Col) or source.type != "timestamp":
+        if not isinstance(source, Col) or source.type != "timestamp" or self.columns[source.name].gathered:
             self.refuse(call, "business_elapsed takes a timestamp field", form)
+        paused = f",{self.pause(call, rest[0], source, form)}" if rest else ""
         # elapsed >= d from the first instant that has d; elapsed > d from just after the last that has it.
         kind = "business_first" if op in (">=", "<") else "business_last"
-        column = self.derived(f"{kind}({{}},{calendar.name},{span.micros})", source.name)
+        column = self.derived(f"{kind}({{}},{calendar.name},{span.micros}{paused})", source.name)
         instant: Scalar = column.col
         if op in (">", "<="):
             instant = Call("shift", (instant,), "timestamp", Span(micros=1))
         return Bound(instant, op in (">=", ">"), text)
+
+    def pause(self, call: exp.Anonymous, node: exp.Expr, source: Col, form: str) -> str:
+        """The boolean field, of the same record as the timestamp, while which the calendar's clock stands."""
+        if not (isinstance(node, exp.Kwarg) and node.this.name.lower() == "paused_by"):
+            self.refuse(call, "business_elapsed knows one option, paused_by", form)
+        value = node.expression
+        if isinstance(value, exp.Literal) and value.is_string:
+            value = exp.column(value.name)
+        if not isinstance(value, exp.Column):
+            self.refuse(call, "paused_by names a boolean field", form)
+        field = self.column(value)
+        assert isinstance(field, Col)
+        here, there = self.columns[field.name], self.columns[source.name]
+        if field.type != "boolean" or here.ref != there.ref or "." in (here.target or here.name):
+            self.refuse(
+                call, f"paused_by names a boolean field of the same record, not {field.name} ({field.type})", form
+            )
+        return here.target or here.name
 
     def derived(self, form: str, name: str) -> Column:
         """A column that the fold computes from a field: `changed_at(stage)`, also through a reference."""
@@ -587,6 +606,8 @@ class _Reader:
                 self.refuse(node, f"{name} takes a field", f"write {name}(stage)")
             source = self.column(args[0])
             assert isinstance(source, Col)
+            if self.columns[source.name].gathered:
+                self.refuse(node, f"{name} does not take {source.name}, which is a rollup over records")
             if "." in source.name and not self.columns[source.name].ref:
                 self.refuse(node, f"{name} takes a field, not a signal")
             return self.derived(f"{name}({{}})", source.name).col

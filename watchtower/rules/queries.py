@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from watchtower.contract import format_time
 from watchtower.rules.compile import CompiledRule, Program
-from watchtower.rules.sql import Writer, islands, name, quote, raw_spans, rows_with_references
+from watchtower.rules.rows import rows_with_references, with_gathered
+from watchtower.rules.sql import Writer, islands, name, quote, raw_spans
 from watchtower.rules.tree import Atom, Bound, Node
 
 _NONE = (
@@ -22,7 +23,7 @@ def _literal(time: object) -> str:
     return f"CAST({quote(format_time(time))} AS TIMESTAMPTZ)"  # type: ignore[arg-type]
 
 
-def _rows(program: Program, writer: Writer, object_name: str, target_prefix: str = "v_") -> str:
+def _rows(program: Program, writer: Writer, object_name: str, targets: str = "v_", kids: str = "v_") -> str:
     """The relation of an object's rows, with what its rules read through references."""
     refs: dict[str, tuple[str, list[str]]] = {}
     own: list[str] = list(program.columns_of[object_name])
@@ -33,17 +34,30 @@ def _rows(program: Program, writer: Writer, object_name: str, target_prefix: str
                 wanted = refs.setdefault(column.ref, (target, []))[1]
                 if column.target not in wanted:
                     wanted.append(column.target)
-    return rows_with_references(writer, object_name, refs, own, target_prefix)
+
+    def lives(name_: str, prefix: str) -> str:
+        columns = list(program.columns_of[name_])
+        listed = "".join(f", {name(column)}" for column in columns)
+        base = f"SELECT record, vfrom, vto{listed} FROM {name(prefix + name_)}"
+        return with_gathered(writer, base, columns, program.gathered_on(name_), kids)
+
+    def lives_of(target: str) -> str:
+        plain = not program.gathered_on(target)
+        return name(targets + target) if plain else f"({lives(target, targets)}) AS {name('g_' + target)}"
+
+    gathered = [rollup.field for rollup in program.gathered_on(object_name)]
+    return rows_with_references(refs, [*own, *gathered], lives(object_name, "v_"), lives_of)
 
 
-def spans_ctes(program: Program, writer: Writer, target_prefix: str = "v_") -> str:
-    """WITH ... `raw`: every span of every rule, before joining. References are looked up in `<prefix><object>`."""
+def spans_ctes(program: Program, writer: Writer, targets: str = "v_", kids: str = "v_") -> str:
+    """WITH ... `raw`: every span of every rule, before joining. Records that rules refer to are looked up in
+    `<targets><object>`, those that rollups gather in `<kids><object>`."""
     ctes, parts = [], []
     for object_name in program.book.objects:
         rules = program.of_object(object_name)
         if rules:
             rows = name(f"rows_{object_name}")
-            ctes.append(f"{rows} AS ({_rows(program, writer, object_name, target_prefix)})")
+            ctes.append(f"{rows} AS ({_rows(program, writer, object_name, targets, kids)})")
             parts.append(raw_spans(writer, rules, rows))
     ctes.append(f"raw AS ({' UNION ALL '.join(parts) or _NONE})")
     return "WITH " + ",\n".join(ctes)

@@ -28,6 +28,8 @@ class Column:
     """The field it stands for: `stage` of `changed_at(stage)`, `account.segment` of itself."""
     from_ai: bool = False
     """A signal, or a field that enrichment may fill."""
+    gathered: bool = False
+    """A rollup over records: not a column of the object's own rows, but computed from theirs."""
 
     @property
     def col(self) -> Col:
@@ -45,7 +47,10 @@ def resolve(book: Rulebook, object_name: str, path: tuple[str, ...]) -> Column:
     if len(path) == 1:
         if name in fields:
             field = fields[name]
-            return Column(name, field.type, tuple(field.values), field=name, from_ai=field.fill == "enrichment")
+            return Column(
+                name, field.type, tuple(field.values), field=name, from_ai=field.fill == "enrichment",
+                gathered=field.rollup is not None and bool(field.rollup.over),
+            )  # fmt: skip
         if name in _signals(book, object_name):
             raise UnknownName(f"{name} is a signal; read one of {', '.join(f'{name}.{f}' for f in SIGNAL_FIELDS)}")
         if name in _handoffs(book, object_name):
@@ -70,7 +75,7 @@ def resolve(book: Rulebook, object_name: str, path: tuple[str, ...]) -> Column:
     target = fields[name].to
     inner = resolve(book, target, path[1:])
     full = ".".join(path)
-    return Column(full, inner.type, inner.values, name, inner.name, full, inner.from_ai)
+    return Column(full, inner.type, inner.values, name, inner.name, full, inner.from_ai, inner.gathered)
 
 
 def _signals(book: Rulebook, object_name: str) -> list[str]:

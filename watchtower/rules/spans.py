@@ -34,6 +34,11 @@ def micros(time: datetime) -> int:
     return (time - _EPOCH) // _MICRO
 
 
+FOREVER = datetime.max.replace(tzinfo=UTC)
+"""The last instant there is. What begins at it never begins, what ends at it has no end."""
+LAST = micros(FOREVER)
+
+
 def instant(value: int) -> datetime:
     """The inverse of `micros`. OverflowError outside the years 1 to 9999."""
     return _EPOCH + value * _MICRO

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
-FOREVER = datetime.max.replace(tzinfo=UTC)
-"""Stands for "without end" while spans are compared; kept as None."""
+from watchtower.rules.spans import FOREVER
 
 Interval = tuple[datetime, datetime]
 

@@ -197,36 +197,3 @@ SELECT rule, record, certain, min(since) AS since, max(until) AS until FROM (
     FROM ({raw}) AS raw) AS reached
   WINDOW w AS (PARTITION BY rule, record, certain ORDER BY since, until)) AS numbered
 GROUP BY rule, record, certain, island"""
-
-
-def rows_with_references(
-    writer: Writer,
-    object_name: str,
-    refs: dict[str, tuple[str, list[str]]],
-    own: list[str],
-    target_prefix: str = "v_",
-) -> str:
-    """The versions of an object, split where a record it refers to changes.
-
-    `refs` maps a ref field to (target object, columns of the target). Expects relations `v_<object>` with
-    (record, vfrom, vto, columns). The target's columns are null before it exists, after it, and where there is none.
-    """
-    base = f"SELECT record, vfrom, vto{''.join(', ' + name(c) for c in own)} FROM {name('v_' + object_name)}"
-    carried = list(own)
-    for ref, (target, wanted) in refs.items():
-        listed = "".join(", " + name(column) for column in wanted)
-        nulls = "".join(f", NULL AS {name(column)}" for column in wanted)
-        lives = name(target_prefix + target)
-        timeline = f"""
-  SELECT record, vfrom, vto{listed} FROM {lives}
-  UNION ALL SELECT record, before, vfrom{nulls} FROM (
-    SELECT record, vfrom, lag(vto, 1, {NEVER_BEFORE}) OVER (PARTITION BY record ORDER BY vfrom) AS before
-    FROM {lives}) AS gaps WHERE before < vfrom
-  UNION ALL SELECT record, max(vto), {ALWAYS}{nulls} FROM {lives} GROUP BY record HAVING max(vto) < {ALWAYS}"""
-        through = "".join(f", t.{name(c)} AS {name(f'{ref}.{c}')}" for c in wanted)
-        kept = "".join(f", b.{name(c)}" for c in carried)
-        base = f"""SELECT b.record, GREATEST(b.vfrom, t.vfrom) AS vfrom, LEAST(b.vto, t.vto) AS vto{kept}{through}
-FROM ({base}) AS b LEFT JOIN ({timeline}) AS t
-  ON t.record = b.{name(ref)} AND t.vfrom < b.vto AND b.vfrom < t.vto"""
-        carried += [f"{ref}.{c}" for c in wanted]
-    return base

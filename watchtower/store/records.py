@@ -88,6 +88,27 @@ _LINKS = text(
 _LOOKING = text(
     "select distinct target, object, record from link where target_object = :object and target = any(:ids)"
 ).bindparams(bindparam("ids", type_=ARRAY(Text)))
+_GATHERED_BY = text(
+    """
+    select l.record, l.target_object, l.target
+    from unnest(cast(:targets as text[]), cast(:refs as text[])) as g(target_object, ref)
+    join link l on l.object = :object and l.ref = g.ref and l.target_object = g.target_object
+      and l.record = any(:ids)
+    order by 1, 2, 3
+    """
+).bindparams(
+    bindparam("ids", type_=ARRAY(Text)), bindparam("targets", type_=ARRAY(Text)), bindparam("refs", type_=ARRAY(Text))
+)
+_REFERRING = text(
+    """
+    select distinct l.target, l.object, l.record
+    from unnest(cast(:objects as text[]), cast(:refs as text[])) as g(object, ref)
+    join link l on l.target_object = :object and l.target = any(:ids) and l.object = g.object and l.ref = g.ref
+    order by 1, 2, 3
+    """
+).bindparams(
+    bindparam("ids", type_=ARRAY(Text)), bindparam("objects", type_=ARRAY(Text)), bindparam("refs", type_=ARRAY(Text))
+)
 _DOCUMENTS = text(
     """
     insert into document (object, record, id, kind, text, url, added_at)
@@ -130,6 +151,27 @@ def save(
 def looking_through(conn: Connection, object_name: str, ids: Sequence[str]) -> list[tuple[str, str, str]]:
     """(target id, object, record) of every record that has ever referred to one of these."""
     return [tuple(row) for row in conn.execute(_LOOKING, {"object": object_name, "ids": list(ids)})]
+
+
+def gathered_by(
+    conn: Connection, object_name: str, ids: Sequence[str], vias: Sequence[tuple[str, str]]
+) -> list[tuple[str, str, str]]:
+    """(record, object, id) of every record that one of these has ever referred to by (object, ref field)."""
+    targets, refs = [target for target, _ in vias], [ref for _, ref in vias]
+    given = {"object": object_name, "ids": list(ids), "targets": targets, "refs": refs}
+    return [tuple(row) for row in conn.execute(_GATHERED_BY, given)]
+
+
+def referring(
+    conn: Connection, object_name: str, ids: Sequence[str], vias: Sequence[tuple[str, str]]
+) -> dict[str, list[tuple[str, str]]]:
+    """By id, (object, record) of every record that has ever referred to it by (object, ref field)."""
+    objects, refs = [over for over, _ in vias], [ref for _, ref in vias]
+    given = {"object": object_name, "ids": list(ids), "objects": objects, "refs": refs}
+    found: dict[str, list[tuple[str, str]]] = {}
+    for target, over, record in conn.execute(_REFERRING, given):
+        found.setdefault(target, []).append((over, record))
+    return found
 
 
 def save_documents(conn: Connection, documents: Sequence[tuple[str, str, Document]]) -> None:

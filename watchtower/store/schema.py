@@ -163,8 +163,10 @@ link = Table(
     Column("ref", Text, nullable=False),
     Column("record", Text, nullable=False),
     PrimaryKeyConstraint("target_object", "target", "object", "ref", "record"),
+    Index("ix_link_object_record", "object", "record"),
 )
-"""Who has ever referred to whom, where rules look through the reference: an event there is evaluated here."""
+"""Who has ever referred to whom, where rules look through the reference, or gather by it: an event there is
+evaluated here."""
 
 document = Table(
     "document",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -12,12 +12,9 @@ from sqlalchemy import Connection, Row, text
 from watchtower.rules.compile import Program
 from watchtower.rules.queries import spans_ctes
 from watchtower.rules.schema import Column
-from watchtower.rules.spans import instant, micros
+from watchtower.rules.spans import LAST, instant
 from watchtower.rules.spans_kept import RawSpan, Span
 from watchtower.rules.sql import POSTGRES, TYPES, Writer, name, quote
-
-_LAST = micros(datetime.max.replace(tzinfo=UTC))
-
 
 Touched = Mapping[str, Mapping[str, datetime]]
 """object -> record -> from when on it is to be evaluated anew."""
@@ -30,12 +27,12 @@ def evaluate(conn: Connection, sql: str, touched: Touched) -> list[RawSpan]:
     return [
         RawSpan(rule, record, certain, instant(since), _until(until))
         for rule, record, certain, since, until in found
-        if since <= _LAST
+        if since < LAST
     ]
 
 
 def _until(value: int | None) -> datetime | None:
-    return None if value is None or value > _LAST else instant(value)
+    return None if value is None or value >= LAST else instant(value)
 
 
 def _touched_json(touched: Touched) -> str:
@@ -50,7 +47,7 @@ def _touched_json(touched: Touched) -> str:
 def query(program: Program, objects: Sequence[str]) -> str:
     """The compiled rules of these objects over the stored versions. `touched` is the one parameter."""
     writer = Writer(POSTGRES, program.book.timezone)
-    part = Program(program.book, tuple(c for c in program.rules if c.rule.object in objects))
+    part = Program(program.book, tuple(c for c in program.rules if c.rule.object in objects), program.gathered)
     ctes = [
         "touched AS MATERIALIZED (SELECT * FROM json_to_recordset(CAST($touched AS json)) "
         "AS g(object text, id text, t0 timestamptz))"
@@ -72,7 +69,10 @@ def query(program: Program, objects: Sequence[str]) -> str:
     for target in sorted(targets):
         referred = _referred(program, part, target, objects)
         ctes.append(_relation(name(f"t_{target}"), referred, _extracted(needed[target].values())))
-    body = spans_ctes(part, writer, target_prefix="t_").removeprefix("WITH ")
+    for over in sorted({rollup.over for name_ in {*objects, *targets} for rollup in part.gathered_on(name_)}):
+        kids = _gathered_versions(part, over, objects, targets)
+        ctes.append(_relation(name(f"k_{over}"), kids, _extracted(needed[over].values())))
+    body = spans_ctes(part, writer, targets="t_", kids="k_").removeprefix("WITH ")
     as_micros = writer.dialect.micros
     sql = (
         f"WITH {', '.join(ctes)}, {body} SELECT rule, record, certain, {as_micros.format(x='since')}, "
@@ -95,6 +95,23 @@ def _referred(program: Program, part: Program, target: str, objects: Sequence[st
     return (
         f"SELECT v.id, v.valid_from AS vfrom, v.valid_to, v.state FROM version v WHERE v.object = {quote(target)} "
         f"AND v.id IN ({' UNION '.join(ids)}) "
+        "AND (v.valid_to IS NULL OR v.valid_to > (SELECT min(t0) FROM touched))"
+    )
+
+
+def _gathered_versions(part: Program, over: str, objects: Sequence[str], targets: Iterable[str]) -> str:
+    """The versions of the records that ever referred to the ones whose rollups gather them."""
+    known = [f"v_{name_}" for name_ in objects] + [f"t_{name_}" for name_ in targets]
+    parents = [
+        f"SELECT l.record FROM {name(relation)} p JOIN link l ON l.target_object = {quote(rollup.object)} "
+        f"AND l.target = p.record AND l.object = {quote(over)} AND l.ref = {quote(rollup.via)}"
+        for relation in known
+        for rollup in part.gathered_on(relation.partition("_")[2])
+        if rollup.over == over
+    ]
+    return (
+        f"SELECT v.id, v.valid_from AS vfrom, v.valid_to, v.state FROM version v WHERE v.object = {quote(over)} "
+        f"AND v.id IN ({' UNION '.join(parents)}) "
         "AND (v.valid_to IS NULL OR v.valid_to > (SELECT min(t0) FROM touched))"
     )
 

@@ -84,6 +84,7 @@ def upgrade() -> None:
         sa.Column("record", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("target_object", "target", "object", "ref", "record"),
     )
+    op.create_index("ix_link_object_record", "link", ["object", "record"], unique=False)
     op.create_table(
         "proposal",
         sa.Column("id", sa.Text(), nullable=False),
@@ -240,6 +241,7 @@ def downgrade() -> None:
     op.drop_index("ix_proposal_status_proposed_at_id", table_name="proposal")
     op.drop_index("ix_proposal_object_record", table_name="proposal")
     op.drop_table("proposal")
+    op.drop_index("ix_link_object_record", table_name="link")
     op.drop_table("link")
     op.drop_index("ix_journal_object_record_time_seq", table_name="journal")
     op.drop_table("journal")
