@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     """A model file of one's own, instead of a downloaded one."""
     models: Path = Field(default_factory=lambda: user_cache_path("watchtower", appauthor=False) / "models")
     """Downloaded models; shared by all data folders of one user."""
+    spark_master: str = "local[*]"
+    """Where `--engine spark` runs: this machine's cores, or a cluster's master."""
     log_format: Literal["console", "json"] = "console"
 
     @field_validator("data", "models", "gguf")
@@ -62,6 +64,7 @@ _ACCEPTED = {
     "llm_base_url": "an address such as http://localhost:11434/v1",
     "gguf": "a file",
     "models": "a folder",
+    "spark_master": "local[*], or a cluster's master",
     "log_format": "console or json",
 }
 _SECRET = frozenset({"database_url", "llm_api_key"})

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,11 @@ import pytest
 import yaml
 
 from watchtower.contract import format_time, parse_event, parse_time
-from watchtower.flow.backtest import duckdb_engine, held_between, states_at
-from watchtower.flow.history import fold_history
+from watchtower.flow.backtest import Engine, duckdb_engine, held_between, states_at
+from watchtower.flow.history import History, fold_history
+from watchtower.flow.spark import spark_engine, spark_session
 from watchtower.rulebook import load
-from watchtower.rules.compile import compile_rulebook
+from watchtower.rules.compile import Program, compile_rulebook
 from watchtower.store.bulk import scratch_engine
 from watchtower.store.database import Database
 
@@ -45,10 +49,34 @@ def _plain(value: Any) -> Any:
     return value
 
 
-@pytest.mark.parametrize("engine_name", ["duckdb", "live"])
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    """One Spark for all cases: it takes seconds to start."""
+    pytest.importorskip("pyspark", reason="pyspark is not installed (extra: spark)")
+    if shutil.which("java") is None:
+        pytest.skip("there is no Java on this machine")
+    with spark_session("local[2]") as session:
+        yield session
+
+
+@contextmanager
+def opened(engine: str, history: History, database: Database, request: pytest.FixtureRequest) -> Iterator[Engine]:
+    tables = {name: table.arrow() for name, table in history.versions.items()}
+    if engine == "duckdb":
+        with duckdb_engine(history.versions) as duck:
+            yield duck
+    elif engine == "live":
+        with scratch_engine(database, tables) as scratch:
+            yield scratch
+    else:
+        with spark_engine(request.getfixturevalue("spark"), tables) as spark:
+            yield spark
+
+
+@pytest.mark.parametrize("engine_name", ["duckdb", "live", "spark"])
 @pytest.mark.parametrize("file", ["time.yaml", "records.yaml", "language.yaml"])
 def test_each_case_is_answered_as_the_definition_says(
-    file: str, engine_name: str, database: Database, tmp_path: Path
+    file: str, engine_name: str, database: Database, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     book, cases = _cases(file)
     rules = [
@@ -56,17 +84,16 @@ def test_each_case_is_answered_as_the_definition_says(
         for n, case in enumerate(cases)
     ]
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(book | {"rules": rules}, default_style=None))
-    program = compile_rulebook(load(tmp_path / "rules.yaml"))
+    whole = compile_rulebook(load(tmp_path / "rules.yaml"))
     wrong = []
     for n, case in enumerate(cases):
+        program = Program(whole.book, (whole.rules[n],), whole.gathered)
         events = [parse_event(_event(i, *event)) for i, event in enumerate(case["events"])]
         at = parse_time(case["at"]) if "at" in case else None
         history = fold_history(program, events, until=at if "results" in case else None)
         assert not history.problems, (case["name"], history.problems)
-        tables = {name: table.arrow() for name, table in history.versions.items()}
-        opened: Any = duckdb_engine(history.versions) if engine_name == "duckdb" else scratch_engine(database, tables)
         found: Any
-        with opened as engine:
+        with opened(engine_name, history, database, request) as engine:
             if "results" in case:
                 assert at is not None
                 found = [_state(s.to_json()) for s in states_at(engine, program, at) if s.rule == f"c{n:02}"]

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time as clock
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -609,11 +610,17 @@ def rulebook_text(zone: str, rules: Sequence[Condition]) -> str:
     return json.dumps(book)
 
 
-def compare_batch(url: str, seed: int, rules: int, tally: Tally, engines: Sequence[str] = ("duckdb", "live")) -> None:
-    """Draw one history and some rules; compare a backtest and evaluations at three instants on each engine."""
+def compare_batch(
+    url: str, seed: int, rules: int, tally: Tally, engines: Sequence[str] = ("duckdb", "live"), spark: Any = None
+) -> None:
+    """Draw one history and some rules; compare a backtest and evaluations at three instants on each engine.
+
+    `spark` is a session, where `engines` has spark.
+    """
     from watchtower.contract import parse_event
     from watchtower.flow.backtest import duckdb_engine, held_between, states_at
     from watchtower.flow.history import fold_history
+    from watchtower.flow.spark import spark_engine
     from watchtower.rulebook import load
     from watchtower.rules.compile import compile_rulebook
     from watchtower.store.bulk import scratch_engine
@@ -660,10 +667,12 @@ def compare_batch(url: str, seed: int, rules: int, tally: Tally, engines: Sequen
             for kind, when, expected in asked:
                 folded = fold_history(program, events, until=None if kind == "backtest" else when)
                 assert not folded.problems, folded.problems
-                if engine_name == "duckdb":
-                    opened = duckdb_engine(folded.versions)
-                else:
-                    opened = scratch_engine(database, {name: t.arrow() for name, t in folded.versions.items()})  # type: ignore[assignment]
+                tables = {name: table.arrow() for name, table in folded.versions.items()}
+                opened: Any = {
+                    "duckdb": lambda: duckdb_engine(folded.versions),  # noqa: B023 - called here
+                    "live": lambda: scratch_engine(database, tables),  # noqa: B023
+                    "spark": lambda: spark_engine(spark, tables),  # noqa: B023
+                }[engine_name]()
                 answers: dict[str, list[Any]] = {}
                 with opened as engine:
                     if kind == "backtest":
@@ -698,18 +707,22 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the first batch's seed; each batch has the next")
     parser.add_argument("--batch", type=int, default=25, help="rules for each history")
     parser.add_argument("--url", default="", help="a PostgreSQL to use; an embedded one is started otherwise")
+    parser.add_argument("--engines", default="duckdb,live", help="of duckdb, live and spark")
     given = parser.parse_args()
+    engines = given.engines.split(",")
+    from watchtower.flow.spark import spark_session
     from watchtower.store import embedded
 
     tally, begun = Tally(), clock.monotonic()
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, ExitStack() as stack:
+        spark = stack.enter_context(spark_session("local[2]")) if "spark" in engines else None
         server = None if given.url else embedded.start(Path(folder) / "data")
         try:
             url = given.url or server.url  # type: ignore[union-attr]
             seed = given.seed
             while tally.rules < given.rules:
                 shown = len(tally.differences)
-                compare_batch(url, seed, min(given.batch, given.rules - tally.rules), tally)
+                compare_batch(url, seed, min(given.batch, given.rules - tally.rules), tally, engines, spark)
                 for difference in tally.differences[shown : shown + 5]:
                     print(difference, flush=True)
                 seed += 1

@@ -13,15 +13,18 @@ from watchtower.flow.history import Versions
 from watchtower.rules.compile import CompiledRule, Program
 from watchtower.rules.queries import held_query, missing_query, state_query
 from watchtower.rules.spans import LAST, instant, shift
-from watchtower.rules.sql import DUCKDB, Dialect, Writer
+from watchtower.rules.sql import DUCKDB, Writer
 
 Row = tuple[Any, ...]
 
 
 class Engine(Protocol):
-    """Something that holds relations `v_<object>` and answers SQL of its dialect."""
+    """Something that holds relations `v_<object>` and answers SQL in its own words."""
 
-    dialect: Dialect
+    at_once: int
+    """How many rules one query may hold."""
+
+    def writer(self, timezone: str) -> Writer: ...
 
     def query(self, sql: str) -> Iterable[Row]: ...
 
@@ -77,8 +80,8 @@ class Held:
 
 def states_at(engine: Engine, program: Program, at: datetime) -> list[State]:
     """What holds, is unknown or is due later at an instant, ordered by rule, then record."""
-    writer = Writer(engine.dialect, program.book.timezone)
-    rows = list(engine.query(state_query(program, writer, at)))
+    writer = engine.writer(program.book.timezone)
+    rows = [row for part in program.parts(engine.at_once) for row in engine.query(state_query(part, writer, at))]
     unknown = {row[0] for row in rows if row[2] is None and row[5] is not None}
     missing = {rule: _missing(engine, program, writer, program.by_id[rule], at) for rule in unknown}
     states = [_state(row, program.by_id[row[0]], program, missing) for row in rows]
@@ -135,10 +138,11 @@ def _time(value: int | None) -> datetime | None:
 
 def held_between(engine: Engine, program: Program, start: datetime, end: datetime) -> list[Held]:
     """Every interval in which a rule held, joined across versions, cut to [start, end), in order."""
-    writer = Writer(engine.dialect, program.book.timezone)
+    writer = engine.writer(program.book.timezone)
     found = [
         Held(rule, f"{program.by_id[rule].rule.object}/{record}", instant(since), instant(until))
-        for rule, record, since, until in engine.query(held_query(program, writer, start, end))
+        for part in program.parts(engine.at_once)
+        for rule, record, since, until in engine.query(held_query(part, writer, start, end))
     ]
     return sorted(found, key=lambda held: (held.rule, held.record, held.since))
 
@@ -146,10 +150,13 @@ def held_between(engine: Engine, program: Program, start: datetime, end: datetim
 class DuckEngine:
     """DuckDB, in memory, over Arrow tables."""
 
-    dialect = DUCKDB
+    at_once = 1000
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
+
+    def writer(self, timezone: str) -> Writer:
+        return Writer(DUCKDB, timezone)
 
     def query(self, sql: str) -> list[Row]:
         return self.connection.execute(sql).fetchall()  # type: ignore[no-any-return]

@@ -51,7 +51,18 @@ def _live(history: History) -> Iterator[Engine]:
         database.close()
 
 
-ENGINES = {"live": _live, "duckdb": _duckdb}
+@contextmanager
+def _spark(history: History) -> Iterator[Engine]:
+    """Spark: that of WATCHTOWER_SPARK_MASTER, or this machine's cores."""
+    from watchtower.flow.spark import spark_engine, spark_session
+    from watchtower.settings import read_settings
+
+    with spark_session(read_settings().spark_master) as session:
+        with spark_engine(session, {name: table.arrow() for name, table in history.versions.items()}) as engine:
+            yield engine
+
+
+ENGINES = {"live": _live, "duckdb": _duckdb, "spark": _spark}
 
 
 def on_engines(names: str, program: Program, history: History, ask: Callable[[Run], list[T]]) -> list[T]:

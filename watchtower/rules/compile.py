@@ -7,7 +7,7 @@ the union of the half-open intervals of its alternatives.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -75,6 +75,11 @@ class Program:
     def home(self, object_name: str, column: Column) -> str:
         """The object whose field a column of a rule on `object_name` is."""
         return self.book.objects[object_name].fields[column.ref].to if column.ref else object_name
+
+    def parts(self, size: int) -> Iterator[Program]:
+        """The same rules, a few at a time."""
+        for first in range(0, len(self.rules), size):
+            yield Program(self.book, self.rules[first : first + size], self.gathered)
 
     def plain(self) -> Program:
         """The same rules, with rollups over records read as columns of the object's own rows: for examples."""

@@ -6,6 +6,7 @@ Both expect a relation `v_<object>` for each object: (record, vfrom, vto, column
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from watchtower.contract import format_time
 from watchtower.rules.compile import CompiledRule, Program
@@ -13,14 +14,7 @@ from watchtower.rules.rows import rows_with_references, with_gathered
 from watchtower.rules.sql import Writer, islands, name, quote, raw_spans
 from watchtower.rules.tree import Atom, Bound, Node
 
-_NONE = (
-    "SELECT '' AS rule, '' AS record, TRUE AS certain, CAST(NULL AS TIMESTAMPTZ) AS since, "
-    "CAST(NULL AS TIMESTAMPTZ) AS until WHERE FALSE"
-)
-
-
-def _literal(time: object) -> str:
-    return f"CAST({quote(format_time(time))} AS TIMESTAMPTZ)"  # type: ignore[arg-type]
+_NONE = "SELECT '' AS rule, '' AS record, TRUE AS certain, {null} AS since, {null} AS until WHERE FALSE"
 
 
 def _rows(program: Program, writer: Writer, object_name: str, targets: str = "v_", kids: str = "v_") -> str:
@@ -46,7 +40,7 @@ def _rows(program: Program, writer: Writer, object_name: str, targets: str = "v_
         return name(targets + target) if plain else f"({lives(target, targets)}) AS {name('g_' + target)}"
 
     gathered = [rollup.field for rollup in program.gathered_on(object_name)]
-    return rows_with_references(refs, [*own, *gathered], lives(object_name, "v_"), lives_of)
+    return rows_with_references(writer, refs, [*own, *gathered], lives(object_name, "v_"), lives_of)
 
 
 def spans_ctes(program: Program, writer: Writer, targets: str = "v_", kids: str = "v_") -> str:
@@ -59,25 +53,26 @@ def spans_ctes(program: Program, writer: Writer, targets: str = "v_", kids: str 
             rows = name(f"rows_{object_name}")
             ctes.append(f"{rows} AS ({_rows(program, writer, object_name, targets, kids)})")
             parts.append(raw_spans(writer, rules, rows))
-    ctes.append(f"raw AS ({' UNION ALL '.join(parts) or _NONE})")
+    null = f"CAST(NULL AS {writer.dialect.types['timestamp']})"
+    ctes.append(f"raw AS ({' UNION ALL '.join(parts) or _NONE.format(null=null)})")
     return "WITH " + ",\n".join(ctes)
 
 
-def held_query(program: Program, writer: Writer, start: object, end: object) -> str:
+def held_query(program: Program, writer: Writer, start: datetime, end: datetime) -> str:
     """(rule, record, since, until) in microseconds: where a rule held within [start, end), joined and cut."""
-    micros, first, last = writer.dialect.micros, _literal(start), _literal(end)
+    micros, first, last = writer.dialect.micros, writer.time(format_time(start)), writer.time(format_time(end))
     raw = "SELECT * FROM raw WHERE certain"
     return f"""{spans_ctes(program, writer)}
 SELECT rule, record, {micros.format(x=f"GREATEST(since, {first})")}, {micros.format(x=f"LEAST(until, {last})")}
 FROM ({islands(raw)}) AS joined WHERE since < {last} AND until > {first}"""
 
 
-def state_query(program: Program, writer: Writer, at: object) -> str:
+def state_query(program: Program, writer: Writer, at: datetime) -> str:
     """(rule, record, since, until, due, unknown_since, unknown_until, before) in microseconds, where any matters.
 
     `since` is null where the rule does not hold at the instant; `before` is when it last ceased to hold.
     """
-    micros, now = writer.dialect.micros, _literal(at)
+    micros, now = writer.dialect.micros, writer.time(format_time(at))
     inside = f"since <= {now} AND {now} < until"
     picked = ", ".join(
         f"{micros.format(x=column)} AS {column}"
@@ -96,9 +91,9 @@ SELECT rule, record, {picked} FROM (
 WHERE held_since IS NOT NULL OR due IS NOT NULL OR maybe_since IS NOT NULL"""
 
 
-def missing_query(program: Program, writer: Writer, compiled: CompiledRule, at: object) -> tuple[str, list[str]]:
+def missing_query(program: Program, writer: Writer, compiled: CompiledRule, at: datetime) -> tuple[str, list[str]]:
     """(record, flag per column) where the rule is unknown at the instant; and the columns the flags stand for."""
-    now = _literal(at)
+    now = writer.time(format_time(at))
     tests = writer.missing(compiled.node, now)
     flags = "".join(f", ({test})" for _, test in tests)
     sql = f"""WITH rows_here AS ({_rows(program, writer, compiled.rule.object)})
@@ -107,16 +102,16 @@ WHERE vfrom <= {now} AND {now} < vto AND ({writer.at(compiled.node, now)}) IS NU
     return sql, [column for column, _ in tests]
 
 
-def example_query(program: Program, writer: Writer, compiled: CompiledRule, record: str, at: object) -> str:
+def example_query(program: Program, writer: Writer, compiled: CompiledRule, record: str, at: datetime) -> str:
     """One row: whether the rule's predicate is true, false or unknown on a record at an instant."""
-    now = _literal(at)
+    now = writer.time(format_time(at))
     return f"""WITH rows_here AS ({_rows(program, writer, compiled.rule.object)})
 SELECT {writer.at(compiled.node, now)} FROM rows_here
 WHERE record = {quote(record)} AND vfrom <= {now} AND {now} < vto"""
 
 
-def conditions_query(writer: Writer, node: Node, parts: Sequence[Atom | Bound], relation: str, at: object) -> str:
+def conditions_query(writer: Writer, node: Node, parts: Sequence[Atom | Bound], relation: str, at: datetime) -> str:
     """One row: the predicate, then each of its conditions, at an instant; true, false or null for unknown."""
-    now = _literal(at)
+    now = writer.time(format_time(at))
     wanted = ", ".join(writer.at(part, now) for part in (node, *parts))
     return f"SELECT {wanted} FROM {name(relation)}"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from watchtower.rules.gathered import Gathered
-from watchtower.rules.sql import ALWAYS, NEVER_BEFORE, TYPES, Writer, name
+from watchtower.rules.sql import Writer, name
 
 LIMIT = 9e12
 """Amounts beyond this are passed over by a sum: sums are exact to a millionth, and so independent of order."""
 
 
 def rows_with_references(
+    writer: Writer,
     refs: dict[str, tuple[str, list[str]]],
     own: list[str],
     base: str,
@@ -23,6 +24,7 @@ def rows_with_references(
     the target), and `lives_of` a target to the relation of its versions. The target's columns are null before it
     exists, after it, and where there is none.
     """
+    always, never = writer.dialect.always, writer.dialect.never
     carried = list(own)
     for ref, (target, wanted) in refs.items():
         listed = "".join(", " + name(column) for column in wanted)
@@ -31,9 +33,9 @@ def rows_with_references(
         timeline = f"""
   SELECT record, vfrom, vto{listed} FROM {lives}
   UNION ALL SELECT record, before, vfrom{nulls} FROM (
-    SELECT record, vfrom, lag(vto, 1, {NEVER_BEFORE}) OVER (PARTITION BY record ORDER BY vfrom) AS before
+    SELECT record, vfrom, lag(vto, 1, {never}) OVER (PARTITION BY record ORDER BY vfrom) AS before
     FROM {lives}) AS gaps WHERE before < vfrom
-  UNION ALL SELECT record, max(vto), {ALWAYS}{nulls} FROM {lives} GROUP BY record HAVING max(vto) < {ALWAYS}"""
+  UNION ALL SELECT record, max(vto), {always}{nulls} FROM {lives} GROUP BY record HAVING max(vto) < {always}"""
         through = "".join(f", t.{name(c)} AS {name(f'{ref}.{c}')}" for c in wanted)
         kept = "".join(f", b.{name(c)}" for c in carried)
         base = f"""SELECT b.record, GREATEST(b.vfrom, t.vfrom) AS vfrom, LEAST(b.vto, t.vto) AS vto{kept}{through}
@@ -62,6 +64,7 @@ FROM ({base}) AS b LEFT JOIN ({_timeline(writer, rollup, prefix)}) AS t
 
 def _timeline(writer: Writer, rollup: Gathered, prefix: str) -> str:
     """(record, vfrom, vto, x): what the rollup of each parent is, when; without a gap over all of time."""
+    always, never = writer.dialect.always, writer.dialect.never
     kids = name(prefix + rollup.over)
     tests = [f"{name(rollup.via)} IS NOT NULL"]
     if rollup.where is not None:
@@ -71,34 +74,34 @@ def _timeline(writer: Writer, rollup: Gathered, prefix: str) -> str:
         value = name(rollup.what.name)
         tests.append(f"{value} IS NOT NULL")
         if rollup.op == "sum":
-            tests.append(f"ABS(CAST({value} AS DOUBLE PRECISION)) <= {LIMIT!r}")
+            tests.append(f"ABS(CAST({value} AS {writer.double})) <= {LIMIT!r}")
     chosen = f"FROM {kids} WHERE {' AND '.join(tests)}"
     if rollup.op in ("count", "sum"):
-        steps = _sums(rollup, value, chosen)
+        steps = _sums(writer, rollup, value, chosen)
     else:
         steps = f"""SELECT e.record, e.t, {rollup.op.upper()}(k.x) AS x FROM (
     SELECT {name(rollup.via)} AS record, vfrom AS t {chosen}
-    UNION SELECT {name(rollup.via)}, vto {chosen} AND vto < {ALWAYS}) AS e
+    UNION SELECT {name(rollup.via)}, vto {chosen} AND vto < {always}) AS e
   LEFT JOIN (SELECT {name(rollup.via)} AS record, vfrom, vto, {value} AS x {chosen}) AS k
     ON k.record = e.record AND k.vfrom <= e.t AND e.t < k.vto
   GROUP BY e.record, e.t"""
     return f"""
-  SELECT record, t AS vfrom, LEAD(t, 1, {ALWAYS}) OVER (PARTITION BY record ORDER BY t) AS vto, x
+  SELECT record, t AS vfrom, LEAD(t, 1, {always}) OVER (PARTITION BY record ORDER BY t) AS vto, x
   FROM ({steps}) AS steps
-  UNION ALL SELECT record, {NEVER_BEFORE} AS vfrom, MIN(t) AS vto, NULL AS x FROM ({steps}) AS steps GROUP BY record"""
+  UNION ALL SELECT record, {never} AS vfrom, MIN(t) AS vto, NULL AS x FROM ({steps}) AS steps GROUP BY record"""
 
 
-def _sums(rollup: Gathered, value: str, chosen: str) -> str:
+def _sums(writer: Writer, rollup: Gathered, value: str, chosen: str) -> str:
     """Counts and sums as running totals of what comes and goes: integers, so that they come back to where they were."""
     amount = "1"
     if rollup.op == "sum":
-        amount = f"CAST(FLOOR(CAST({value} AS DOUBLE PRECISION) * 1000000 + 0.5) AS BIGINT)"
+        amount = f"CAST(FLOOR(CAST({value} AS {writer.double}) * 1000000 + 0.5) AS BIGINT)"
     big = "DECIMAL(38, 0)"
-    kind = TYPES[rollup.type]
+    kind = writer.dialect.types[rollup.type]
     total = (
         f"CAST(n AS {kind})"
         if rollup.op == "count"
-        else f"CASE WHEN n > 0 THEN CAST(CAST(s AS DOUBLE PRECISION) / 1000000 AS {kind}) END"
+        else f"CASE WHEN n > 0 THEN CAST(CAST(s AS {writer.double}) / 1000000 AS {kind}) END"
     )
     return f"""SELECT record, t, {total} AS x FROM (
     SELECT record, t, SUM(n) OVER w AS n, SUM(s) OVER w AS s FROM (
@@ -107,4 +110,4 @@ def _sums(rollup: Gathered, value: str, chosen: str) -> str:
         UNION ALL SELECT {name(rollup.via)}, vto, -1, -CAST({amount} AS {big}) {chosen}) AS edges
       GROUP BY record, t) AS netted
     WINDOW w AS (PARTITION BY record ORDER BY t ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)) AS running
-  WHERE t < {ALWAYS}"""
+  WHERE t < {writer.dialect.always}"""

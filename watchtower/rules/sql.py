@@ -1,4 +1,5 @@
-"""The compiled form written out for an engine. PostgreSQL and DuckDB differ in the few words of `Dialect`.
+"""The compiled form written out for an engine. PostgreSQL and DuckDB differ in the few words of `Dialect`; Spark, in
+`sql_spark`, also in how it says a time.
 
 Every scalar is total: division by zero is null, arithmetic is in double precision, text is ordered by code
 point, calendar units move on the wall clock of the rulebook's zone. So both engines give the same answers.
@@ -6,8 +7,8 @@ point, calendar units move on the wall clock of the rulebook's zone. So both eng
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from watchtower.rules.compile import Alternative, CompiledRule
 from watchtower.rules.tree import And, Atom, Bound, Call, Col, Lit, Node, Scalar, Span, columns
@@ -16,7 +17,7 @@ TYPES = {
     "integer": "BIGINT", "number": "DOUBLE PRECISION", "money": "DOUBLE PRECISION", "boolean": "BOOLEAN",
     "timestamp": "TIMESTAMPTZ", "date": "DATE",
 }  # fmt: skip
-"""The column type of a field type, in both engines; everything else is text, and a list is a list of texts."""
+"""The column type of a field type; everything else is text, and a list is a list of texts."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,12 @@ class Dialect:
     contains: str
     micros: str
     """Microseconds since 1970 of a timestamp {x}, null where it is infinite or outside the calendar."""
+    types: Mapping[str, str] = field(default_factory=lambda: TYPES)
+    always: str = "'infinity'::TIMESTAMPTZ"
+    never: str = "'-infinity'::TIMESTAMPTZ"
+    """After, and before, every instant."""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """Functions and operators that this engine writes in another way."""
 
 
 POSTGRES = Dialect(
@@ -38,8 +45,6 @@ DUCKDB = Dialect(
     "duckdb", "", "list_contains({list}, {item})",
     "(CASE WHEN isfinite({x}) THEN epoch_us({x}) END)",
 )  # fmt: skip
-
-ALWAYS, NEVER_BEFORE = "'infinity'::TIMESTAMPTZ", "'-infinity'::TIMESTAMPTZ"
 
 
 def quote(text: str) -> str:
@@ -57,6 +62,8 @@ class Writer:
 
     def __init__(self, dialect: Dialect, timezone: str) -> None:
         self.dialect, self.zone = dialect, quote(timezone)
+        self.double = dialect.types["number"]
+        self.words = {**_TEMPLATES, **dialect.words}
 
     def scalar(self, value: Scalar) -> str:
         if isinstance(value, Col):
@@ -67,7 +74,7 @@ class Writer:
         if value.op == "shift":
             return self.shift(args[0], value.span)
         if value.op == "midnight":
-            return f"(CAST({args[0]} AS TIMESTAMP) AT TIME ZONE {self.zone})"
+            return self.midnight(args[0])
         return self.call(value, args)
 
     def literal(self, value: Lit) -> str:
@@ -78,10 +85,24 @@ class Writer:
         if isinstance(value.value, int):
             return str(value.value) if value.value >= 0 else f"({value.value})"
         if isinstance(value.value, float):
-            return f"CAST({value.value!r} AS DOUBLE PRECISION)"
-        if value.type in ("timestamp", "date"):
-            return f"CAST({quote(value.value)} AS {TYPES[value.type]})"
-        return quote(value.value)
+            return f"CAST({value.value!r} AS {self.double})"
+        if value.type == "timestamp":
+            return self.time(value.value)
+        if value.type == "date":
+            return f"CAST({quote(value.value)} AS DATE)"
+        return self.text(value.value)
+
+    def text(self, value: str) -> str:
+        """A text literal."""
+        return quote(value)
+
+    def time(self, value: str) -> str:
+        """A time literal, from ISO text in UTC."""
+        return f"CAST({quote(value)} AS TIMESTAMPTZ)"
+
+    def midnight(self, date: str) -> str:
+        """The instant at which a date begins in the rulebook's zone."""
+        return f"(CAST({date} AS TIMESTAMP) AT TIME ZONE {self.zone})"
 
     def shift(self, text: str, span: Span) -> str:
         for count, unit in ((span.months, "month"), (span.days, "day")):
@@ -97,7 +118,7 @@ class Writer:
             order = self._order(value) if op not in ("=", "<>") else ""
             return f"({args[0]}{order} {op} {args[1]})"
         if op in ("+", "-", "*", "/"):
-            a, b = (f"CAST({arg} AS DOUBLE PRECISION)" for arg in args)
+            a, b = (f"CAST({arg} AS {self.double})" for arg in args)
             return f"({a} / NULLIF({b}, 0))" if op == "/" else f"({a} {op} {b})"
         if op == "in":
             return f"({args[0]} IN ({', '.join(args[1:])}))"
@@ -109,10 +130,16 @@ class Writer:
         if op in ("greatest", "least"):
             order = self._order(value)
             return f"{op.upper()}({', '.join(arg + order for arg in args)})"
-        template = _TEMPLATES.get(op)
+        if op in ("like", "ilike"):
+            args[1] = self.pattern(str(value.args[1].value))  # type: ignore[union-attr]
+        template = self.words.get(op)
         if template:
             return template.format(*args)
         return f"{op.upper()}({', '.join(args)})"
+
+    def pattern(self, value: str) -> str:
+        """The pattern of a LIKE as a literal; a backslash escapes the next character."""
+        return quote(value)
 
     def _order(self, value: Call) -> str:
         plain = value.args[0].type in TYPES or value.args[0].type == "list"

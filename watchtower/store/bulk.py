@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from watchtower.rules.sql import POSTGRES, name
+from watchtower.rules.sql import POSTGRES, Writer, name
 from watchtower.store.database import Database
 
 _TYPES = {
@@ -21,10 +21,13 @@ _TYPES = {
 class ScratchEngine:
     """Answers PostgreSQL's SQL over relations `v_<object>`."""
 
-    dialect = POSTGRES
+    at_once = 1000
 
     def __init__(self, cursor: Any) -> None:
         self._cursor = cursor
+
+    def writer(self, timezone: str) -> Writer:
+        return Writer(POSTGRES, timezone)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         self._cursor.execute(sql)
