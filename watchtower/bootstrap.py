@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any, Literal
 
 from watchtower.connectors import Refused
@@ -22,19 +23,21 @@ from watchtower.contract import (
 from watchtower.errors import InputError, Missing, ModelError
 from watchtower.flow import intake, work
 from watchtower.flow.activation import activate
-from watchtower.flow.apply import Engine
+from watchtower.flow.apply import Engine, folded
+from watchtower.flow.backtest import State, duckdb_engine, states_at
 from watchtower.flow.explain_stored import explain_stored
 from watchtower.flow.handover import Crossing, cross
+from watchtower.flow.history import fold_history
 from watchtower.flow.intake import Verdict
 from watchtower.flow.settle import Settled, settle
 from watchtower.flow.snapshot import read_snapshot, write_snapshot
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
 from watchtower.rules.compile import Program, compile_rulebook
 from watchtower.settings import Settings, read_settings
-from watchtower.store import rulebooks, spans, turns
+from watchtower.store import journal, rulebooks, spans, turns
 from watchtower.store import work as stored_work
 from watchtower.store.alerts import NewAction, add_actions, lock_alert, set_alert
-from watchtower.store.database import Database, connect, migrate
+from watchtower.store.database import Connection, Database, connect, migrate
 from watchtower.store.deadletters import DeadLetter, add_deadletters
 from watchtower.store.work import StoredRequest
 
@@ -79,14 +82,33 @@ class Tower:
     def __init__(self, settings: Settings, database: Database, engine: Engine, clock: Clock) -> None:
         self.settings, self.database, self.clock = settings, database, clock
         self._engine = engine
+        self._looked = monotonic()
 
     @property
     def program(self) -> Program:
+        """What is in force, as this process last saw it: at its last write, or a second ago at most."""
+        if monotonic() - self._looked > 1:
+            with self.database.read() as conn:
+                self._see(conn)
         return self._engine.program
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        """A transaction under the rulebook in force: another process may have put a new one there."""
+        with self.database.begin() as conn:
+            rulebooks.share_turn(conn)
+            self._see(conn)
+            yield conn
+
+    def _see(self, conn: Connection) -> None:
+        version = rulebooks.version_in_force(conn)
+        if version is not None and version != self._engine.program.book.version:
+            self._engine = Engine.of(_program(rulebooks.content(conn, version) or {}))
+        self._looked = monotonic()
 
     @property
     def rulebook(self) -> Rulebook:
-        return self._engine.program.book
+        return self.program.book
 
     def close(self) -> None:
         """Close the database; stop it where it is embedded and nobody else uses it."""
@@ -113,7 +135,7 @@ class Tower:
                 DeadLetter(origin=f"{origin}: {r.place}", reason=r.reason, body={"raw": str(r.raw)[:10_000]})
                 for r in refused
             ]
-            with self.database.begin() as conn:
+            with self._write() as conn:
                 add_deadletters(conn, letters, self.clock())
         return self._take(list(events), origin)
 
@@ -127,14 +149,14 @@ class Tower:
     def _take(self, items: Sequence[Event | Verdict], origin: str) -> list[Verdict]:
         if not items:
             return []
-        with self.database.begin() as conn:
+        with self._write() as conn:
             return intake.take(conn, self._engine, items, self.clock(), origin=origin).verdicts
 
     # ---- the clock
 
     def tick(self, now: datetime | None = None) -> Settled:
         """Open, resolve and correct what is due."""
-        with self.database.begin() as conn:
+        with self._write() as conn:
             return settle(conn, self._engine, now or self.clock())
 
     def next_instant(self) -> datetime | None:
@@ -156,7 +178,7 @@ class Tower:
     ) -> None:
         """A person acts on an alert. Missing, InputError."""
         now = self.clock()
-        with self.database.begin() as conn:
+        with self._write() as conn:
             found = lock_alert(conn, alert_id)
             if found is None:
                 raise Missing(f"alert {alert_id!r} does not exist")
@@ -191,7 +213,7 @@ class Tower:
 
     def decide(self, proposal_id: str, verdict: Literal["accept", "reject"], *, actor: str, note: str = "") -> None:
         """A person accepts or rejects a proposal. Missing, InputError."""
-        with self.database.begin() as conn:
+        with self._write() as conn:
             work.person_decides(conn, self._engine, proposal_id, verdict, actor=actor, note=note, now=self.clock())
 
     def cross(
@@ -206,7 +228,7 @@ class Tower:
         trial: bool = False,
     ) -> Crossing:
         """Hand a record over, or move it, where no rule at the gate says no; `trial` only asks. InputError, Missing."""
-        with self.database.begin() as conn:
+        with self._write() as conn:
             return cross(
                 conn, self._engine, subject, handoff=handoff, action=action, fields=fields or {}, actor=actor,
                 note=note, now=self.clock(), trial=trial,
@@ -219,15 +241,56 @@ class Tower:
 
     # ---- the rulebook
 
-    def activate(self, loaded: Loaded, *, by: str, progress: Callable[[int], None] = lambda n: None) -> Settled:
+    def activate(
+        self, loaded: Loaded, *, by: str, note: str = "", progress: Callable[[int], None] = lambda n: None
+    ) -> Settled:
         """Put a rulebook in force; nothing where it is in force already."""
         program = compile_rulebook(loaded)
         if program.book.version == self.rulebook.version:
             return Settled()
         engine = Engine.of(program)
-        settled = activate(self.database, engine, by=by, now=self.clock(), progress=progress)
+        settled = activate(self.database, engine, by=by, now=self.clock(), note=note, progress=progress)
         self._engine = engine
         return settled
+
+    def activations(self) -> list[rulebooks.Activation]:
+        """Every rulebook that ever was in force, the first one first."""
+        with self.database.read() as conn:
+            return rulebooks.history(conn)
+
+    def roll_back(self, version: str = "", *, by: str, note: str = "") -> rulebooks.Activation:
+        """Put an earlier rulebook in force again: the one before, or the one named. Missing where there is none."""
+        past = [known for known in self.activations() if known.version != self.rulebook.version]
+        chosen = [known for known in past if known.version.startswith(version)]
+        if not chosen:
+            raise Missing(
+                f"rulebook {version!r} was never in force" if version else "no other rulebook was ever in force",
+                remedy="watchtower rules history lists those that were",
+            )
+        self.activate(self._loaded(chosen[-1].version), by=by, note=note or f"back to {chosen[-1].version}")
+        return chosen[-1]
+
+    def book_at(self, at: datetime) -> Program:
+        """The rules that were in force at an instant. Missing where there were none yet."""
+        with self.database.read() as conn:
+            version = rulebooks.version_in_force(conn, at)
+        if version is None:
+            raise Missing(
+                f"no rulebook was in force at {format_time(at)}", remedy="watchtower rules history tells when"
+            )
+        return compile_rulebook(self._loaded(version))
+
+    def _loaded(self, version: str) -> Loaded:
+        with self.database.read() as conn:
+            return Loaded(from_content(rulebooks.content(conn, version) or {}), {})
+
+    def states_at(self, at: datetime) -> tuple[Program, list[State]]:
+        """What held, was unknown or was due at an instant, under the rules then in force, by the journal of today."""
+        program = self.book_at(at)
+        with self.database.read() as conn:
+            history = fold_history(program, _folded(conn), until=at)
+        with duckdb_engine(history.versions) as engine:
+            return program, states_at(engine, program, at)
 
     # ---- the workers
 
@@ -239,7 +302,7 @@ class Tower:
         A record is asked about once per set of documents and `means` (the model at hand). Without `write`,
         nothing is asked: this only looks.
         """
-        with self.database.begin() as conn:
+        with self._write() as conn:
             return work.plan(conn, self._engine, self.clock(), limit=limit, only=only, means=means, write=write)
 
     def enrich(
@@ -267,7 +330,7 @@ class Tower:
         return run
 
     def _propose(self, run: Enriched, proposals: list[Proposal], request: str) -> None:
-        with self.database.begin() as conn:
+        with self._write() as conn:
             decided = work.take_proposals(conn, self._engine, proposals, self.clock(), requests=[request])
         run.proposals += len(proposals)
         run.decided.accepted += decided.accepted
@@ -309,7 +372,7 @@ class Tower:
                 because=[],
                 asked_at=at,
             )
-            with self.database.begin() as conn:
+            with self._write() as conn:
                 raised = work.take_signals(conn, self._engine, stored, signals, self.clock())
             yield Detected(name, model.detector, raised, dict(getattr(fitted, "abstentions", {})))
 
@@ -423,6 +486,14 @@ def build(
     except BaseException:
         database.close()
         raise
+
+
+def _folded(conn: Connection) -> Iterator[Event]:
+    """Every entry of the journal that changes a record, in order of arrival."""
+    after = 0
+    while batch := journal.tail(conn, after, 10_000):
+        after = batch[-1][0]
+        yield from (event for _, event, layer in batch if folded(event.type, layer))
 
 
 def _program(content: Mapping[str, Any]) -> Program:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,23 +11,24 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from watchtower.cli.force import app as force
 from watchtower.cli.output import console, errors, print_json, time_option
-from watchtower.connectors import Mapping, load_mapping, open_source
+from watchtower.cli.reading import EventFile, history_of, period_of, program_of
 from watchtower.contract import Event, format_time
 from watchtower.errors import InputError, RulebookError
 from watchtower.flow.backtest import Held, State
-from watchtower.flow.diff import Change, compare
+from watchtower.flow.diff import alerting, compare, counted, week_of
 from watchtower.flow.engines import ENGINES, on_engines
 from watchtower.flow.examples import run_examples
 from watchtower.flow.explain import explain_events
 from watchtower.flow.gaps import rank
 from watchtower.flow.gates import passage_event, try_events
-from watchtower.flow.history import History, fold_history
-from watchtower.rulebook import Loaded, load
+from watchtower.rulebook import load
 from watchtower.rules.compile import Program, compile_rulebook
 from watchtower.rules.lint import lint
 
-app = typer.Typer(no_args_is_help=True, help="Check, test, evaluate and backtest a rulebook.")
+app = typer.Typer(no_args_is_help=True, help="Check, test, evaluate and backtest a rulebook; put one in force.")
+app.add_typer(force)
 
 RulebookPath = Annotated[Path, typer.Argument(metavar="RULEBOOK", help="A YAML file, or a folder of them.")]
 EventsPath = Annotated[Path, typer.Argument(metavar="EVENTS", help="Events as JSONL, or any table with --mapping.")]
@@ -93,7 +93,7 @@ def _fault(fault: Any) -> dict[str, Any]:
 @app.command()
 def test(rulebook: RulebookPath, as_json: AsJson = False) -> None:
     """Run the examples that stand beside the rules. Exit 1 where one does not do what it says."""
-    loaded, program = _program(rulebook)
+    loaded, program = program_of(rulebook)
     outcomes = run_examples(loaded, program)
     failed = [outcome for outcome in outcomes if outcome.fault is not None]
     if as_json:
@@ -131,7 +131,7 @@ def show(
 
     Example: watchtower rules show rulebook/ --rule opportunity.proposal
     """
-    _, program = _program(rulebook)
+    _, program = program_of(rulebook)
     found = [
         c.rule for c in program.rules
         if (c.rule.id == rule or c.rule.id.startswith(f"{rule}.") or not rule) and (c.rule.origin or not derived)
@@ -174,8 +174,8 @@ def evaluate(
     Example: watchtower rules eval rulebook/ events.jsonl --at 2026-03-05T09:00:00Z --json
     """
     instant = time_option(at, "--at")
-    _, program = _program(rulebook)
-    history = _history(program, events, mapping, instant, set_aside)
+    _, program = program_of(rulebook)
+    history = history_of(program, EventFile(events, mapping), instant, set_aside)
     states = on_engines(engine, program, history, lambda run: run.states_at(instant))
     if as_json:
         print_json({
@@ -183,7 +183,7 @@ def evaluate(
             "results": [state.to_json() for state in states],
         })  # fmt: skip
         return
-    _show_states(states, program, instant)
+    show_states(states, program, instant)
 
 
 @app.command()
@@ -201,9 +201,9 @@ def backtest(
 
     Example: watchtower rules backtest rulebook/ events.jsonl --from 2026-01-01T00:00:00Z --to 2026-04-01T00:00:00Z
     """
-    first, last = _period(start, end)
-    _, program = _program(rulebook)
-    history = _history(program, events, mapping, None, set_aside)
+    first, last = period_of(start, end)
+    _, program = program_of(rulebook)
+    history = history_of(program, EventFile(events, mapping), None, set_aside)
     found = on_engines(engine, program, history, lambda run: run.held_between(first, last))
     if as_json:
         print_json({
@@ -229,8 +229,8 @@ def gaps(
     Example: watchtower rules gaps rulebook/ events.jsonl --at 2026-03-05T09:00:00Z
     """
     instant = time_option(at, "--at")
-    _, program = _program(rulebook)
-    history = _history(program, events, mapping, instant, set_aside)
+    _, program = program_of(rulebook)
+    history = history_of(program, EventFile(events, mapping), instant, set_aside)
     found = rank(on_engines(engine, program, history, lambda run: run.states_at(instant)), program)
     if as_json:
         print_json({"at": format_time(instant), "version": program.book.version, "gaps": [g.to_json() for g in found]})
@@ -254,26 +254,42 @@ def diff(
     set_aside: Lenient = False,
     as_json: AsJson = False,
 ) -> None:
-    """What a change of rules would have changed: intervals gained, lost and moved, by rule and owner.
+    """What a change of rules would have changed: alerts gained, lost and moved, by rule, owner and week.
 
     Example: watchtower rules diff rulebook/ rulebook-new/ events.jsonl --from 2026-01-01T00:00:00Z
     --to 2026-04-01T00:00:00Z
     """
-    first, last = _period(start, end)
-    programs, found = [], []
-    for rulebook in (old, new):
-        _, program = _program(rulebook)
-        history = _history(program, events, mapping, None, set_aside)
-        programs.append(program)
-        found.append(on_engines(engine, program, history, lambda run: run.held_between(first, last)))
+    first, last = period_of(start, end)
+    programs = [program_of(rulebook)[1] for rulebook in (old, new)]
+    source = EventFile(events, mapping)
+    kept = list(source)
+    found = []
+    for program in programs:
+        history = history_of(program, source, None, set_aside, events=kept)
+        found.append(alerting(on_engines(engine, program, history, lambda run: run.held_between(first, last)), program))
     changes = compare(*found)
+    owners = {c.rule.id: c.rule.owner or "nobody" for program in programs for c in program.rules}
+    zone = programs[1].book.zone
+    by = {
+        "by_rule": counted(changes, lambda change: change.rule),
+        "by_owner": counted(changes, lambda change: owners[change.rule]),
+        "by_week": counted(changes, lambda change: week_of(change, zone)),
+    }
     if as_json:
         print_json({
             "from": format_time(first), "to": format_time(last), "old": programs[0].book.version,
-            "new": programs[1].book.version, "changes": [change.to_json() for change in changes],
+            "new": programs[1].book.version, "changes": [change.to_json() for change in changes], **by,
         })  # fmt: skip
         return
-    _show_changes(changes, *programs)
+    console.print(f"{programs[0].book.version} -> {programs[1].book.version}")
+    if not changes:
+        console.print("no alert would have changed")
+    for title, rows in zip(("rule", "owner", "week"), by.values(), strict=True):
+        table = Table(title, "gained", "lost", "moved", box=None, header_style="bold")
+        for name, row in rows.items():
+            table.add_row(name, *(str(row[kind] or "") for kind in ("gained", "lost", "moved")))
+        if rows:
+            console.print(table)
 
 
 @app.command()
@@ -293,9 +309,9 @@ def explain(
     --at 2026-03-05T09:00:00Z
     """
     instant = time_option(at, "--at")
-    _, program = _program(rulebook)
+    _, program = program_of(rulebook)
     kept: list[Event] = []
-    _history(program, events, mapping, instant, set_aside, keep=kept)
+    history_of(program, EventFile(events, mapping), instant, set_aside, keep=kept)
     answer = explain_events(program, kept, rule, record, instant)
     if as_json:
         print_json(answer)
@@ -330,13 +346,13 @@ def gate(
     --at 2026-03-05T09:00:00Z
     """
     instant = time_option(at, "--at")
-    _, program = _program(rulebook)
+    _, program = program_of(rulebook)
     event = passage_event(
         program, record, handoff=handoff or None, action=action, fields=dict(map(_given, given)),
         id="gate", source="person", time=instant,
     )  # fmt: skip
     kept: list[Event] = []
-    _history(program, events, mapping, instant, set_aside, keep=kept)
+    history_of(program, EventFile(events, mapping), instant, set_aside, keep=kept)
     passage = try_events(program, kept, event)
     if as_json:
         print_json(passage.to_json())
@@ -364,50 +380,7 @@ def _given(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _period(start: str, end: str) -> tuple[datetime, datetime]:
-    first, last = time_option(start, "--from"), time_option(end, "--to")
-    if first >= last:
-        raise InputError(f"--from {start} is not before --to {end}")
-    return first, last
-
-
-def _program(path: Path) -> tuple[Loaded, Program]:
-    loaded = load(path)
-    return loaded, compile_rulebook(loaded)
-
-
-def _history(
-    program: Program,
-    path: Path,
-    mapping: Path | None,
-    until: datetime | None,
-    set_aside: bool,
-    keep: list[Event] | None = None,
-) -> History:
-    """The history of a file's events up to `until`; `keep` collects those about it that count."""
-    refused: list[str] = []
-    chosen: Mapping | None = load_mapping(mapping) if mapping else None
-
-    def read() -> Iterator[Event]:
-        for batch in open_source(path, chosen).batches():
-            refused.extend(f"{r.place}: {r.reason}" for r in batch.refused)
-            yield from batch.events
-
-    history = fold_history(program, read(), until=until, keep=keep)
-    problems = refused + [str(problem) for problem in history.problems]
-    for problem in problems[:20]:
-        errors.print(f"set aside: {problem}" if set_aside else problem, markup=False)
-    if problems and not set_aside:
-        raise InputError(
-            f"{path}: {len(problems)} of {history.events + len(refused)} events cannot be read",
-            remedy="mend them, or give --set-aside to go on without them",
-        )
-    if history.ignored:
-        errors.print(f"passed over: {history.ignored} events on objects this rulebook does not name", markup=False)
-    return history
-
-
-def _show_states(states: list[State], program: Program, at: datetime) -> None:
+def show_states(states: list[State], program: Program, at: datetime) -> None:
     counts: dict[str, Counter[str]] = {}
     for state in states:
         counts.setdefault(state.rule, Counter())[state.state] += 1
@@ -425,18 +398,6 @@ def _show_states(states: list[State], program: Program, at: datetime) -> None:
         )
     if (more := sum(s.state == "holds" for s in states) - 20) > 0:
         console.print(f"  and {more} more (--json lists all)")
-
-
-def _show_changes(changes: list[Change], old: Program, new: Program) -> None:
-    table = Table("rule", "owner", "gained", "lost", "moved", box=None, header_style="bold")
-    owners = {c.rule.id: c.rule.owner for program in (old, new) for c in program.rules}
-    counts: dict[str, Counter[str]] = {}
-    for change in changes:
-        counts.setdefault(change.rule, Counter())[change.kind] += 1
-    for rule, found in sorted(counts.items()):
-        table.add_row(rule, owners.get(rule, ""), *(str(found[kind] or "") for kind in ("gained", "lost", "moved")))
-    console.print(f"{old.book.version} -> {new.book.version}")
-    console.print(table if counts else "nothing would have changed")
 
 
 def _show_held(found: list[Held], program: Program) -> None:

@@ -8,6 +8,8 @@ from datetime import datetime
 from watchtower.contract import CORE_SOURCE, Event, format_time
 from watchtower.flow.apply import Applied, Engine, evaluate_records, rebuild_records
 from watchtower.flow.settle import Settled, settle
+from watchtower.rulebook import from_content
+from watchtower.rulebook.compare import differences
 from watchtower.store import journal, rulebooks
 from watchtower.store.alerts import Closing, NewAction, add_actions, close_alerts
 from watchtower.store.database import Connection, Database
@@ -23,13 +25,17 @@ def activate(
     *,
     by: str,
     now: datetime,
+    note: str = "",
     progress: Callable[[int], None] = lambda n: None,
 ) -> Settled:
     """Put a rulebook in force. All of it in one transaction: until it commits, the old one stands."""
     book, names = engine.program.book, list(engine.rules)
     with database.begin() as conn:
+        rulebooks.hold_turn(conn)
+        before = rulebooks.active(conn)
+        changes = [] if before is None else [d.to_json() for d in differences(from_content(before), book)]
         rulebooks.save(conn, book.version, book.name, book.content(), now)
-        rulebooks.activate(conn, book.version, by=by, now=now)
+        rulebooks.activate(conn, book.version, by=by, now=now, note=note, changes=changes)
         subject = f"rulebook/{book.version}"
         seq = journal.last_seq(conn)
         event = Event(
@@ -38,7 +44,7 @@ def activate(
             type="rulebook.activated",
             subject=subject,
             time=now,
-            data={"version": book.version, "by": by},
+            data={"version": book.version, "by": by, "note": note, "changes": changes},
         )
         journal.append(conn, [event], layer="decision", received_at=now)
         rulebooks.drop_other_spans(conn, names)

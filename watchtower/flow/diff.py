@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from watchtower.contract import format_time
 from watchtower.flow.backtest import Held
+from watchtower.rules.compile import Program
+from watchtower.rules.spans import shift
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,33 @@ def compare(old: Sequence[Held], new: Sequence[Held]) -> list[Change]:
     for key in sorted(before.keys() | after.keys()):
         changes += list(_pair(*key, before.get(key, []), after.get(key, [])))
     return changes
+
+
+def alerting(found: Iterable[Held], program: Program) -> list[Held]:
+    """The intervals in which an alert would have opened: of active rules, and as long as their `for`."""
+    kept = []
+    for held in found:
+        compiled = program.by_id[held.rule]
+        if compiled.rule.mode == "active" and shift(held.since, compiled.delay, program.book.zone) < held.until:
+            kept.append(held)
+    return kept
+
+
+def counted(changes: Iterable[Change], by: Callable[[Change], str]) -> dict[str, dict[str, int]]:
+    """How many alerts were gained, lost and moved, by owner, by rule or by week."""
+    found: dict[str, dict[str, int]] = {}
+    for change in changes:
+        row = found.setdefault(by(change), {"gained": 0, "lost": 0, "moved": 0})
+        row[change.kind] += 1
+    return dict(sorted(found.items()))
+
+
+def week_of(change: Change, zone: ZoneInfo) -> str:
+    """The ISO week, in the rulebook's zone, in which the alert begins, or began: `2026-W10`."""
+    held = change.new or change.old
+    assert held is not None
+    year, week, _ = held.since.astimezone(zone).isocalendar()
+    return f"{year}-W{week:02}"
 
 
 def _by_key(intervals: Sequence[Held]) -> dict[tuple[str, str], list[Held]]:

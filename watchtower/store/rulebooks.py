@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,21 @@ _SAVE = text(
     "insert into rulebook (version, name, content, loaded_at) values (:version, :name, cast(:content as jsonb), :now) "
     "on conflict (version) do nothing"
 )
-_ACTIVATE = text("insert into activation (version, at, by) values (:version, :now, :by)")
+_ACTIVATE = text(
+    "insert into activation (version, at, by, note, changes) "
+    "values (:version, :now, :by, :note, cast(:changes as jsonb))"
+)
+_HISTORY = text(
+    "select a.seq, a.version, r.name, a.at, a.by, a.note, a.changes "
+    "from activation a join rulebook r on r.version = a.version order by a.seq"
+)
+_CONTENT = text("select content from rulebook where version = :version")
+_VERSION = text("select version from activation order by seq desc limit 1")
+_VERSION_AT = text("select version from activation where at <= :at order by seq desc limit 1")
+_TURN = 0x72756C65_626F6F6B
+"""The key of the lock of the rulebook in force: "rulebook" in ASCII."""
+_SHARE = text("select pg_advisory_xact_lock_shared(:key)")
+_HOLD = text("select pg_advisory_xact_lock(:key)")
 _ACTIVE = text(
     "select r.content from activation a join rulebook r on r.version = a.version order by a.seq desc limit 1"
 )
@@ -35,9 +50,55 @@ def save(conn: Connection, version: str, name: str, content: dict[str, Any], now
     )
 
 
-def activate(conn: Connection, version: str, *, by: str, now: datetime) -> None:
+@dataclass(frozen=True)
+class Activation:
+    """When a rulebook came into force, by whose hand, and what changed."""
+
+    seq: int
+    version: str
+    name: str
+    at: datetime
+    by: str
+    note: str
+    changes: list[dict[str, Any]]
+
+
+def activate(
+    conn: Connection, version: str, *, by: str, now: datetime, note: str, changes: list[dict[str, Any]]
+) -> None:
     """From now on this version is in force."""
-    conn.execute(_ACTIVATE, {"version": version, "by": by, "now": now})
+    told = msgspec.json.encode(changes).decode()
+    conn.execute(_ACTIVATE, {"version": version, "by": by, "now": now, "note": note, "changes": told})
+
+
+def history(conn: Connection) -> list[Activation]:
+    """Every activation, the first one first."""
+    return [Activation(**row) for row in conn.execute(_HISTORY).mappings()]
+
+
+def content(conn: Connection, version: str) -> dict[str, Any] | None:
+    """The content of a version; None where it was never loaded."""
+    found: dict[str, Any] | None = conn.execute(_CONTENT, {"version": version}).scalar_one_or_none()
+    return found
+
+
+def version_in_force(conn: Connection, at: datetime | None = None) -> str | None:
+    """The version in force now, or at an instant; None before the first."""
+    if at is None:
+        found: str | None = conn.execute(_VERSION).scalar_one_or_none()
+    else:
+        found = conn.execute(_VERSION_AT, {"at": at}).scalar_one_or_none()
+    return found
+
+
+def share_turn(conn: Connection) -> None:
+    """No other rulebook comes into force until this transaction ends."""
+    conn.execute(_SHARE, {"key": _TURN})
+
+
+def hold_turn(conn: Connection) -> None:
+    """Nobody writes under any rulebook until this transaction ends; waits for those who do."""
+    conn.execute(_HOLD, {"key": _TURN})
 
 
 def active(conn: Connection) -> dict[str, Any] | None:

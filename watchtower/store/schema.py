@@ -249,7 +249,10 @@ activation = Table(
     Column("version", Text, ForeignKey("rulebook.version"), nullable=False),
     _time("at"),
     Column("by", Text, nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("changes", JSONB, nullable=False, server_default=text("'[]'")),
 )
+"""`changes`: what differs from the rulebook that was in force before."""
 
 deadletter = Table(
     "deadletter",

@@ -1,0 +1,67 @@
+"""What commands read: a rulebook, a file of events, a period."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from watchtower.cli.output import errors, time_option
+from watchtower.connectors import load_mapping, open_source
+from watchtower.contract import Event
+from watchtower.errors import InputError
+from watchtower.flow.history import History, fold_history
+from watchtower.rulebook import Loaded, load
+from watchtower.rules.compile import Program, compile_rulebook
+
+
+class EventFile:
+    """The events of a file, as often as they are asked for. `refused` names what could not be read as one."""
+
+    def __init__(self, path: Path, mapping: Path | None) -> None:
+        self.path = path
+        self._mapping = load_mapping(mapping) if mapping else None
+        self.refused: list[str] = []
+
+    def __iter__(self) -> Iterator[Event]:
+        self.refused = []
+        for batch in open_source(self.path, self._mapping).batches():
+            self.refused.extend(f"{r.place}: {r.reason}" for r in batch.refused)
+            yield from batch.events
+
+
+def history_of(
+    program: Program,
+    source: EventFile,
+    until: datetime | None,
+    set_aside: bool,
+    *,
+    events: Iterable[Event] | None = None,
+    keep: list[Event] | None = None,
+) -> History:
+    """The history of a file's events up to `until`; `events` where they were read before; `keep` collects those about
+    it that count."""
+    history = fold_history(program, source if events is None else events, until=until, keep=keep)
+    problems = source.refused + [str(problem) for problem in history.problems]
+    for problem in problems[:20]:
+        errors.print(f"set aside: {problem}" if set_aside else problem, markup=False)
+    if problems and not set_aside:
+        raise InputError(
+            f"{source.path}: {len(problems)} of {history.events + len(source.refused)} events cannot be read",
+            remedy="mend them, or give --set-aside to go on without them",
+        )
+    if history.ignored:
+        errors.print(f"passed over: {history.ignored} events on objects this rulebook does not name", markup=False)
+    return history
+
+
+def period_of(start: str, end: str) -> tuple[datetime, datetime]:
+    first, last = time_option(start, "--from"), time_option(end, "--to")
+    if first >= last:
+        raise InputError(f"--from {start} is not before --to {end}")
+    return first, last
+
+
+def program_of(path: Path) -> tuple[Loaded, Program]:
+    loaded = load(path)
+    return loaded, compile_rulebook(loaded)
