@@ -270,6 +270,12 @@ class Tower:
         self.activate(self._loaded(chosen[-1].version), by=by, note=note or f"back to {chosen[-1].version}")
         return chosen[-1]
 
+    def shadow(self, since: datetime) -> list[rulebooks.Shadow]:
+        """What the rules that run in shadow would have told since then."""
+        rules = [rule.id for rule in self.rulebook.rules if rule.mode == "shadow"]
+        with self.database.read() as conn:
+            return rulebooks.shadow(conn, rules, since, self.clock())
+
     def book_at(self, at: datetime) -> Program:
         """The rules that were in force at an instant. Missing where there were none yet."""
         with self.database.read() as conn:

@@ -51,6 +51,7 @@ class Alert(Answer):
     assignee: str | None
     because: str = Field(examples=["An MQL has waited 48 hours for a first contact."])
     ai_informed: bool = Field(description="The rule reads something that AI supplied.")
+    inhibited_by: str | None = Field(description="The rule whose standing alert on this record it waits for.")
     since: Time = Field(description="When the rule began to hold.")
     opened_at: Time
     snoozed_until: Time | None

@@ -151,7 +151,7 @@ def alert_detail(rulebook: Rulebook, row: AlertRow, actions: list[ActionRow]) ->
 def _alert_fields(rulebook: Rulebook, row: AlertRow) -> dict[str, Any]:
     names = (
         "id", "rule", "rulebook", "status", "severity", "queue", "owner", "assignee", "because",
-        "ai_informed", "since", "opened_at", "snoozed_until", "resolved_at", "resolution",
+        "ai_informed", "inhibited_by", "since", "opened_at", "snoozed_until", "resolved_at", "resolution",
     )  # fmt: skip
     shown = {name: getattr(row, name) for name in names}
     return shown | {"record": row.subject, "title": title(rulebook, row.object, row.record, row.state)}

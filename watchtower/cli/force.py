@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -121,6 +122,28 @@ def asof(
     from watchtower.cli.rules import show_states
 
     show_states(states, program, instant)
+
+
+@app.command()
+def shadow(
+    since: Annotated[str, typer.Option("--since", metavar="TIME", help="From when on; else from the beginning.")] = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """What the rules with `mode: shadow` would have told, had they been active."""
+    start = time_option(since, "--since") if since else datetime(1970, 1, 1, tzinfo=UTC)
+    with open_tower(data) as tower:
+        found = tower.shadow(start)
+        owners = {rule.id: rule.owner for rule in tower.rulebook.rules}
+    if as_json:
+        print_json([
+            {"rule": s.rule, "alerts": s.alerts, "standing": s.standing, "records": s.records} for s in found
+        ])  # fmt: skip
+        return
+    table = Table("rule", "alerts", "standing now", "records", "owner", box=None, header_style="bold")
+    for s in found:
+        table.add_row(s.rule, str(s.alerts), str(s.standing), str(s.records), owners[s.rule])
+    console.print(table if found else "no rule runs in shadow")
 
 
 def _show(found: list[Difference]) -> None:

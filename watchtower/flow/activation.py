@@ -48,7 +48,8 @@ def activate(
         )
         journal.append(conn, [event], layer="decision", received_at=now)
         rulebooks.drop_other_spans(conn, names)
-        orphans = rulebooks.orphaned_alerts(conn, names)
+        told = [name for name, compiled in engine.rules.items() if compiled.rule.mode == "active"]
+        orphans = rulebooks.orphaned_alerts(conn, told)
         close_alerts(conn, [Closing(id=id_, at=format_time(now), resolution=NO_LONGER) for id_ in orphans])
         add_actions(
             conn,
@@ -68,6 +69,7 @@ def activate(
             done += len(batch)
             progress(done)
         rulebooks.skip_past_spans(conn, now)
+        rulebooks.tell_standing(conn, told, now)
         return settle(conn, engine, now, applied, because=CHANGED)
 
 

@@ -132,6 +132,7 @@ def _alert(engine: Engine, compiled: CompiledRule, span: Span, record: Record, r
         id=alert_id(span), rule=rule.id, rulebook=engine.program.book.version, object=span.object, record=span.record,
         since=format_time(span.since), opened_at=format_time(span.opens_at), severity=rule.severity, queue=rule.queue,
         owner=rule.owner, because=rule.because, ai_informed=compiled.ai_informed,
+        inhibitors=engine.program.inhibitors.get(rule.id, []),
         causes=sorted(causes.values(), key=lambda cause: (cause["at"], cause["source"], cause["id"])), reads=reads,
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ the union of the half-open intervals of its alternatives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -94,6 +94,15 @@ class Program:
         return {compiled.rule.id: compiled for compiled in self.rules}
 
     @cached_property
+    def inhibitors(self) -> dict[str, list[str]]:
+        """For each rule that waits for others: those whose standing alerts on the same record it waits for."""
+        found: dict[str, list[str]] = {}
+        for compiled in self.rules:
+            for other in compiled.rule.inhibits:
+                found.setdefault(other, []).append(compiled.rule.id)
+        return found
+
+    @cached_property
     def columns_of(self) -> dict[str, dict[str, Column]]:
         """For each object, the columns of its own rows that any rule reads, directly or through a reference."""
         found: dict[str, dict[str, Column]] = {name: {} for name in self.book.objects}
@@ -151,10 +160,44 @@ def compile_rulebook(loaded: Loaded) -> Program:
             faults.append(Fault(place.file, place.line, place.column, f"rule {rule.id}: {error.message}", error.remedy))
         except ValueError as error:
             faults.append(loaded.place("rules", index, "for").fault(f"rule {rule.id}: for: {error}"))
-    faults += _definitions(loaded)
+    faults += _definitions(loaded) + _inhibitions(loaded, compiled)
     if faults:
         raise RulebookError(faults)
     return Program(loaded.rulebook, tuple(compiled), gathered)
+
+
+def _inhibitions(loaded: Loaded, rules: Sequence[CompiledRule]) -> list[Fault]:
+    """What AI says can hide no alert of a rule; and two rules cannot wait for each other."""
+    faults, by_id = [], {compiled.rule.id: (index, compiled) for index, compiled in enumerate(rules)}
+    for index, compiled in by_id.values():
+        for other in compiled.rule.inhibits:
+            place = loaded.place("rules", index, "inhibits")
+            if other not in by_id:
+                continue
+            hidden = by_id[other][1]
+            if compiled.ai_informed and not hidden.ai_informed:
+                faults.append(
+                    place.fault(
+                        f"rule {compiled.rule.id} reads what AI may supply; it would hide {other}, which does not",
+                        "only a rule that reads no such fact may inhibit it",
+                    )
+                )
+            if hidden.rule.object != compiled.rule.object:
+                faults.append(place.fault(f"rule {compiled.rule.id} inhibits {other}, which is on another object"))
+    waiting = {compiled.rule.id: set(compiled.rule.inhibits) for compiled in rules}
+    for start, (index, _) in by_id.items():
+        reached, open_ = set[str](), list(waiting[start])
+        while open_:
+            rule = open_.pop()
+            if rule not in reached:
+                reached.add(rule)
+                open_ += waiting.get(rule, ())
+        if start in reached:
+            place = loaded.place("rules", index, "inhibits")
+            faults.append(
+                place.fault(f"rule {start} inhibits itself, through {', '.join(sorted(reached - {start})) or start}")
+            )
+    return faults
 
 
 def _gathered(loaded: Loaded, faults: list[Fault]) -> dict[tuple[str, str], Gathered]:

@@ -28,6 +28,7 @@ class NewAlert(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     because: str
     ai_informed: bool
+    inhibitors: list[str]
     causes: list[dict[str, Any]]
     reads: dict[str, Any]
 
@@ -51,12 +52,13 @@ class NewAction(msgspec.Struct, frozen=True, kw_only=True):
 _OPEN = text(
     """
     insert into alert (id, rule, rulebook, object, record, since, opened_at, status, severity, queue, owner,
-      because, ai_informed, causes, reads)
+      because, ai_informed, inhibitors, causes, reads)
     select id, rule, rulebook, object, record, since, opened_at, 'open', severity, queue, owner, because,
-      ai_informed, causes, reads
+      ai_informed, inhibitors, causes, reads
     from json_to_recordset(cast(:rows as json)) as given(
       id text, rule text, rulebook text, object text, record text, since timestamptz, opened_at timestamptz,
-      severity text, queue text, owner text, because text, ai_informed boolean, causes jsonb, reads jsonb)
+      severity text, queue text, owner text, because text, ai_informed boolean,
+      inhibitors text[], causes jsonb, reads jsonb)
     on conflict (id) do update set status = 'open', resolved_at = null, resolution = null
       where alert.resolution is null or alert.resolution in ('by the facts', 'the rule is no longer in force',
         'the rule has changed') or alert.resolution like 'withdrawn: %'

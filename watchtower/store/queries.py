@@ -16,6 +16,7 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    any_,
     case,
     cast,
     func,
@@ -78,10 +79,22 @@ def _counts(conn: Connection, query: Select[str, int]) -> dict[str, int]:
     return {row[0]: row[1] for row in conn.execute(query)}
 
 
+_other = alert.alias("other")
+_INHIBITED_BY = (
+    select(func.min(_other.c.rule))
+    .where(
+        func.cardinality(alert.c.inhibitors) > 0, _other.c.object == alert.c.object, _other.c.record == alert.c.record,
+        _other.c.rule == any_(alert.c.inhibitors), _other.c.status != "resolved",
+    )
+    .scalar_subquery()
+)  # fmt: skip
+"""A rule whose standing alert on the same record makes this one wait; null where there is none."""
+
+
 def _alerts() -> Select[Any]:
     state = func.coalesce(record.c.state, func.jsonb_build_object()).label("state")
     joined = alert.outerjoin(record, and_(record.c.object == alert.c.object, record.c.id == alert.c.record))
-    return select(*alert.c, state).select_from(joined)
+    return select(*alert.c, _INHIBITED_BY.label("inhibited_by"), state).select_from(joined)
 
 
 def _passes(wanted: AlertFilter) -> list[ColumnElement[bool]]:
@@ -97,6 +110,8 @@ def _passes(wanted: AlertFilter) -> list[ColumnElement[bool]]:
         tests.append(alert.c.record == wanted.record)
     if wanted.ai_informed is not None:
         tests.append(alert.c.ai_informed.is_(wanted.ai_informed))
+    if wanted.inhibited is not None:
+        tests.append(_INHIBITED_BY.is_not(None) if wanted.inhibited else _INHIBITED_BY.is_(None))
     return tests
 
 

@@ -24,12 +24,14 @@ class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     because: str
     ai_informed: bool
+    inhibitors: list[str]
     causes: Any
     reads: Any
     resolved_at: datetime | None
     resolution: str | None
     snoozed_until: datetime | None
     assignee: str | None
+    inhibited_by: str | None
     state: dict[str, Any]
 
     @property
@@ -143,6 +145,7 @@ class AlertFilter(msgspec.Struct, frozen=True, kw_only=True):
     object: str | None = None
     record: str | None = None
     ai_informed: bool | None = None
+    inhibited: bool | None = None
 
 
 class AlertKey(msgspec.Struct, frozen=True, array_like=True):

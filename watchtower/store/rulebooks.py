@@ -34,6 +34,24 @@ _ACTIVE = text(
 )
 _DROP_SPANS = text("delete from span where rule <> all(:rules)").bindparams(bindparam("rules", type_=ARRAY(Text)))
 _OLD = text("update span set opened = true, closed = true where state = 'holds' and not opened and until <= :now")
+_TELL = text(
+    """
+    update span s set opened = false from unnest(cast(:rules as text[])) as g(rule)
+    where s.rule = g.rule and s.state = 'holds' and s.opened and not s.closed and (s.until is null or s.until > :now)
+      and not exists (select 1 from alert a where a.rule = s.rule and a.object = s.object and a.record = s.record
+        and a.since = s.since)
+    """
+).bindparams(bindparam("rules", type_=ARRAY(Text)))
+_SHADOW = text(
+    """
+    select g.rule, count(s.rule), count(s.rule) filter (where s.until is null or s.until > :now),
+      count(distinct s.object || '/' || s.record)
+    from unnest(cast(:rules as text[])) as g(rule)
+    left join span s on s.rule = g.rule and s.state = 'holds' and s.opens_at <= :now and s.opens_at >= :since
+      and (s.until is null or s.until > s.opens_at)
+    group by g.rule order by g.rule
+    """
+).bindparams(bindparam("rules", type_=ARRAY(Text)))
 _RECORDS = text(
     "select object, id, created_at from record where (object, id) > (:object, :id) order by object, id limit :limit"
 )
@@ -120,6 +138,26 @@ def orphaned_alerts(conn: Connection, rules: list[str]) -> list[str]:
 def skip_past_spans(conn: Connection, now: datetime) -> None:
     """What a new rule says of the past is history; nobody is told of it."""
     conn.execute(_OLD, {"now": now})
+
+
+def tell_standing(conn: Connection, rules: list[str], now: datetime) -> None:
+    """What these rules, which nobody was told of so far, find standing now is told."""
+    conn.execute(_TELL, {"rules": rules, "now": now})
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """What a rule would have told since an instant: alerts, those that would stand now, records."""
+
+    rule: str
+    alerts: int
+    standing: int
+    records: int
+
+
+def shadow(conn: Connection, rules: list[str], since: datetime, now: datetime) -> list[Shadow]:
+    """How often each of these rules would have told."""
+    return [Shadow(*row) for row in conn.execute(_SHADOW, {"rules": rules, "since": since, "now": now})]
 
 
 def records_after(conn: Connection, object_name: str, record: str, limit: int) -> list[tuple[str, str, datetime]]:

@@ -131,6 +131,7 @@ alert = Table(
     Column("owner", Text, nullable=False),
     Column("because", Text, nullable=False),
     Column("ai_informed", Boolean, nullable=False),
+    Column("inhibitors", ARRAY(Text), nullable=False, server_default="{}"),
     Column("causes", JSONB, nullable=False),
     Column("reads", JSONB, nullable=False),
     _time("resolved_at", nullable=True),
@@ -140,7 +141,8 @@ alert = Table(
     Index("ix_alert_status_opened_at_id", "status", "opened_at", "id"),
     Index("ix_alert_object_record", "object", "record"),
 )
-"""`status` is open, acknowledged, snoozed or resolved; `causes` the events behind it; `reads` the values read."""
+"""`status` is open, acknowledged, snoozed or resolved; `causes` the events behind it; `reads` the values read;
+`inhibitors` the rules whose standing alerts on the same record make this one wait."""
 
 action = Table(
     "action",

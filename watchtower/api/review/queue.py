@@ -18,7 +18,9 @@ from watchtower.store import queries
 from watchtower.store.rows import AlertFilter, AlertKey, AlertRow
 
 PAGE = 40
-STATUSES = ("open", "acknowledged", "snoozed", "resolved")
+INHIBITED = "inhibited"
+"""Open alerts that wait for another one on the same record to end."""
+STATUSES = ("open", "acknowledged", "snoozed", INHIBITED, "resolved")
 VERB_WORDS = {
     "opened": "opened",
     "resolved": "resolved itself",
@@ -64,7 +66,11 @@ def queue_page(tower: TowerPort, request: Request) -> Response:
         counts = {
             by: queries.alert_counts(conn, _filter({**chosen, by: ""}), by) for by in ("status", "queue", "severity")
         }
+        hidden = sum(queries.alert_counts(conn, _filter({**chosen, "status": INHIBITED}), "status").values())
         waiting = queries.proposal_counts(conn).get("review", 0)
+    counts["status"] = counts["status"] | {
+        "open": counts["status"].get("open", 0) - hidden, INHIBITED: hidden,
+    }  # fmt: skip
     here, more = rows[:PAGE], None
     if len(rows) > PAGE:
         more = _href(chosen, cursor=cursor(queries.alert_key(here[-1])))
@@ -89,8 +95,10 @@ def queue_page(tower: TowerPort, request: Request) -> Response:
 
 def _filter(chosen: Mapping[str, str]) -> AlertFilter:
     given = {name: (value,) if value else () for name, value in chosen.items()}
+    inhibited = {INHIBITED: True, "open": False}.get(chosen["status"])
     return AlertFilter(
-        status=given["status"],
+        status=("open",) if inhibited else given["status"],
+        inhibited=inhibited,
         queue=given["queue"],
         severity=given["severity"],
         owner=given["owner"],

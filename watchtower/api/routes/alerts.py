@@ -50,6 +50,7 @@ def routes(tower: TowerPort) -> APIRouter:
         rule: Words = [],  # noqa: B006
         record: Annotated[str | None, Query(description="object/id", pattern=r"^[^\x00]*$")] = None,
         ai_informed: bool | None = None,
+        inhibited: Annotated[bool | None, Query(description="Whether it waits for another alert's end.")] = None,
         cursor_: Annotated[str | None, Query(alias="cursor", max_length=4000)] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> models.AlertPage:
@@ -60,6 +61,7 @@ def routes(tower: TowerPort) -> APIRouter:
         wanted = AlertFilter(
             status=tuple(status), queue=tuple(queue), severity=tuple(severity), owner=tuple(owner),
             rule=tuple(rule), object=kind, record=name, ai_informed=ai_informed,
+            inhibited=inhibited,
         )  # fmt: skip
         with tower.database.read() as conn:
             rows = queries.alerts(conn, wanted, after=place(AlertKey, cursor_), limit=limit + 1)

@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("owner", sa.Text(), nullable=False),
         sa.Column("because", sa.Text(), nullable=False),
         sa.Column("ai_informed", sa.Boolean(), nullable=False),
+        sa.Column("inhibitors", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.Column("causes", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("reads", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("resolved_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
