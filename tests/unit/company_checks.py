@@ -118,10 +118,10 @@ CHECKS: dict[str, Callable[[View], bool]] = {
     "close_date_passed": lambda v: v.stage(*OPEN) and v.past("close_date", days=1),
     "owner_missing": lambda v: v.stage(*OPEN) and v.lacks("owner"),
     "offer_without_amount": lambda v: v.stage("proposal", "negotiation") and v.lacks("amount"),
-    "discount_without_approver": lambda v: (
+    "discount.over_20": lambda v: (
         v.stage("proposal", "negotiation", "won") and (v["discount"] or 0) > 20 and v.lacks("discount_approver")
     ),
-    "deep_discount_without_cfo": lambda v: (
+    "discount.over_35": lambda v: (
         v.stage("proposal", "negotiation", "won") and (v["discount"] or 0) > 35 and v["discount_approver"] != "cfo"
     ),
     "large_deal_without_buyer": lambda v: (
@@ -136,14 +136,18 @@ CHECKS: dict[str, Callable[[View], bool]] = {
         and v.lacks("credit_checked_at")
         and (v.account("founded_year") or 0) >= 2022
     ),
+    "lead.mql.entered": lambda v: v.stage("mql") and not (v["fit"] and v["action"] != "none"),
+    "lead.sql.entered": lambda v: v.stage("sql") and not all(v[f] for f in ("need", "budget", "authority", "timing")),
+    "opportunity.negotiation.entered": lambda v: v.stage("negotiation") and not v["stakeholders"],
+    "opportunity.won.incomplete": lambda v: v.stage("won") and v.lacks("constraints", "stakeholders", "timeline"),
     "won_without_contract_terms": lambda v: v.stage("won") and v.lacks("contract_terms", "scope"),
     "closed_lost_without_reason": lambda v: v.stage("lost") and v.lacks("loss_reason"),
-    "handoff_in_limbo": lambda v: (
+    "sales_to_delivery.limbo": lambda v: (
         v.past("handoff.offered", hours=24)
         and not (v["handoff.accepted"] and v["handoff.accepted"] >= v["handoff.offered"])
         and not (v["handoff.rejected"] and v["handoff.rejected"] >= v["handoff.offered"])
     ),
-    "handoff_rejected_unanswered": lambda v: (
+    "sales_to_delivery.rejected": lambda v: (
         v.past("handoff.rejected", hours=48) and v["handoff.rejected"] >= v["handoff.offered"]
     ),
     "handoff_without_recipient": lambda v: not v.lacks("handoff.offered") and v.lacks("to_owner"),

@@ -25,14 +25,16 @@ FAULTS = {
     "close_date_passed": 0.05,
     "owner_missing": 0.03,
     "offer_without_amount": 0.025,
-    "discount_without_approver": 0.03,
-    "deep_discount_without_cfo": 0.015,
+    "discount.over_20": 0.03,
+    "discount.over_35": 0.015,
     "large_deal_without_buyer": 0.04,
     "forecast_missing": 0.04,
 }
 """Share of deals each is drawn for; a deal has at most one, and some end before it shows."""
 CLOSING_FAULTS = {"won_without_contract_terms": 0.06, "closed_lost_without_reason": 0.06}
 """Shares of the won and of the lost."""
+NOBODY_NAMED, NOTHING_SAID = 0.03, 0.04
+"""Shares of the deals in negotiation, and of the won, without a person who decides, or without constraints."""
 STUCK_BEFORE = 0.6
 """Only deals of the year's first part get stuck, so that each has stayed far too long by its end."""
 
@@ -236,8 +238,8 @@ def _offer(deal: Deal) -> None:
     rng, until = deal.rng, None if deal.won else deal.closed
     fields: dict[str, Any] = {"stage": "proposal", "amount": deal.amount, "payment_terms_days": 30}
     draw = rng.random()
-    if deal.fault in ("discount_without_approver", "deep_discount_without_cfo"):
-        deep = deal.fault == "deep_discount_without_cfo"
+    if deal.fault in ("discount.over_20", "discount.over_35"):
+        deep = deal.fault == "discount.over_35"
         fields |= {"discount": 40 if deep else 25} | ({"discount_approver": "sales_director"} if deep else {})
         fixed = later(rng, at, 2, 9) if rng.random() < 0.7 else None
         if fixed and (deal.closed is None or fixed < deal.closed):
@@ -279,6 +281,11 @@ def _negotiate(deal: Deal) -> None:
     if deal.fault == "forecast_missing":
         del fields["forecast_category"]
         deal.breach(deal.fault, days_after(at, 3), deal.closed)
+    own = Random(f"{deal.record} people")
+    unknown = own.random() < NOBODY_NAMED
+    fields |= {"stakeholders": 0 if unknown else own.randint(1, 6), "timeline": day_of(at) + timedelta(days=90)}
+    if unknown:
+        deal.breach("opportunity.negotiation.entered", at, deal.closed)
     deal.put(at, **fields)
 
 
@@ -287,17 +294,24 @@ def _end(deal: Deal) -> None:
     if deal.closed is None:
         return
     rng, at = deal.rng, deal.closed
+    own = Random(f"{deal.record} constraints")
+    more: dict[str, Any] = {}
+    if deal.won and own.random() >= NOTHING_SAID:
+        more["constraints"] = own.choice(("none", "on premises only", "two languages", "no changes in December"))
+    elif deal.won:
+        deal.breach("opportunity.won.incomplete", at, None)
     told = {"contract_terms": rng.choice(("standard", "standard", "negotiated")), "scope": rng.choice(SCOPES)}
     rule = "won_without_contract_terms" if deal.won else "closed_lost_without_reason"
     reason = {"loss_reason": rng.choice(("price", "product", "timing", "competitor", "no_decision"))}
     facts = told if deal.won else reason
     stage = "won" if deal.won else "lost"
     if rng.random() >= CLOSING_FAULTS[rule]:
-        deal.put(at, stage=stage, closed_at=at, **facts)
+        deal.put(at, stage=stage, closed_at=at, **facts, **more)
         deal.delivered = at if deal.won else None
         return
     missing = rng.choice(sorted(facts))
-    deal.put(at, stage=stage, closed_at=at, **{name: value for name, value in facts.items() if name != missing})
+    kept = {name: value for name, value in facts.items() if name != missing}
+    deal.put(at, stage=stage, closed_at=at, **kept, **more)
     fixed = later(rng, at, 1, 12) if rng.random() < 0.6 else None
     if fixed:
         deal.put(fixed, **{missing: facts[missing]})

@@ -50,19 +50,19 @@ def _hand_over(log: Log, rng: Random, account: Account, opportunity: str, offere
         _say(log, record, "rejected", rejected)
         if rng.random() < SHARES["rejected_unanswered"]:
             offered = rejected + hours(rng, 60, 24 * 30)
-            log.breach("handoff_rejected_unanswered", record, rejected + timedelta(hours=48), offered)
+            log.breach("sales_to_delivery.rejected", record, rejected + timedelta(hours=48), offered)
         else:
             offered = rejected + hours(rng, 5, 40)
         _say(log, record, "offered", offered)
     draw, limbo = rng.random(), offered + timedelta(hours=24)
     if draw < SHARES["handoff_never_answered"]:
-        log.breach("handoff_in_limbo", record, limbo)
+        log.breach("sales_to_delivery.limbo", record, limbo)
         return None
     late = draw < SHARES["handoff_never_answered"] + SHARES["handoff_limbo"]
     accepted = offered + (hours(rng, 30, 400) if late else hours(rng, 1, 22))
     _say(log, record, "accepted", accepted)
     if late:
-        log.breach("handoff_in_limbo", record, limbo, accepted)
+        log.breach("sales_to_delivery.limbo", record, limbo, accepted)
     return accepted
 
 

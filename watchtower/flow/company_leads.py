@@ -9,6 +9,8 @@ from watchtower.flow.company_accounts import Account, outside_icp, wrong_region
 from watchtower.flow.company_log import PEOPLE, Log, days_after, earliest, hours, later
 
 SHARES = {
+    "mql_without_action": 0.02,
+    "sql_without_budget": 0.05,
     "becomes_mql": 0.6,
     "contacted_late": 0.08,
     "never_contacted": 0.02,
@@ -57,7 +59,11 @@ def follow_lead(log: Log, rng: Random, account: Account, number: int, born: date
     if rng.random() >= SHARES["becomes_mql"]:
         return None
     mql_at = born + hours(rng, 1, 24 * 15)
-    log.update(record, mql_at, stage="mql", mql_at=mql_at)
+    # What is drawn for new facts comes from the record's own name, so that the rest of a year stays as it was.
+    own = Random(record)
+    idle = own.random() < SHARES["mql_without_action"]
+    action = "none" if idle else own.choice(("demo_request", "trial", "pricing_page", "event_talk", "reply"))
+    log.update(record, mql_at, stage="mql", mql_at=mql_at, fit=True, action=action)
     assigned = mql_at + hours(rng, 6, 40) if unowned else None
     linked = later(rng, mql_at, 2, 9) if lost_account else None
     if assigned:
@@ -66,6 +72,8 @@ def follow_lead(log: Log, rng: Random, account: Account, number: int, born: date
         log.update(record, linked, account=account.id)
 
     accepted, qualified, rejected, opened = _stages(log, rng, record, mql_at)
+    if idle:
+        log.breach("lead.mql.entered", record, mql_at, earliest(accepted, rejected))
     if unowned:
         left = earliest(assigned, accepted, rejected)
         log.breach("mql_owner_missing", record, mql_at + timedelta(hours=4), left)
@@ -115,7 +123,10 @@ def _stages(
     if rng.random() >= SHARES["becomes_sql"]:
         _disqualify(log, rng, record, decided)
         return accepted, None, decided, None
-    log.update(record, decided, stage="sql")
+    poor = Random(f"{record} budget").random() < SHARES["sql_without_budget"]
+    log.update(record, decided, stage="sql", need=True, budget=not poor, authority=True, timing=True)
+    if poor:
+        log.breach("lead.sql.entered", record, decided)
     late = rng.random() < SHARES["opportunity_late"]
     opened = later(rng, decided, 5, 40) if late else decided + hours(rng, 2, 40)
     if late:
