@@ -11,7 +11,7 @@ from watchtower.flow.history import Versions
 from watchtower.rules.compile import Program
 from watchtower.rules.fold import Record
 from watchtower.rules.gathered import Gathered
-from watchtower.rules.rows import with_gathered
+from watchtower.rules.rows import timeline, with_gathered
 from watchtower.rules.spans import instant
 from watchtower.rules.sql import DUCKDB, Writer, name
 
@@ -41,7 +41,8 @@ def gathered_values(
         base = f"SELECT record, vfrom, vto FROM {name('v_')}"
         fields = [rollup.field for rollup in rollups]
         picked = ", ".join(_read(writer, rollup) for rollup in rollups)
-        sql = f"SELECT record, {picked} FROM ({with_gathered(writer, base, [], rollups, 'v_')}) AS g"
+        timelines = [(rollup, f"({timeline(writer, rollup, 'v_')})") for rollup in rollups]
+        sql = f"SELECT record, {picked} FROM ({with_gathered(base, [], timelines)}) AS g"
         for record, *values in engine.query(sql):
             told = [_told(rollup, value) for rollup, value in zip(rollups, values, strict=True)]
             found[int(record)] = dict(zip(fields, told, strict=True))

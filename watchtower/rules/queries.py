@@ -5,57 +5,92 @@ Both expect a relation `v_<object>` for each object: (record, vfrom, vto, column
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from watchtower.contract import format_time
 from watchtower.rules.compile import CompiledRule, Program
-from watchtower.rules.rows import rows_with_references, with_gathered
+from watchtower.rules.rows import rows_with_references, timeline, with_gathered
 from watchtower.rules.sql import Writer, islands, name, quote, raw_spans
 from watchtower.rules.tree import Atom, Bound, Node
 
 _NONE = "SELECT '' AS rule, '' AS record, TRUE AS certain, {null} AS since, {null} AS until WHERE FALSE"
 
 
-def _rows(program: Program, writer: Writer, object_name: str, targets: str = "v_", kids: str = "v_") -> str:
-    """The relation of an object's rows, with what its rules read through references."""
-    refs: dict[str, tuple[str, list[str]]] = {}
-    own: list[str] = list(program.columns_of[object_name])
-    for compiled in program.of_object(object_name):
-        for column in compiled.columns:
-            if column.ref:
-                target = program.book.objects[object_name].fields[column.ref].to
-                wanted = refs.setdefault(column.ref, (target, []))[1]
-                if column.target not in wanted:
-                    wanted.append(column.target)
+class _Relations:
+    """The relations that the rules of a program are asked of, and the CTEs they stand on, each written once.
 
-    def lives(name_: str, prefix: str) -> str:
-        columns = list(program.columns_of[name_])
-        listed = "".join(f", {name(column)}" for column in columns)
-        base = f"SELECT record, vfrom, vto{listed} FROM {name(prefix + name_)}"
-        return with_gathered(writer, base, columns, program.gathered_on(name_), kids)
+    Records that rules refer to are looked up in `<targets><object>`, those that rollups gather in `<kids><object>`.
+    """
 
-    def lives_of(target: str) -> str:
-        plain = not program.gathered_on(target)
-        return name(targets + target) if plain else f"({lives(target, targets)}) AS {name('g_' + target)}"
+    def __init__(self, program: Program, writer: Writer, targets: str = "v_", kids: str = "v_") -> None:
+        self.program, self.writer, self.targets, self.kids = program, writer, targets, kids
+        self.ctes: dict[str, str] = {}
 
-    gathered = [rollup.field for rollup in program.gathered_on(object_name)]
-    return rows_with_references(writer, refs, [*own, *gathered], lives(object_name, "v_"), lives_of)
+    def rows(self, object_name: str) -> str:
+        """A SELECT of an object's rows, with what its rules read through references."""
+        program = self.program
+        refs: dict[str, tuple[str, list[str]]] = {}
+        gathered: set[str] = set()
+        for compiled in program.of_object(object_name):
+            for column in compiled.columns:
+                if column.ref:
+                    target = program.home(object_name, column)
+                    wanted = refs.setdefault(column.ref, (target, []))[1]
+                    if column.target not in wanted:
+                        wanted.append(column.target)
+                elif column.gathered:
+                    gathered.add(column.name)
+        base = self._lives(object_name, "v_", gathered)
+        through = {
+            target: self._lives(target, self.targets, {c for name_, cs in refs.values() if name_ == target for c in cs})
+            for target, _ in refs.values()
+        }
+        own = [*program.columns_of[object_name], *sorted(gathered)]
+        listed = "".join(f", {name(column)}" for column in own)
+        select = f"SELECT record, vfrom, vto{listed} FROM {base}"
+        return rows_with_references(self.writer, refs, own, select, through.__getitem__)
+
+    def _lives(self, object_name: str, prefix: str, wanted: Collection[str]) -> str:
+        """The relation of an object's versions, with those of its rollups over records that are wanted."""
+        chosen = [rollup for rollup in self.program.gathered_on(object_name) if rollup.field in wanted]
+        if not chosen:
+            return name(prefix + object_name)
+        relation = name(f"w_{prefix}{object_name}_{'_'.join(rollup.field for rollup in chosen)}")
+        if relation not in self.ctes:
+            timelines = [name(f"g_{object_name}_{rollup.field}") for rollup in chosen]
+            for rollup, cte in zip(chosen, timelines, strict=True):
+                self.ctes.setdefault(cte, timeline(self.writer, rollup, self.kids))
+            columns = list(self.program.columns_of[object_name])
+            listed = "".join(f", {name(column)}" for column in columns)
+            base = f"SELECT record, vfrom, vto{listed} FROM {name(prefix + object_name)}"
+            self.ctes[relation] = with_gathered(base, columns, list(zip(chosen, timelines, strict=True)))
+        return relation
+
+    def written(self) -> list[str]:
+        keep = self.writer.dialect.materialized
+        return [f"{cte} AS {keep}({sql})" for cte, sql in self.ctes.items()]
 
 
 def spans_ctes(program: Program, writer: Writer, targets: str = "v_", kids: str = "v_") -> str:
-    """WITH ... `raw`: every span of every rule, before joining. Records that rules refer to are looked up in
-    `<targets><object>`, those that rollups gather in `<kids><object>`."""
-    ctes, parts = [], []
+    """WITH ... `raw`: every span of every rule, before joining. `targets`, `kids`: as in `_Relations`."""
+    relations, ctes, parts = _Relations(program, writer, targets, kids), [], []
     for object_name in program.book.objects:
         rules = program.of_object(object_name)
         if rules:
             rows = name(f"rows_{object_name}")
-            ctes.append(f"{rows} AS ({_rows(program, writer, object_name, targets, kids)})")
+            ctes.append(f"{rows} AS ({relations.rows(object_name)})")
             parts.append(raw_spans(writer, rules, rows))
     null = f"CAST(NULL AS {writer.dialect.types['timestamp']})"
     ctes.append(f"raw AS ({' UNION ALL '.join(parts) or _NONE.format(null=null)})")
-    return "WITH " + ",\n".join(ctes)
+    return "WITH " + ",\n".join([*relations.written(), *ctes])
+
+
+def _rows_here(program: Program, writer: Writer, object_name: str) -> str:
+    """WITH ... `rows_here`: an object's rows."""
+    relations = _Relations(program, writer)
+    rows = relations.rows(object_name)
+    return "WITH " + ",\n".join([*relations.written(), f"rows_here AS ({rows})"])
 
 
 def held_query(program: Program, writer: Writer, start: datetime, end: datetime) -> str:
@@ -96,7 +131,7 @@ def missing_query(program: Program, writer: Writer, compiled: CompiledRule, at: 
     now = writer.time(format_time(at))
     tests = writer.missing(compiled.node, now)
     flags = "".join(f", ({test})" for _, test in tests)
-    sql = f"""WITH rows_here AS ({_rows(program, writer, compiled.rule.object)})
+    sql = f"""{_rows_here(program, writer, compiled.rule.object)}
 SELECT record{flags} FROM rows_here
 WHERE vfrom <= {now} AND {now} < vto AND ({writer.at(compiled.node, now)}) IS NULL"""
     return sql, [column for column, _ in tests]
@@ -105,7 +140,7 @@ WHERE vfrom <= {now} AND {now} < vto AND ({writer.at(compiled.node, now)}) IS NU
 def example_query(program: Program, writer: Writer, compiled: CompiledRule, record: str, at: datetime) -> str:
     """One row: whether the rule's predicate is true, false or unknown on a record at an instant."""
     now = writer.time(format_time(at))
-    return f"""WITH rows_here AS ({_rows(program, writer, compiled.rule.object)})
+    return f"""{_rows_here(program, writer, compiled.rule.object)}
 SELECT {writer.at(compiled.node, now)} FROM rows_here
 WHERE record = {quote(record)} AND vfrom <= {now} AND {now} < vto"""
 

@@ -45,25 +45,27 @@ FROM ({base}) AS b LEFT JOIN ({timeline}) AS t
     return base
 
 
-def with_gathered(writer: Writer, base: str, own: Iterable[str], gathered: Iterable[Gathered], prefix: str) -> str:
+def with_gathered(base: str, own: Iterable[str], gathered: Iterable[tuple[Gathered, str]]) -> str:
     """A relation (record, vfrom, vto, own columns) with a column for each rollup, split where one changes.
 
-    The gathered records' versions are looked up in `<prefix><object>`.
+    `gathered` gives each rollup with the relation of its `timeline`.
     """
     carried = list(own)
-    for rollup in gathered:
+    for rollup, changes in gathered:
         value = f"COALESCE(t.x, 0) AS {name(rollup.field)}" if rollup.op == "count" else f"t.x AS {name(rollup.field)}"
         kept = "".join(f", b.{name(column)}" for column in carried)
         base = f"""SELECT b.record, GREATEST(b.vfrom, COALESCE(t.vfrom, b.vfrom)) AS vfrom,
   LEAST(b.vto, COALESCE(t.vto, b.vto)) AS vto{kept}, {value}
-FROM ({base}) AS b LEFT JOIN ({_timeline(writer, rollup, prefix)}) AS t
-  ON t.record = b.record AND t.vfrom < b.vto AND b.vfrom < t.vto"""
+FROM ({base}) AS b LEFT JOIN {changes} AS t ON t.record = b.record AND t.vfrom < b.vto AND b.vfrom < t.vto"""
         carried.append(rollup.field)
     return base
 
 
-def _timeline(writer: Writer, rollup: Gathered, prefix: str) -> str:
-    """(record, vfrom, vto, x): what the rollup of each parent is, when; without a gap over all of time."""
+def timeline(writer: Writer, rollup: Gathered, prefix: str) -> str:
+    """A SELECT of (record, vfrom, vto, x): what the rollup of each parent is, when; without a gap over all of time.
+
+    The gathered records' versions are looked up in `<prefix><object>`.
+    """
     always, never = writer.dialect.always, writer.dialect.never
     kids = name(prefix + rollup.over)
     tests = [f"{name(rollup.via)} IS NOT NULL"]

@@ -30,6 +30,8 @@ class Dialect:
     micros: str
     """Microseconds since 1970 of a timestamp {x}, null where it is infinite or outside the calendar."""
     types: Mapping[str, str] = field(default_factory=lambda: TYPES)
+    materialized: str = "MATERIALIZED "
+    """Before a relation that is read more than once."""
     always: str = "'infinity'::TIMESTAMPTZ"
     never: str = "'-infinity'::TIMESTAMPTZ"
     """After, and before, every instant."""

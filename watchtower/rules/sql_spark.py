@@ -19,7 +19,7 @@ SPARK = Dialect(
     "spark", "", "array_contains({list}, {item})",
     f"(CASE WHEN {{x}} > -{ALWAYS} AND {{x}} < {LAST} THEN {{x}} END)",
     types=TYPES | {"number": "DOUBLE", "money": "DOUBLE", "timestamp": "BIGINT"},
-    always=f"{ALWAYS}L", never=f"(-{ALWAYS}L)",
+    materialized="", always=f"{ALWAYS}L", never=f"(-{ALWAYS}L)",
     words={
         "like": "({0} LIKE {1})", "ilike": "(LOWER({0}) LIKE LOWER({1}))", "starts_with": "STARTSWITH({0}, {1})",
         "length": "CAST(CHAR_LENGTH({0}) AS BIGINT)",
