@@ -28,6 +28,7 @@ COMMANDS = {
     "detect": "tower:detect",
     "eval": "evals:app",
     "alerts": "tower:alerts",
+    "metrics": "metrics:metrics",
     "models": "models:app",
 }
 """Each command, or group of them, and where it stands, in the order of `--help`."""

@@ -86,7 +86,7 @@ def spans_ctes(program: Program, writer: Writer, targets: str = "v_", kids: str 
     return "WITH " + ",\n".join([*relations.written(), *ctes])
 
 
-def _rows_here(program: Program, writer: Writer, object_name: str) -> str:
+def rows_here(program: Program, writer: Writer, object_name: str) -> str:
     """WITH ... `rows_here`: an object's rows."""
     relations = _Relations(program, writer)
     rows = relations.rows(object_name)
@@ -131,7 +131,7 @@ def missing_query(program: Program, writer: Writer, compiled: CompiledRule, at: 
     now = writer.time(format_time(at))
     tests = writer.missing(compiled.node, now)
     flags = "".join(f", ({test})" for _, test in tests)
-    sql = f"""{_rows_here(program, writer, compiled.rule.object)}
+    sql = f"""{rows_here(program, writer, compiled.rule.object)}
 SELECT record{flags} FROM rows_here
 WHERE vfrom <= {now} AND {now} < vto AND ({writer.at(compiled.node, now)}) IS NULL"""
     return sql, [column for column, _ in tests]
@@ -140,7 +140,7 @@ WHERE vfrom <= {now} AND {now} < vto AND ({writer.at(compiled.node, now)}) IS NU
 def example_query(program: Program, writer: Writer, compiled: CompiledRule, record: str, at: datetime) -> str:
     """One row: whether the rule's predicate is true, false or unknown on a record at an instant."""
     now = writer.time(format_time(at))
-    return f"""{_rows_here(program, writer, compiled.rule.object)}
+    return f"""{rows_here(program, writer, compiled.rule.object)}
 SELECT {writer.at(compiled.node, now)} FROM rows_here
 WHERE record = {quote(record)} AND vfrom <= {now} AND {now} < vto"""
 

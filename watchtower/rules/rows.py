@@ -113,3 +113,17 @@ def _sums(writer: Writer, rollup: Gathered, value: str, chosen: str) -> str:
       GROUP BY record, t) AS netted
     WINDOW w AS (PARTITION BY record ORDER BY t ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)) AS running
   WHERE t < {writer.dialect.always}"""
+
+
+def stays(relation: str, field: str) -> str:
+    """A SELECT of (record, state, since, until, next): each stay of a record in a value of a field, and what came after
+    (null where the stay goes on, or the record ended)."""
+    state = name(field)
+    return f"""
+  SELECT record, state, since, until, LEAD(state) OVER (PARTITION BY record ORDER BY since) AS next FROM (
+    SELECT record, state, MIN(vfrom) AS since, MAX(vto) AS until FROM (
+      SELECT *, SUM(moved) OVER (PARTITION BY record ORDER BY vfrom) AS stay FROM (
+        SELECT record, vfrom, vto, {state} AS state, CASE WHEN {state} IS NOT DISTINCT FROM
+          LAG({state}) OVER (PARTITION BY record ORDER BY vfrom) THEN 0 ELSE 1 END AS moved
+        FROM {name(relation)}) AS marked) AS numbered
+    GROUP BY record, state, stay) AS joined WHERE state IS NOT NULL"""
