@@ -71,13 +71,16 @@ def test_each_line_of_a_lifecycle_is_a_rule_with_a_stable_id(tmp_path: Path) -> 
         "deal.discovery.incomplete": "stage = 'discovery' and (amount is null)",
         "deal.discovery.stuck": "stage = 'discovery' and changed_at(stage) <= now() - interval '30 days'",
         "deal.proposal.entered": "stage = 'proposal' and not (amount > 0)",
-        "deal.proposal.left": "previous(stage) = 'proposal' and stage in ('won') and not (scope is not null)",
+        "deal.proposal.left": (
+            "previous(stage) is not null and previous(stage) = 'proposal' and stage in ('won') "
+            "and not (scope is not null)"
+        ),
         "deal.lost.incomplete": "stage = 'lost' and (loss_reason is null)",
         "deal.moves": (
-            "(previous(stage) is null and stage not in ('discovery')) "
-            "or (previous(stage) = 'discovery' and stage not in ('proposal', 'lost')) "
+            "(previous(stage) is null and stage not in ('discovery')) or (previous(stage) is not null and ("
+            "(previous(stage) = 'discovery' and stage not in ('proposal', 'lost')) "
             "or (previous(stage) = 'proposal' and stage not in ('won', 'lost')) "
-            "or (previous(stage) = 'won' and stage is not null) or (previous(stage) = 'lost' and stage is not null)"
+            "or (previous(stage) = 'won' and stage is not null) or (previous(stage) = 'lost' and stage is not null)))"
         ),
     }
     assert {rule.owner for rule in found.values()} == {"sales"}
@@ -98,16 +101,17 @@ handoffs:
     answer: 24 hours
     reoffer: {time: 8 hours, calendar: office, severity: low}
 """))  # fmt: skip
+    offered = "to_delivery.status is not null and to_delivery.status"
     assert {key: (rule.when, rule.owner) for key, rule in found.items()} == {
         "to_delivery.due": ("(stage = 'won') and to_delivery.status is null", "sales"),
         "to_delivery.incomplete": (
-            "to_delivery.status in ('offered', 'accepted') and (scope is null or amount is null)", "sales"),
-        "to_delivery.unmet": ("to_delivery.status in ('offered', 'accepted') and not (amount > 0)", "sales"),
-        "to_delivery.unowned": ("to_delivery.status = 'accepted' and delivery_owner is null", "delivery"),
+            f"{offered} in ('offered', 'accepted') and (scope is null or amount is null)", "sales"),
+        "to_delivery.unmet": (f"{offered} in ('offered', 'accepted') and not (amount > 0)", "sales"),
+        "to_delivery.unowned": (f"{offered} = 'accepted' and delivery_owner is null", "delivery"),
         "to_delivery.limbo": (
-            "to_delivery.status = 'offered' and to_delivery.offered_at <= now() - interval '24 hours'", "delivery"),
+            f"{offered} = 'offered' and to_delivery.offered_at <= now() - interval '24 hours'", "delivery"),
         "to_delivery.rejected": (
-            "to_delivery.status = 'rejected' and business_elapsed(to_delivery.rejected_at, 'office') "
+            f"{offered} = 'rejected' and business_elapsed(to_delivery.rejected_at, 'office') "
             ">= interval '8 hours'", "sales"),
     }  # fmt: skip
     assert found["to_delivery.due"].for_ == "2 days" and found["to_delivery.rejected"].severity == "low"

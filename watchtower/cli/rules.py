@@ -21,7 +21,7 @@ from watchtower.flow.diff import alerting, compare, counted, week_of
 from watchtower.flow.engines import ENGINES, on_engines
 from watchtower.flow.examples import run_examples
 from watchtower.flow.explain import explain_events
-from watchtower.flow.gaps import rank
+from watchtower.flow.gaps import valued
 from watchtower.flow.gates import passage_event, try_events
 from watchtower.rulebook import load
 from watchtower.rules.compile import Program, compile_rulebook
@@ -229,16 +229,19 @@ def gaps(
     Example: watchtower rules gaps rulebook/ events.jsonl --at 2026-03-05T09:00:00Z
     """
     instant = time_option(at, "--at")
-    _, program = program_of(rulebook)
+    program = valued(program_of(rulebook)[1])
     history = history_of(program, EventFile(events, mapping), instant, set_aside)
-    found = rank(on_engines(engine, program, history, lambda run: run.states_at(instant)), program)
+    found = on_engines(engine, program, history, lambda run: run.gaps_at(instant))
     if as_json:
         print_json({"at": format_time(instant), "version": program.book.version, "gaps": [g.to_json() for g in found]})
         return
-    table = Table("field", "weight", "records", "filled by", "rules", box=None, header_style="bold")
+    heads = ("field", "weight", "value", "records", "filled", "filled by", "rules")
+    table = Table(*heads, box=None, header_style="bold")
     for gap in found:
-        name = f"{gap.object}.{gap.field}"
-        table.add_row(name, str(gap.weight), str(gap.records), gap.filled_by, ", ".join(gap.rules))
+        filled = "" if gap.fill_rate is None else f"{gap.fill_rate:.0%}"
+        worth = f"{gap.value:,.0f}" if gap.value else ""
+        field = f"{gap.object}.{gap.field}"
+        table.add_row(field, str(gap.weight), worth, str(gap.records), filled, gap.filled_by, ", ".join(gap.rules))
     console.print(table if found else "no rule is unknown")
 
 

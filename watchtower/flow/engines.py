@@ -10,10 +10,11 @@ from typing import TypeVar
 
 from watchtower.errors import InputError, WatchtowerError
 from watchtower.flow.backtest import Engine, Held, State, duckdb_engine, held_between, states_at
+from watchtower.flow.gaps import Gap, gaps_at
 from watchtower.flow.history import History
 from watchtower.rules.compile import Program
 
-T = TypeVar("T", State, Held)
+T = TypeVar("T", State, Held, Gap)
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,9 @@ class Run:
 
     def states_at(self, at: datetime) -> list[State]:
         return states_at(self.engine, self.program, at)
+
+    def gaps_at(self, at: datetime) -> list[Gap]:
+        return gaps_at(self.engine, self.program, at)
 
     def held_between(self, start: datetime, end: datetime) -> list[Held]:
         return held_between(self.engine, self.program, start, end)

@@ -159,16 +159,17 @@ def _lifecycle(name: str, cycle: Lifecycle) -> Iterator[Derived]:
     if any(state.next or state.final for state in cycle.states.values()):
         home = _Home(cycle.object, ("lifecycles", name), "low", cycle.queue, cycle.owner)
         moves = []
-        if cycle.starts:
-            starts = ", ".join(map(text, cycle.starts))
-            moves.append(f"(previous({stage}) is null and {stage} not in ({starts}))")
         for key, state in cycle.states.items():
             gone = f"{stage} not in ({', '.join(map(text, state.next))})" if state.next else f"{stage} is not null"
             moves.append(f"(previous({stage}) = {text(key)} and {gone})")
         because = f"The {cycle.object} came to its {cycle.field} by a move that is not allowed."
         then = f"Put the {cycle.field} right, or change what is allowed."
         part = ("moves",) if cycle.moves is not None else ()
-        yield _rule(f"{name}.moves", home, cycle.moves or Duty(), [" or ".join(moves)], because, then, part=part)
+        # A record that has not moved yet lacks nothing: without the guard it would be unknown.
+        when = f"previous({stage}) is not null and ({' or '.join(moves)})"
+        if cycle.starts:
+            when = f"(previous({stage}) is null and {stage} not in ({', '.join(map(text, cycle.starts))})) or ({when})"
+        yield _rule(f"{name}.moves", home, cycle.moves or Duty(), [when], because, then, part=part)
 
 
 def _state(rule_id: str, stage: str, key: str, state: State, home: _Home) -> Iterator[Derived]:
@@ -183,8 +184,13 @@ def _state(rule_id: str, stage: str, key: str, state: State, home: _Home) -> Ite
                     f"Meet it, or take it out of {key}.", part=("enter",))  # fmt: skip
     if (leave := state.leave) is not None:
         targets = ", ".join(map(text, leave.to or state.next))
+        came_from = f"previous({stage}) is not null and previous({stage})"
         moved = f"{stage} in ({targets})" if targets else f"{stage} <> {text(key)}"
-        left: list[Piece] = [f"previous({stage}) = {text(key)} and {moved} and not (", (leave.when, "when"), ")"]
+        left: list[Piece] = [
+            f"{came_from} = {text(key)} and {moved} and not (",
+            (leave.when, "when"),
+            ")",
+        ]
         yield _rule(f"{rule_id}.left", home, leave, left, f"It left {key} without what {key} must bring.",
                     "Bring it now, or move it back.", part=("leave",))  # fmt: skip
     if (limit := state.at_most) is not None:
@@ -202,7 +208,10 @@ def _handoff(name: str, handoff: Handoff) -> Iterator[Derived]:
     def home(owner: str) -> _Home:
         return _Home(handoff.object, ("handoffs", name), handoff.severity, handoff.queue, owner)
 
-    status, under_way = f"{name}.status", f"{name}.status in ('offered', 'accepted')"
+    # What was never offered lacks nothing: without the guard it would be unknown.
+    status = f"{name}.status"
+    offered = f"{status} is not null and {status}"
+    under_way = f"{offered} in ('offered', 'accepted')"
     giver, taker = home(handoff.from_), home(handoff.to or handoff.from_)
     if (due := handoff.due) is not None:
         pieces: list[Piece] = ["(", (due.when, "when"), f") and {status} is null"]
@@ -218,7 +227,7 @@ def _handoff(name: str, handoff: Handoff) -> Iterator[Derived]:
                     "It was handed over and does not meet the contract.", "Put it right, or take it back.",
                     part=("criteria",))  # fmt: skip
     if handoff.responsible is not None:
-        condition = f"{status} = 'accepted' and {column(handoff.responsible)} is null"
+        condition = f"{offered} = 'accepted' and {column(handoff.responsible)} is null"
         yield _rule(f"{name}.unowned", taker, Duty(), [condition],
                     f"It was accepted, and {handoff.responsible} names nobody.", "Name who is responsible.",
                     part=("responsible",))  # fmt: skip
@@ -227,7 +236,7 @@ def _handoff(name: str, handoff: Handoff) -> Iterator[Derived]:
         (handoff.reoffer, "rejected", "rejected", giver, "Add what was missing and offer it again."),
     ):
         if limit is not None:
-            condition = f"{status} = {text(at)} and {_for_too_long(limit, limit.since or f'{name}.{at}_at')}"
+            condition = f"{offered} = {text(at)} and {_for_too_long(limit, limit.since or f'{name}.{at}_at')}"
             because = f"It was {at} {limit.time} ago, and nothing has followed."
             part = ("answer",) if kind == "limbo" else ("reoffer",)
             yield _rule(f"{name}.{kind}", who, limit, [condition], because, then, part=part)

@@ -100,6 +100,8 @@ class FieldModel(Part):
 class ObjectModel(Part):
     fields: dict[Name, FieldModel]
     label: str = ""
+    value: str = ""
+    """The field that says what a record is worth: gaps are weighed by it."""
     owner: str = ""
     description: Text = ""
 

@@ -34,6 +34,12 @@ def _objects(loaded: Loaded) -> Iterator[Fault]:
         if model.label and model.label not in model.fields:
             place = loaded.place("objects", name, "label")
             yield place.fault(f"{name}: the label {model.label!r} is not one of its fields")
+        worth = model.fields.get(model.value)
+        if model.value and (worth is None or worth.type not in ("integer", "number", "money")):
+            place = loaded.place("objects", name, "value")
+            yield place.fault(
+                f"{name}: the value {model.value!r} is not one of its numbers{hint(model.value, model.fields)}"
+            )
 
 
 def _lifecycles(loaded: Loaded) -> Iterator[Fault]:
