@@ -8,11 +8,12 @@ from watchtower.errors import Fault
 from watchtower.rulebook import Loaded
 from watchtower.rules.compile import Program
 from watchtower.rules.lint_flows import flows
+from watchtower.rules.lint_logic import logic
 
 
 def lint(loaded: Loaded, program: Program) -> list[Fault]:
     """Every finding, with its place, in order."""
-    return sorted([*_rules(loaded, program), *_fields(loaded, program), *flows(loaded)])
+    return sorted([*_rules(loaded, program), *_fields(loaded, program), *flows(loaded), *logic(loaded, program)])
 
 
 def _rules(loaded: Loaded, program: Program) -> Iterator[Fault]:
