@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from command_line import RULEBOOK, inside, lead, write_events, wt
+from command_line import RULEBOOK, inside, lead, stamp, write_events, wt
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 AT = "2026-03-05T09:00:00Z"
@@ -210,3 +210,15 @@ def test_a_fault_of_the_program_itself_is_one_message_and_no_traceback(
     monkeypatch.setitem(__import__("watchtower.cli.main", fromlist=["COMMANDS"]).COMMANDS, "rules", "rules:no_such")
     code, _, err = inside(capsys, "rules", "check", "x")
     assert code == 70 and "a fault in watchtower itself: AttributeError" in err and "WATCHTOWER_TRACEBACK=1" in err
+
+
+def test_a_field_that_nothing_fills_is_a_finding_where_events_are_given(tmp_path: Path) -> None:
+    book = tmp_path / "book.yaml"
+    book.write_text(RULEBOOK)
+    start = datetime(2026, 3, 2, tzinfo=UTC)
+    story = [lead("1", "L1", start, stage="mql", mql_at=stamp(start)), lead("2", "L2", start, stage="raw")]
+    events = write_events(tmp_path / "events.jsonl", story)
+    (finding,) = wt("rules", "check", book, "--events", events, "--json").json()["findings"]
+    assert finding["message"] == "lead.contacted_at is read by mql_uncontacted, and none of 2 records has it"
+    assert finding["line"] == RULEBOOK.splitlines().index("      contacted_at: {type: timestamp}") + 1
+    assert wt("rules", "check", book, "--json").json()["findings"] == []

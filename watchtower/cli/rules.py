@@ -15,15 +15,15 @@ from watchtower.cli.force import app as force
 from watchtower.cli.output import console, errors, print_json, time_option
 from watchtower.cli.reading import EventFile, history_of, period_of, program_of
 from watchtower.contract import Event, format_time
-from watchtower.errors import InputError, RulebookError
-from watchtower.flow.backtest import Held, State
+from watchtower.errors import Fault, InputError, RulebookError
+from watchtower.flow.backtest import Held, State, duckdb_engine
 from watchtower.flow.diff import alerting, compare, counted, week_of
 from watchtower.flow.engines import ENGINES, on_engines
 from watchtower.flow.examples import run_examples
 from watchtower.flow.explain import explain_events
-from watchtower.flow.gaps import valued
+from watchtower.flow.gaps import unfilled, valued
 from watchtower.flow.gates import passage_event, try_events
-from watchtower.rulebook import load
+from watchtower.rulebook import Loaded, load
 from watchtower.rules.compile import Program, compile_rulebook
 from watchtower.rules.lint import lint
 
@@ -47,11 +47,15 @@ Lenient = Annotated[
 def check(
     rulebook: RulebookPath,
     strict: Annotated[bool, typer.Option("--strict", help="Findings count as faults.")] = False,
+    events: Annotated[
+        Path | None, typer.Option("--events", metavar="EVENTS", help="Also name the fields that nothing fills there.")
+    ] = None,
+    mapping: MappingPath = None,
     as_json: AsJson = False,
 ) -> None:
     """Load, type-check and lint a rulebook. Exit 1 with file:line:column for each fault.
 
-    Example: watchtower rules check rulebook/
+    Example: watchtower rules check rulebook/ --events events.jsonl
     """
     try:
         loaded = load(rulebook)
@@ -65,6 +69,8 @@ def check(
             errors.print(f"[red]{len(error.faults)} fault{'s'[: len(error.faults) != 1]}[/]")
         raise typer.Exit(1) from None
     findings = lint(loaded, program)
+    if events is not None:
+        findings = sorted(findings + _unfilled(loaded, program, EventFile(events, mapping)))
     failed = bool(strict and findings)
     if as_json:
         print_json({
@@ -81,6 +87,24 @@ def check(
         )
     if failed:
         raise typer.Exit(1)
+
+
+def _unfilled(loaded: Loaded, program: Program, source: EventFile) -> list[Fault]:
+    """A finding for each field that rules read and no record of these events has in the end."""
+    kept: list[Event] = []
+    history = history_of(program, source, None, set_aside=True, keep=kept)
+    if not kept:
+        return []
+    with duckdb_engine(history.versions) as engine:
+        found = unfilled(engine, program, max(event.time for event in kept))
+    return [
+        loaded.place("objects", name, "fields", field).fault(
+            f"{name}.{field} is read by {', '.join(rules[:5])}{', ...' if len(rules) > 5 else ''}, and none of {there} "
+            "records has it",
+            "see who should fill it, or drop the rule",
+        )
+        for name, field, there, rules in found
+    ]
 
 
 def _fault(fault: Any) -> dict[str, Any]:

@@ -79,6 +79,29 @@ def gaps_at(engine: Engine, program: Program, at: datetime) -> list[Gap]:
     return rank(states_at(engine, program, at), program, worth, fill_rate)
 
 
+def unfilled(engine: Engine, program: Program, at: datetime) -> list[tuple[str, str, int, tuple[str, ...]]]:
+    """(object, field, living records, rules) of every field that rules read and no living record has.
+
+    Fields that are computed, and facts of signals and handoffs, are not somebody's to fill.
+    """
+    readers: dict[tuple[str, str], set[str]] = {}
+    for compiled in program.rules:
+        for read in compiled.columns:
+            home = program.home(compiled.rule.object, read)
+            readers.setdefault((home, read.target or read.name), set()).add(compiled.rule.id)
+    now = engine.writer(program.book.timezone).time(format_time(at))
+    found = []
+    for (object_name, field), rules in sorted(readers.items()):
+        spec = program.book.objects[object_name].fields.get(field)
+        if spec is None or spec.rollup is not None:
+            continue
+        living = f"FROM {name('v_' + object_name)} WHERE vfrom <= {now} AND {now} < vto"
+        ((known, there),) = engine.query(f"SELECT count({name(field)}), count(*) {living}")
+        if there and not known:
+            found.append((object_name, field, there, tuple(sorted(rules))))
+    return found
+
+
 def rank(
     states: Sequence[State],
     program: Program,
