@@ -218,3 +218,30 @@ def test_the_commands_put_in_force_show_and_take_back(tmp_path: Path, database_u
     assert made["old"] in wt("rules", "rollback", "--by", "piero", **env).out
     assert wt("rules", "asof", "--at", format_time(datetime.now(UTC)), "--json", **env).json()["version"] == made["old"]  # noqa: TID251
     assert "account_unlike_peers" in wt("rules", "shadow", **env).out
+
+
+def test_an_explanation_says_whether_anybody_was_told_and_why_not(tower: Tower, tmp_path: Path, clock: Clock) -> None:
+    more = """  - {id: lasting, object: deal, when: owner is null, for: 2 hours}
+  - {id: quiet, object: deal, when: owner is null, mode: shadow}
+  - {id: later, object: deal, when: changed_at(stage) <= now() - interval '1 day'}
+"""
+    tower.activate(load(written(tmp_path, BOOK + more)), by="anna")
+    tell(tower, "1", "D", START, stage="open")
+    client = TestClient(create_app(tower), base_url="http://localhost")
+
+    def told(rule: str) -> str:
+        answer = client.get("/explain", params={"rule": rule, "record": "deal/D"}).json()
+        assert answer["sentence"] and answer["version"] == tower.rulebook.version
+        return str(answer["told"])
+
+    assert told("no_owner") == f"An alert opened at {format_time(START)} and is open in inbox, for nobody."
+    assert told("no_step").endswith("it waits while no_owner stands.")
+    assert told("lasting").startswith(f"Nobody is told before {format_time(START + timedelta(hours=2))}")
+    assert told("quiet") == "Nobody is told: the rule runs in shadow."
+    assert told("later").endswith(f"if nothing else happens it holds from {format_time(START + timedelta(days=1))} on.")
+    alert = client.get("/alerts", params={"rule": "no_owner"}).json()["items"][0]["id"]
+    tower.act(alert, "resolve", actor="piero", note="by design")
+    assert told("no_owner").endswith(f"was closed at {format_time(START)}: by design.")
+    clock.now += timedelta(hours=1)
+    tell(tower, "2", "D", clock.now, owner="anna")
+    assert told("no_owner") == "Nobody is told: it does not hold."

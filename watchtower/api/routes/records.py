@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Query
+from pydantic import AwareDatetime
 
 from watchtower.api import models
 from watchtower.api.cursor import cursor, place
@@ -72,6 +73,16 @@ def routes(tower: TowerPort) -> APIRouter:
     @router.post("/proposals/{proposal_id}/reject", summary="Refuse it", tags=["proposals"])
     def reject(proposal_id: str, ask: Annotated[models.Act | None, Body()] = None) -> models.Proposal:
         return decide(proposal_id, "reject", ask or models.Act())
+
+    @router.get("/explain", summary="Why a rule holds on a record, or does not", tags=["rulebook"])
+    def get_explanation(
+        rule: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")],
+        record: Annotated[str, Query(max_length=1024, pattern=r"^[^\x00]*$", description="object/id")],
+        at: Annotated[AwareDatetime | None, Query(description="The instant; else now.")] = None,
+    ) -> dict[str, Any]:
+        """Each condition, the value it read and where that came from; one sentence; and whether an alert was opened,
+        or why not."""
+        return dict(tower.explain(rule, record, at or tower.clock()))
 
     @router.get("/rulebook", summary="The rules in force", tags=["rulebook"])
     def get_rulebook() -> dict[str, Any]:
