@@ -26,7 +26,7 @@ class Engine:
 
     program: Program
     folds: Mapping[str, ObjectFold]
-    queries: dict[tuple[str, ...], str] = field(default_factory=dict)
+    queries: dict[tuple[str, ...], span_store.Query] = field(default_factory=dict)
 
     @classmethod
     def of(cls, program: Program) -> Engine:
@@ -36,7 +36,7 @@ class Engine:
     def rules(self) -> Mapping[str, CompiledRule]:
         return self.program.by_id
 
-    def query(self, objects: Iterable[str]) -> str:
+    def query(self, objects: Iterable[str]) -> span_store.Query:
         """The SQL of all rules on these objects, written once: it is long, and every batch of events needs it."""
         key = tuple(sorted(objects))
         if key not in self.queries:

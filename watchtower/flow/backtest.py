@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from watchtower.contract import format_time
 from watchtower.flow.history import Versions
 from watchtower.rules.compile import CompiledRule, Program
-from watchtower.rules.queries import held_query, missing_query, state_query
+from watchtower.rules.queries import held_query, missing_columns, state_query
 from watchtower.rules.spans import LAST, instant, shift
 from watchtower.rules.sql import DUCKDB, Writer
 
@@ -81,28 +81,24 @@ class Held:
 def states_at(engine: Engine, program: Program, at: datetime) -> list[State]:
     """What holds, is unknown or is due later at an instant, ordered by rule, then record."""
     writer = engine.writer(program.book.timezone)
-    rows = [row for part in program.parts(engine.at_once) for row in engine.query(state_query(part, writer, at))]
-    unknown = {row[0] for row in rows if row[2] is None and row[5] is not None}
-    missing = {rule: _missing(engine, program, writer, program.by_id[rule], at) for rule in unknown}
-    states = [_state(row, program.by_id[row[0]], program, missing) for row in rows]
+    states = [
+        _state(row, part.rules[row[0]], program)
+        for part in program.parts(engine.at_once)
+        for row in engine.query(state_query(part, writer, at))
+    ]
     states = [state for state in states if state.state != "pending" or state.due is not None]
     return sorted(states, key=lambda state: (state.rule, state.record))
 
 
-def _missing(
-    engine: Engine, program: Program, writer: Writer, compiled: CompiledRule, at: datetime
-) -> dict[str, tuple[str, ...]]:
-    sql, columns = missing_query(program, writer, compiled, at)
+def _missing(compiled: CompiledRule, flags: str | None) -> tuple[str, ...]:
+    """The fields behind the columns that are missing."""
     fields = {column.name: column.field for column in compiled.columns}
-    names = [fields[column] for column in columns]
-    return {
-        row[0]: tuple(dict.fromkeys(name for name, flag in zip(names, row[1:], strict=True) if flag))
-        for row in engine.query(sql)
-    }
+    names = [fields[column] for column in missing_columns(compiled)]
+    return tuple(dict.fromkeys(name for name, flag in zip(names, flags or "", strict=False) if flag == "1"))
 
 
-def _state(row: Row, compiled: CompiledRule, program: Program, missing: dict[str, dict[str, tuple[str, ...]]]) -> State:
-    rule, record, since, until, due, maybe_since, maybe_until, before = row
+def _state(row: Row, compiled: CompiledRule, program: Program) -> State:
+    _, record, since, until, due, maybe_since, maybe_until, before, missing = row
     fields: tuple[str, ...] = ()
     if since is not None:
         kind = "holds"
@@ -110,13 +106,13 @@ def _state(row: Row, compiled: CompiledRule, program: Program, missing: dict[str
         # Unknown is where it may hold less where it does: from the last end of holding, to the next start.
         kind, since = "unknown", max(maybe_since, before if before is not None else maybe_since)
         until = maybe_until if due is None else due if maybe_until is None else min(maybe_until, due)
-        fields = missing.get(rule, {}).get(record, ())
+        fields = _missing(compiled, missing)
     else:
         kind = "pending"
     start = _time(since)
     opens = _opens(start, compiled, program) if kind == "holds" and start and compiled.delay else None
     subject = f"{compiled.rule.object}/{record}"
-    return State(rule, subject, kind, start, _time(until), _time(due), fields, opens)
+    return State(compiled.rule.id, subject, kind, start, _time(until), _time(due), fields, opens)
 
 
 def _opens(since: datetime, compiled: CompiledRule, program: Program) -> datetime | None:
@@ -140,9 +136,10 @@ def held_between(engine: Engine, program: Program, start: datetime, end: datetim
     """Every interval in which a rule held, joined across versions, cut to [start, end), in order."""
     writer = engine.writer(program.book.timezone)
     found = [
-        Held(rule, f"{program.by_id[rule].rule.object}/{record}", instant(since), instant(until))
+        Held(rule.id, f"{rule.object}/{record}", instant(since), instant(until))
         for part in program.parts(engine.at_once)
-        for rule, record, since, until in engine.query(held_query(part, writer, start, end))
+        for number, record, since, until in engine.query(held_query(part, writer, start, end))
+        for rule in (part.rules[number].rule,)
     ]
     return sorted(found, key=lambda held: (held.rule, held.record, held.since))
 

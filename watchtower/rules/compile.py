@@ -53,6 +53,11 @@ class CompiledRule:
     def can_be_unknown(self) -> bool:
         return bool(self.columns)
 
+    @cached_property
+    def simple(self) -> bool:
+        """One alternative: then a version has at most one span, all of it held or all of it unknown."""
+        return len(self.alternatives) == 1
+
 
 @dataclass(frozen=True)
 class Program:

@@ -5,16 +5,14 @@ Both expect a relation `v_<object>` for each object: (record, vfrom, vto, column
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from watchtower.contract import format_time
 from watchtower.rules.compile import CompiledRule, Program
 from watchtower.rules.rows import rows_with_references, timeline, with_gathered
-from watchtower.rules.sql import Writer, islands, name, quote, raw_spans
-from watchtower.rules.tree import Atom, Bound, Node
-
-_NONE = "SELECT '' AS rule, '' AS record, TRUE AS certain, {null} AS since, {null} AS until WHERE FALSE"
+from watchtower.rules.sql import Reach, Writer, all_of, islands, name, quote, raw_spans, reach, select_spans
+from watchtower.rules.tree import Atom, Bound, Node, reads
 
 
 class _Relations:
@@ -28,7 +26,7 @@ class _Relations:
         self.ctes: dict[str, str] = {}
 
     def rows(self, object_name: str) -> str:
-        """A SELECT of an object's rows, with what its rules read through references."""
+        """The relation of an object's rows, with what its rules read through references."""
         program = self.program
         refs: dict[str, tuple[str, list[str]]] = {}
         gathered: set[str] = set()
@@ -47,9 +45,17 @@ class _Relations:
             for target, _ in refs.values()
         }
         own = [*program.columns_of[object_name], *sorted(gathered)]
+        if not refs:
+            return base
         listed = "".join(f", {name(column)}" for column in own)
         select = f"SELECT record, vfrom, vto{listed} FROM {base}"
-        return rows_with_references(self.writer, refs, own, select, through.__getitem__)
+        relation = name(f"rows_{object_name}")
+        self.ctes[relation] = rows_with_references(self.writer, refs, own, select, through.__getitem__)
+        return relation
+
+    def columns(self, object_name: str) -> list[str]:
+        """What the rules on an object read, as its rows name it."""
+        return list(dict.fromkeys(c.name for rule in self.program.of_object(object_name) for c in rule.columns))
 
     def _lives(self, object_name: str, prefix: str, wanted: Collection[str]) -> str:
         """The relation of an object's versions, with those of its rollups over records that are wanted."""
@@ -67,54 +73,128 @@ class _Relations:
             self.ctes[relation] = with_gathered(base, columns, list(zip(chosen, timelines, strict=True)))
         return relation
 
-    def written(self) -> list[str]:
+    def with_ctes(self, more: Mapping[str, str]) -> str:
+        """WITH: the relations so far, and more that stand on them."""
         keep = self.writer.dialect.materialized
-        return [f"{cte} AS {keep}({sql})" for cte, sql in self.ctes.items()]
+        ctes = [f"{cte} AS {keep}({sql})" for cte, sql in self.ctes.items()]
+        return "WITH " + ",\n".join(ctes + [f"{cte} AS ({sql})" for cte, sql in more.items()])
 
 
-def spans_ctes(program: Program, writer: Writer, targets: str = "v_", kids: str = "v_") -> str:
+def spans_ctes(program: Program, writer: Writer, targets: str = "v_", kids: str = "v_", *, unknown: bool = True) -> str:
     """WITH ... `raw`: every span of every rule, before joining. `targets`, `kids`: as in `_Relations`."""
-    relations, ctes, parts = _Relations(program, writer, targets, kids), [], []
+    relations, parts = _Relations(program, writer, targets, kids), []
     for object_name in program.book.objects:
-        rules = program.of_object(object_name)
+        rules = _numbered(program, object_name)
         if rules:
-            rows = name(f"rows_{object_name}")
-            ctes.append(f"{rows} AS ({relations.rows(object_name)})")
-            parts.append(raw_spans(writer, rules, rows))
+            parts += raw_spans(writer, rules, relations.rows(object_name), unknown=unknown)
+    return relations.with_ctes({"raw": _union(writer, parts, "rule, record, certain, since, until")})
+
+
+def _numbered(program: Program, object_name: str) -> list[tuple[int, CompiledRule]]:
+    return [(n, compiled) for n, compiled in enumerate(program.rules) if compiled.rule.object == object_name]
+
+
+_NOTHING = {
+    "rule": "0", "record": "''", "certain": "TRUE", "missing": "''", "touches": "TRUE",
+    "since": "{null}", "until": "{null}",
+}  # fmt: skip
+
+
+def _union(writer: Writer, selects: Sequence[str], columns: str) -> str:
+    """The SELECTs joined; of none, an empty relation with these columns."""
     null = f"CAST(NULL AS {writer.dialect.types['timestamp']})"
-    ctes.append(f"raw AS ({' UNION ALL '.join(parts) or _NONE.format(null=null)})")
-    return "WITH " + ",\n".join([*relations.written(), *ctes])
+    empty = ", ".join(f"{_NOTHING[c].format(null=null)} AS {c}" for c in columns.split(", "))
+    return "\nUNION ALL\n".join(selects) or f"SELECT {empty} WHERE FALSE"
 
 
 def rows_here(program: Program, writer: Writer, object_name: str) -> str:
     """WITH ... `rows_here`: an object's rows."""
     relations = _Relations(program, writer)
     rows = relations.rows(object_name)
-    return "WITH " + ",\n".join([*relations.written(), f"rows_here AS ({rows})"])
+    return relations.with_ctes({"rows_here": f"SELECT * FROM {rows}"})
 
 
 def held_query(program: Program, writer: Writer, start: datetime, end: datetime) -> str:
-    """(rule, record, since, until) in microseconds: where a rule held within [start, end), joined and cut."""
+    """(rule's number, record, since, until) in microseconds: where it held within [start, end), joined and cut."""
     micros, first, last = writer.dialect.micros, writer.time(format_time(start)), writer.time(format_time(end))
-    raw = "SELECT * FROM raw WHERE certain"
-    return f"""{spans_ctes(program, writer)}
+    return f"""{spans_ctes(program, writer, unknown=False)}
 SELECT rule, record, {micros.format(x=f"GREATEST(since, {first})")}, {micros.format(x=f"LEAST(until, {last})")}
-FROM ({islands(raw)}) AS joined WHERE since < {last} AND until > {first}"""
+FROM ({islands("SELECT * FROM raw")}) AS joined WHERE since < {last} AND until > {first}"""
 
 
 def state_query(program: Program, writer: Writer, at: datetime) -> str:
-    """(rule, record, since, until, due, unknown_since, unknown_until, before) in microseconds, where any matters.
+    """(rule's number, record, since, until, due, unknown_since, unknown_until, before, missing), times in
+    microseconds, where any matters. What changed after the instant is not looked at.
 
-    `since` is null where the rule does not hold at the instant; `before` is when it last ceased to hold.
+    `since` is null where the rule does not hold at the instant; `before` is when it last ceased to hold; `missing` has
+    a 1 at the place of each column (in the order of `missing_columns`) that is missing where the rule is unknown.
+
+    Of a rule with one alternative a version has at most one span. So only those of the version that is in force are
+    asked for; and where one begins with its version, those of earlier versions that reach to their version's end.
     """
-    micros, now = writer.dialect.micros, writer.time(format_time(at))
-    inside = f"since <= {now} AND {now} < until"
-    picked = ", ".join(
-        f"{micros.format(x=column)} AS {column}"
-        for column in ("held_since", "held_until", "due", "maybe_since", "maybe_until", "before")
-    )
-    return f"""{spans_ctes(program, writer)}
-SELECT rule, record, {picked} FROM (
+    now = writer.time(format_time(at))
+    relations = _Relations(program, writer)
+    here: list[str] = []
+    past: list[str] = []
+    compound: list[str] = []
+    unknown: list[str] = []
+    for object_name in program.book.objects:
+        rules = _numbered(program, object_name)
+        if not rules:
+            continue
+        rows, always = relations.rows(object_name), writer.dialect.always
+        listed = "".join(f", {name(column)}" for column in relations.columns(object_name))
+        current, known = name(f"now_{object_name}"), name(f"known_{object_name}")
+        relations.ctes[current] = (
+            f"SELECT record, vfrom, {always} AS vto{listed} FROM {rows} WHERE vfrom <= {now} AND {now} < vto"
+        )
+        for number, compiled in rules:
+            if compiled.simple:
+                span = reach(writer, compiled.alternatives[0])
+                here.append(_now(writer, number, compiled, span, current, now))
+                past.append(_before(number, compiled, span, rows, now))
+            else:
+                unknown.append(
+                    f"SELECT {number} AS rule, record, {_missing(writer, compiled, now)} AS missing FROM {current} "
+                    f"WHERE ({writer.at(compiled.node, now)}) IS NULL"
+                )
+        multiple = [rule for rule in rules if not rule[1].simple]
+        if multiple:
+            relations.ctes[known] = (
+                f"SELECT record, vfrom, CASE WHEN {now} < vto THEN {always} ELSE vto END AS vto{listed} FROM {rows} "
+                f"WHERE vfrom <= {now}"
+            )
+            compound += raw_spans(writer, multiple, known)
+    ctes = {
+        "here": _union(writer, here, "rule, record, certain, since, until, touches, missing"),
+        "back": f"""SELECT p.* FROM ({_union(writer, past, "rule, record, certain, since, until")}) AS p
+JOIN here ON here.touches AND here.rule = p.rule AND here.record = p.record AND here.certain = p.certain""",
+        "chains": islands("SELECT * FROM back"),
+        "gaps": _union(writer, unknown, "rule, record, missing"),
+        "known": islands(_union(writer, compound, "rule, record, certain, since, until")),
+        "states": _STATES.format(
+            now=now, inside=f"since <= {now} AND {now} < until", type=writer.dialect.types["timestamp"]
+        ),
+    }
+    micros = writer.dialect.micros
+    times = ("held_since", "held_until", "due", "maybe_since", "maybe_until", "before")
+    picked = ", ".join(f"{micros.format(x=column)} AS {column}" for column in times)
+    return f"{relations.with_ctes(ctes)}\nSELECT rule, record, {picked}, missing FROM states"
+
+
+_STATES = """
+SELECT rule, record,
+  CASE WHEN certain AND since <= {now} THEN since END AS held_since,
+  CASE WHEN certain AND since <= {now} THEN until END AS held_until,
+  CASE WHEN since > {now} THEN since END AS due,
+  CASE WHEN NOT certain THEN since END AS maybe_since,
+  CASE WHEN NOT certain THEN until END AS maybe_until,
+  CAST(NULL AS {type}) AS before, missing
+FROM (
+  SELECT h.rule, h.record, h.certain, COALESCE(c.since, h.since) AS since, h.until, h.missing
+  FROM here AS h LEFT JOIN chains AS c
+    ON c.rule = h.rule AND c.record = h.record AND c.certain = h.certain AND c.until = h.since AND h.touches) AS simple
+UNION ALL SELECT s.*, gaps.missing FROM (
   SELECT rule, record,
     max(since) FILTER (WHERE certain AND {inside}) AS held_since,
     max(until) FILTER (WHERE certain AND {inside}) AS held_until,
@@ -122,19 +202,43 @@ SELECT rule, record, {picked} FROM (
     max(since) FILTER (WHERE NOT certain AND {inside}) AS maybe_since,
     max(until) FILTER (WHERE NOT certain AND {inside}) AS maybe_until,
     max(until) FILTER (WHERE certain AND until <= {now}) AS before
-  FROM ({islands("SELECT * FROM raw")}) AS joined GROUP BY rule, record) AS states
+  FROM known GROUP BY rule, record) AS s
+  LEFT JOIN gaps ON gaps.rule = s.rule AND gaps.record = s.record
 WHERE held_since IS NOT NULL OR due IS NOT NULL OR maybe_since IS NOT NULL"""
 
 
-def missing_query(program: Program, writer: Writer, compiled: CompiledRule, at: datetime) -> tuple[str, list[str]]:
-    """(record, flag per column) where the rule is unknown at the instant; and the columns the flags stand for."""
-    now = writer.time(format_time(at))
-    tests = writer.missing(compiled.node, now)
-    flags = "".join(f", ({test})" for _, test in tests)
-    sql = f"""{rows_here(program, writer, compiled.rule.object)}
-SELECT record{flags} FROM rows_here
-WHERE vfrom <= {now} AND {now} < vto AND ({writer.at(compiled.node, now)}) IS NULL"""
-    return sql, [column for column, _ in tests]
+def _now(writer: Writer, number: int, compiled: CompiledRule, span: Reach, rows: str, now: str) -> str:
+    """The span of the version in force: it contains the instant, or begins later."""
+    tests = [f"{span.until} > {now}"] if span.ends else []
+    tests += span.lasting if span.ends else []
+    touches = f"{span.since} = vfrom" if span.starts else "TRUE"
+    if not compiled.can_be_unknown:
+        return select_spans(number, span, "TRUE", rows, tests, f", {touches} AS touches, '' AS missing")
+    certain = f"({all_of(span.certain)}) IS TRUE"
+    if span.starts:
+        tests.append(f"{certain} OR {span.since} <= {now}")
+    missing = f"CASE WHEN {certain} THEN '' ELSE {_missing(writer, compiled, now)} END"
+    more = f", {touches} AS touches, {missing} AS missing"
+    return select_spans(number, span, certain, rows, span.possible + tests, more)
+
+
+def _before(number: int, compiled: CompiledRule, span: Reach, rows: str, now: str) -> str:
+    """The spans of earlier versions that reach to their version's end."""
+    certain = f"({all_of(span.certain)}) IS TRUE" if compiled.can_be_unknown else "TRUE"
+    ends = [f"{span.until} = vto"] if span.ends else []
+    tests = [f"vto <= {now}", *(span.possible if compiled.can_be_unknown else ()), *ends, *span.lasting]
+    return select_spans(number, span, certain, rows, tests)
+
+
+def _missing(writer: Writer, compiled: CompiledRule, now: str) -> str:
+    """A text with a 1 or a 0 for each of the `missing_columns`."""
+    flags = [f"CASE WHEN {test} THEN '1' ELSE '0' END" for _, test in writer.missing(compiled.node, now)]
+    return " || ".join(flags) or "''"
+
+
+def missing_columns(compiled: CompiledRule) -> list[str]:
+    """The columns whose absence `state_query` tells, in order."""
+    return list(reads(compiled.node))
 
 
 def example_query(program: Program, writer: Writer, compiled: CompiledRule, record: str, at: datetime) -> str:

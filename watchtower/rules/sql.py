@@ -7,7 +7,7 @@ point, calendar units move on the wall clock of the rulebook's zone. So both eng
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from watchtower.rules.compile import Alternative, CompiledRule
@@ -182,37 +182,92 @@ _TEMPLATES = {
 }  # fmt: skip
 
 
-def raw_spans(writer: Writer, rules: Sequence[CompiledRule], rows: str) -> str:
-    """One SELECT per rule, alternative and reading of null, joined: (rule, record, certain, since, until).
+@dataclass(frozen=True)
+class Reach:
+    """The span of one alternative within a row (record, vfrom, vto, columns...), as SQL."""
 
-    `rows` is a relation (record, vfrom, vto, columns...), cut at the validity of versions. `certain` rows read
-    null as false: there the rule holds. The others read null as true: there it holds or is unknown.
-    """
-    selects = []
-    for compiled in rules:
-        for alternative in compiled.alternatives:
-            selects.append(_select(writer, compiled.rule.id, alternative, rows, certain=True))
-            if compiled.can_be_unknown:
-                selects.append(_select(writer, compiled.rule.id, alternative, rows, certain=False))
-    return "\nUNION ALL\n".join(selects)
+    since: str
+    until: str
+    tests: tuple[str, ...]
+    """Conditions without the clock, all of which must be so."""
+    known: tuple[str, ...]
+    """What must not be null for the bounds to be known."""
+    starts: bool
+    ends: bool
+
+    @property
+    def certain(self) -> list[str]:
+        """That it holds there, and not only may hold."""
+        return [*self.tests, *(f"{value} IS NOT NULL" for value in self.known)]
+
+    @property
+    def possible(self) -> list[str]:
+        """That it holds there or may hold."""
+        return [f"({test}) IS NOT FALSE" for test in self.tests]
+
+    @property
+    def lasting(self) -> list[str]:
+        """That it is longer than nothing; without bounds it is as long as the version."""
+        return [f"{self.since} < {self.until}"] if self.starts or self.ends else []
 
 
-def _select(writer: Writer, rule: str, alternative: Alternative, rows: str, *, certain: bool) -> str:
+def reach(writer: Writer, alternative: Alternative) -> Reach:
+    """The span of an alternative. An unknown bound is read as kept: GREATEST and LEAST skip nulls."""
     starts = [writer.scalar(start) for start in alternative.starts]
     ends = [writer.scalar(end) for end in alternative.ends]
-    # GREATEST and LEAST skip nulls, which is just what reading an unknown bound as true means.
-    since = f"GREATEST(vfrom, {', '.join(starts)})" if starts else "vfrom"
-    until = f"LEAST(vto, {', '.join(ends)})" if ends else "vto"
-    tests = [f"{since} < {until}"]
-    if alternative.test is not None:
-        test = writer.scalar(alternative.test)
-        tests.insert(0, test if certain else f"({test}) IS NOT FALSE")
-    if certain:
-        tests += [f"{bound} IS NOT NULL" for bound in starts + ends]
-    flag = "TRUE" if certain else "FALSE"
+    test = alternative.test
+    tests = test.args if isinstance(test, Call) and test.op == "and" else () if test is None else (test,)
+    return Reach(
+        since=f"GREATEST(vfrom, {', '.join(starts)})" if starts else "vfrom",
+        until=f"LEAST(vto, {', '.join(ends)})" if ends else "vto",
+        tests=tuple(writer.scalar(item) for item in tests),
+        known=tuple(dict.fromkeys(writer.scalar(_unmoved(bound)) for bound in alternative.starts + alternative.ends)),
+        starts=bool(starts),
+        ends=bool(ends),
+    )
+
+
+def _unmoved(bound: Scalar) -> Scalar:
+    """What is null just where the bound is, without the calendar arithmetic, which costs most."""
+    while isinstance(bound, Call) and bound.op in ("shift", "midnight"):
+        bound = bound.args[0]
+    return bound
+
+
+def all_of(tests: Iterable[str]) -> str:
+    """The conjunction; TRUE of none."""
+    return " AND ".join(f"({test})" for test in tests) or "TRUE"
+
+
+def raw_spans(
+    writer: Writer, rules: Iterable[tuple[int, CompiledRule]], rows: str, *, unknown: bool = True
+) -> list[str]:
+    """SELECTs of (rule, record, certain, since, until), a rule being its number: where it holds (`certain`), and,
+    where `unknown` is asked for, where it may hold (null read as true).
+
+    `rows` is a relation (record, vfrom, vto, columns...), cut at the validity of versions. Of a rule with one
+    alternative the uncertain spans are those in which it is unknown; of others they hold what is certain, too.
+    """
+    selects = []
+    for number, compiled in rules:
+        for alternative in compiled.alternatives:
+            span = reach(writer, alternative)
+            if not unknown or not compiled.can_be_unknown:
+                selects.append(select_spans(number, span, "TRUE", rows, span.certain + span.lasting))
+            elif compiled.simple:
+                flag = f"({all_of(span.certain)}) IS TRUE"
+                selects.append(select_spans(number, span, flag, rows, span.possible + span.lasting))
+            else:
+                selects.append(select_spans(number, span, "TRUE", rows, span.certain + span.lasting))
+                selects.append(select_spans(number, span, "FALSE", rows, span.possible + span.lasting))
+    return selects
+
+
+def select_spans(rule: int, span: Reach, certain: str, rows: str, tests: Sequence[str], more: str = "") -> str:
+    """The spans of a rule over the rows that pass the tests. `more`: further columns, with a comma before each."""
     return (
-        f"SELECT {quote(rule)} AS rule, record, {flag} AS certain, {since} AS since, {until} AS until "
-        f"FROM {rows} WHERE {' AND '.join(tests)}"
+        f"SELECT {rule} AS rule, record, {certain} AS certain, {span.since} AS since, {span.until} AS until{more} "
+        f"FROM {rows} WHERE {all_of(tests)}"
     )
 
 

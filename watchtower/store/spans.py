@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Row, text
@@ -20,12 +20,19 @@ Touched = Mapping[str, Mapping[str, datetime]]
 """object -> record -> from when on it is to be evaluated anew."""
 
 
-def evaluate(conn: Connection, sql: str, touched: Touched) -> list[RawSpan]:
-    """The spans of the touched records, from the given instants on. `sql`: the `query` of their objects."""
-    found = conn.exec_driver_sql(sql, {"touched": _touched_json(touched)})
+class Query(NamedTuple):
+    """The SQL of some rules, and their ids by the numbers that it answers with."""
+
+    sql: str
+    rules: tuple[str, ...]
+
+
+def evaluate(conn: Connection, query: Query, touched: Touched) -> list[RawSpan]:
+    """The spans of the touched records, from the given instants on. `query`: that of their objects."""
+    found = conn.exec_driver_sql(query.sql, {"touched": _touched_json(touched)})
     # CRMs write 9999-12-31 for "never": what begins after it never begins, what ends after it has no end.
     return [
-        RawSpan(rule, record, certain, instant(since), _until(until))
+        RawSpan(query.rules[rule], record, certain, instant(since), _until(until))
         for rule, record, certain, since, until in found
         if since < LAST
     ]
@@ -44,7 +51,7 @@ def _touched_json(touched: Touched) -> str:
     return msgspec.json.encode(rows).decode()
 
 
-def query(program: Program, objects: Sequence[str]) -> str:
+def query(program: Program, objects: Sequence[str]) -> Query:
     """The compiled rules of these objects over the stored versions. `touched` is the one parameter."""
     writer = Writer(POSTGRES, program.book.timezone)
     part = Program(program.book, tuple(c for c in program.rules if c.rule.object in objects), program.gathered)
@@ -78,7 +85,8 @@ def query(program: Program, objects: Sequence[str]) -> str:
         f"WITH {', '.join(ctes)}, {body} SELECT rule, record, certain, {as_micros.format(x='since')}, "
         f"{as_micros.format(x='until')} FROM raw"
     )
-    return sql.replace("%", "%%").replace("$touched", "%(touched)s", 1)
+    sql = sql.replace("%", "%%").replace("$touched", "%(touched)s", 1)
+    return Query(sql, tuple(compiled.rule.id for compiled in part.rules))
 
 
 def _referred(program: Program, part: Program, target: str, objects: Sequence[str]) -> str:
