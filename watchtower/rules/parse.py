@@ -520,6 +520,8 @@ class _Reader:
         value, pattern = self.texts(node.this), node.expression
         if not (isinstance(pattern, exp.Literal) and pattern.is_string):
             self.refuse(node, "the pattern of like is a text", "write name like 'Acme%'")
+        if isinstance(node, exp.ILike) and node.find(exp.Lower, exp.Upper):
+            self.refuse(node, "ilike stands around lower or upper", "it heeds no case: leave them out")
         text = pattern.name
         trailing = len(text) - len(text.rstrip("\\"))
         if trailing % 2:
@@ -588,6 +590,8 @@ class _Reader:
         op = _TEXT_FUNCTIONS[type(node)]
         if op == "trim" and (node.args.get("expression") or node.args.get("position")):
             self.refuse(node, "trim takes one text")
+        if op in ("lower", "upper") and any(part is not node for part in node.find_all(exp.Lower, exp.Upper)):
+            self.refuse(node, f"{op} stands around another lower or upper", "one of them is enough")
         return Call(op, (self.texts(node.this),), "integer" if op == "length" else "text")
 
     def absolute(self, node: exp.Abs) -> Scalar:

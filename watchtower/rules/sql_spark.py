@@ -18,10 +18,11 @@ ALWAYS = 2**62
 SPARK = Dialect(
     "spark", "", "array_contains({list}, {item})",
     f"(CASE WHEN {{x}} > -{ALWAYS} AND {{x}} < {LAST} THEN {{x}} END)",
+    "(CASE WHEN octet_length({x}) = char_length({x}) THEN {case}({x}) ELSE TRANSLATE({x}, {pairs}) END)",
     types=TYPES | {"number": "DOUBLE", "money": "DOUBLE", "timestamp": "BIGINT"},
     materialized="", always=f"{ALWAYS}L", never=f"(-{ALWAYS}L)",
     words={
-        "like": "({0} LIKE {1})", "ilike": "(LOWER({0}) LIKE LOWER({1}))", "starts_with": "STARTSWITH({0}, {1})",
+        "like": "({0} LIKE {1})", "starts_with": "STARTSWITH({0}, {1})",
         "length": "CAST(CHAR_LENGTH({0}) AS BIGINT)",
     },
 )  # fmt: skip
