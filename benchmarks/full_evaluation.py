@@ -42,7 +42,7 @@ from watchtower.rules.tree import And, Atom, Bound, Call, Col, Lit, Node, Scalar
 AT = datetime(2026, 7, 1, 9, tzinfo=UTC)
 T = "TIMESTAMPTZ '2026-07-01 09:00:00+00'"
 
-# The accounts' versions cut the deals' ones; both hand-written ways and ours begin with this join where a rule needs it.
+# The accounts' versions cut those of the deals: both hand-written ways begin with this join where a rule needs it.
 JOINED = """
 SELECT d.* EXCLUDE (vfrom, vto), GREATEST(d.vfrom, a.vfrom) AS vfrom, LEAST(d.vto, a.vto) AS vto,
   a.segment AS "account.segment", a.employees AS "account.employees"
@@ -172,16 +172,15 @@ def differences(connection: Any, book: Program, ours: str, theirs: str) -> int:
 
 
 def in_words(node: Node, cel: bool) -> str:
-    """A rule for a per-record evaluator: whether it holds now. Fields as `r.x` in CEL, where absent ones are left out."""
+    """A rule for a per-record evaluator: whether it holds now. In CEL fields are `r.x`, and absent ones left out."""
     if isinstance(node, Atom):
         return _words(node.test, cel)
     if isinstance(node, Bound):
         column, seconds = _offset(node.instant)
         field = _field(column, cel)
         present = f"has({field})" if cel else f"{field} != null"
-        return f"({present} {'&&' if cel else 'and'} {field} + {seconds} {'<=' if node.is_start else '>'} " + (
-            "now)" if not cel else "r.now)"
-        )
+        now = "r.now" if cel else "now"
+        return f"({present} {'&&' if cel else 'and'} {field} + {seconds} {'<=' if node.is_start else '>'} {now})"
     glue = {(True, True): " && ", (True, False): " || ", (False, True): " and ", (False, False): " or "}
     return "(" + glue[cel, isinstance(node, And)].join(in_words(item, cel) for item in node.items) + ")"
 
@@ -286,6 +285,7 @@ def main() -> None:
     options = parser.parse_args()
     book = program()
     connection = duckdb.connect(":memory:")
+    connection.execute("SET TimeZone = 'UTC'")
     connection.execute(DATA.format(records=options.records, accounts=options.records // 10))
     loaded = _peak()
     ours = state_query(book, Writer(DUCKDB, book.book.timezone), AT)
@@ -294,8 +294,6 @@ def main() -> None:
     peak = {}
     for _ in range(options.runs):
         for name, sql in queries.items():
-            # Calendar units by hand are those of the session's zone; ours name the rulebook's.
-            connection.execute(f"SET TimeZone = '{'UTC' if name == 'ours' else book.book.timezone}'")
             began = time.perf_counter()
             connection.execute(f"CREATE OR REPLACE TABLE answer_{name} AS {sql}")
             best[name] = min(best[name], time.perf_counter() - began)

@@ -1,14 +1,24 @@
 """Fifty rules on deals, said twice: as a rulebook says them, and as an engineer would write them in DuckDB by hand.
 
 A hand-written rule knows which columns are never null in this data (stage, region, source), and treats only the others
-as unknowns. The session's time zone is the rulebook's, so that `+ INTERVAL 21 DAY` is a calendar unit in both.
+as unknowns. Calendar units are on the rulebook's wall clock in both: across a change of clocks `+ INTERVAL 21 DAY` on
+a TIMESTAMPTZ gives another instant (it takes the repeated hour for the earlier one).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+ZONE = "Europe/Rome"
 OPEN = "stage in ('discovery', 'proposal', 'negotiation')"
+
+
+def later(instant: str, span: str) -> str:
+    """Calendar units after an instant, by hand."""
+    return f"((({instant} AT TIME ZONE '{ZONE}') + INTERVAL '{span}') AT TIME ZONE '{ZONE}')"
+
+
+MIDNIGHT = f"(CAST(close_on AS TIMESTAMP) AT TIME ZONE '{ZONE}')"
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,8 @@ def _rules() -> list[Rule]:
             Rule(f"{at} and {OPEN} and owner is null", (here, opened, ("owner IS NULL", ""))),
             Rule(f"{at} and {OPEN} and next_step is null and source = 'partner'",
                  (here, opened, ("next_step IS NULL", ""), ("source = 'partner'", ""))),
-            Rule(f"{at} and stage = 'won' and contract is null", (here, ("stage = 'won'", ""), ("contract IS NULL", ""))),
+            Rule(f"{at} and stage = 'won' and contract is null",
+                 (here, ("stage = 'won'", ""), ("contract IS NULL", ""))),
             Rule(f"{at} and stage = 'lost' and reason is null", (here, ("stage = 'lost'", ""), ("reason IS NULL", ""))),
             Rule(f"{at} and stage = 'negotiation' and amount >= 60000 and approver is null",
                  (here, ("stage = 'negotiation'", ""), ("amount >= 60000", "amount"), ("approver IS NULL", ""))),
@@ -50,30 +61,30 @@ def _rules() -> list[Rule]:
             is_stage = (f"stage = '{stage}'", "")
             found += [
                 Rule(f"{at} and stage = '{stage}' and changed_at(stage) <= now() - interval '{days} days'",
-                     (here, is_stage), ((f"{changed} + INTERVAL {days} DAY", changed),)),
+                     (here, is_stage), ((later(changed, f"{days} DAY"), changed),)),
                 Rule(f"{at} and stage = '{stage}' and next_step_at <= now() - interval '72 hours'",
                      (here, is_stage), (("next_step_at + INTERVAL 72 HOUR", "next_step_at"),)),
                 Rule(f"{at} and stage = '{stage}' and last_activity_at <= now() - interval '{days} days' and calls > 3",
                      (here, is_stage, ("calls > 3", "calls")),
-                     ((f"last_activity_at + INTERVAL {days} DAY", "last_activity_at"),)),
+                     ((later("last_activity_at", f"{days} DAY"), "last_activity_at"),)),
             ]  # fmt: skip
         found += [
             Rule(f"{at} and {OPEN} and close_on <= now() - interval '1 day'", (here, opened),
-                 (("CAST(close_on AS TIMESTAMPTZ) + INTERVAL 1 DAY", "close_on"),)),
+                 ((later(MIDNIGHT, "1 DAY"), "close_on"),)),
             Rule(f"{at} and stage = 'won' and signed_at <= now() - interval '1 month' and contract is null",
                  (here, ("stage = 'won'", ""), ("contract IS NULL", "")),
-                 (("signed_at + INTERVAL 1 MONTH", "signed_at"),)),
+                 ((later("signed_at", "1 MONTH"), "signed_at"),)),
             Rule(f"{at} and stage = 'won' and signed_at <= now() - interval '7 days' "
                  "and signed_at > now() - interval '45 days' and calls = 0",
                  (here, ("stage = 'won'", ""), ("calls = 0", "calls")),
-                 (("signed_at + INTERVAL 7 DAY", "signed_at"),), (("signed_at + INTERVAL 45 DAY", "signed_at"),)),
+                 ((later("signed_at", "7 DAY"), "signed_at"),), ((later("signed_at", "45 DAY"), "signed_at"),)),
             Rule(f"{at} and stage = 'negotiation' and close_on <= now() + interval '14 days' "
                  "and close_on > now() and approver is null",
                  (here, ("stage = 'negotiation'", ""), ("approver IS NULL", "")),
-                 (("CAST(close_on AS TIMESTAMPTZ) - INTERVAL 14 DAY", "close_on"),),
-                 (("CAST(close_on AS TIMESTAMPTZ)", "close_on"),)),
-            Rule(f"{at} and source = 'web' and stage = 'discovery' and changed_at(stage) <= now() - interval '48 hours' "
-                 "and last_activity_at is null",
+                 ((later(MIDNIGHT, "-14 DAY"), "close_on"),),
+                 ((MIDNIGHT, "close_on"),)),
+            Rule(f"{at} and source = 'web' and stage = 'discovery' and last_activity_at is null "
+                 "and changed_at(stage) <= now() - interval '48 hours'",
                  (here, ("source = 'web'", ""), ("stage = 'discovery'", ""), ("last_activity_at IS NULL", "")),
                  ((f"{changed} + INTERVAL 48 HOUR", changed),)),
             Rule(f"{at} and {OPEN} and account.segment = 'enterprise' and amount < 5000",
@@ -84,7 +95,7 @@ def _rules() -> list[Rule]:
             Rule(f"{at} and stage = 'negotiation' and account.segment = 'smb' "
                  "and changed_at(stage) <= now() - interval '10 days'",
                  (here, ("stage = 'negotiation'", ""), ("\"account.segment\" = 'smb'", "account.segment")),
-                 ((f"{changed} + INTERVAL 10 DAY", changed),)),
+                 ((later(changed, "10 DAY"), changed),)),
             Rule(f"{at} and stage = 'proposal' and account.segment <> 'smb' and owner is null",
                  (here, ("stage = 'proposal'", ""), ("\"account.segment\" <> 'smb'", "account.segment"),
                   ("owner IS NULL", ""))),
@@ -96,7 +107,7 @@ RULES = _rules()
 
 BOOK = {
     "name": "deals",
-    "timezone": "Europe/Rome",
+    "timezone": ZONE,
     "objects": {
         "account": {
             "fields": {
@@ -160,7 +171,8 @@ SELECT 'D-' || r AS record, vfrom,
   CASE WHEN u(r, 0, 'called') > .03 THEN CAST(floor(6 * u(r, 0, 'calls')) AS BIGINT) + k END AS calls,
   CASE WHEN u(r, k, 'planned') > .15 THEN 'call' END AS next_step,
   CASE WHEN u(r, k, 'planned') > .15 THEN vfrom + to_seconds(CAST(u(r, k, 'next') * 4e6 AS BIGINT)) END AS next_step_at,
-  CASE WHEN u(r, k, 'active') > .1 THEN vfrom - to_seconds(CAST(u(r, k, 'last') * 1e6 AS BIGINT)) END AS last_activity_at,
+  CASE WHEN u(r, k, 'active') > .1 THEN vfrom - to_seconds(CAST(u(r, k, 'last') * 1e6 AS BIGINT)) END
+    AS last_activity_at,
   CASE WHEN stage_no >= 3 AND u(r, k, 'dated') > .02 THEN vfrom END AS signed_at,
   CASE WHEN u(r, 0, 'closing') > .06 THEN CAST(born AS DATE) + CAST(60 + 300 * u(r, 0, 'close') AS INT) END AS close_on,
   vfrom AS "changed_at(stage)"
