@@ -198,7 +198,7 @@ def _json(spans: Iterable[Span]) -> str:
 
 
 def _span(row: Row[Any]) -> Span:
-    rule, object_name, record, state, since, until, opens_at, opened, closed = row
+    rule, object_name, record, state, since, until, opens_at, opened, closed = tuple(row)
     return Span(
         rule=rule, object=object_name, record=record, state=state, since=since, until=until, opens_at=opens_at,
         opened=opened, closed=closed,
