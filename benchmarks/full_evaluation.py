@@ -227,8 +227,8 @@ def _is_number(value: Scalar) -> bool:
 def sample(connection: Any, count: int) -> list[dict[str, Any]]:
     """Deals as they are at the instant: times as seconds."""
     rows = connection.execute(
-        f"""WITH joined AS ({JOINED}) SELECT * EXCLUDE (vfrom, vto)
-        REPLACE (epoch(next_step_at)::BIGINT AS next_step_at,
+        f"""WITH joined AS ({JOINED})
+        SELECT * EXCLUDE (vfrom, vto) REPLACE (epoch(next_step_at)::BIGINT AS next_step_at,
         epoch(last_activity_at)::BIGINT AS last_activity_at, epoch(signed_at)::BIGINT AS signed_at,
         epoch("changed_at(stage)")::BIGINT AS "changed_at(stage)", epoch(close_on::TIMESTAMPTZ)::BIGINT AS close_on)
         FROM joined WHERE vfrom <= {T} AND {T} < vto AND hash(record) % 97 = 0 ORDER BY record LIMIT {count}"""

@@ -1,137 +1,187 @@
-"""What a batch of events costs the live store, part by part, and what the clock costs when nothing is due.
+"""The live service on the embedded PostgreSQL: a batch of 100 events, and a tick with nothing due.
 
-    python benchmarks/live.py [--records 10000,1000000]
+    python -m benchmarks.live [--batches 40] [--records 1000000]
 
-50 rules on one object; batches of 100 events on 100 records; ticks on an empty agenda. The records stand in `record`,
-`version` and `span` as the real path would have written them, put there by SQL: a million by `take` would take minutes.
+A batch is 100 events on 100 deals under the fifty rules of benchmarks/full_evaluation_rules.py, through the one door
+(`intake.take`), in one transaction; the median of the batches, split into the journal, the fold (records and versions
+read and written), the rules' evaluation, and settling what is due. Of the evaluation: the rules' query, the kept spans
+read; the rest is comparing them and writing what changed.
+
+The tick is `settle` in a transaction of its own, after the batches, with nothing left to do. For more records the
+deals, their versions, spans and alerts are copied under new names, all columns as the door wrote them.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from sqlalchemy import text
 
-from watchtower.bootstrap import Tower, build
-from watchtower.contract import Event
-from watchtower.flow import apply
+from benchmarks.full_evaluation import program
+from watchtower.contract import Event, format_time
+from watchtower.flow import apply, intake, settle
 from watchtower.settings import read_settings
-from watchtower.store import journal, records, spans
+from watchtower.store import spans as span_store
+from watchtower.store.database import Database, connect, migrate
 
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
-FILL = """
-insert into record (object, id, state, provenance, created_at, changed_at)
-select 'deal', 'D' || n, jsonb_build_object('stage', 'open', 'amount', n % 1000, 'owner', 'u' || n % 17,
-  'due_at', '2030-01-01T00:00:00.000000Z'), '{}', cast(:at as timestamptz), cast(:at as timestamptz)
-from generate_series(cast(:first as integer), cast(:last as integer)) n;
-insert into version (object, id, valid_from, state)
-select object, id, created_at, state from record where object = 'deal' and id not in (select id from version);
-insert into span (rule, object, record, state, since, until, opens_at)
-select 'r' || rule, 'deal', 'D' || n, 'holds', timestamptz '2030-01-01' + rule * interval '1 hour', null,
-  timestamptz '2030-01-01' + rule * interval '1 hour'
-from generate_series(cast(:first as integer), cast(:last as integer)) n, generate_series(0, 4) rule;
-"""
+NOW = datetime(2026, 7, 1, 9, tzinfo=UTC)
+PARTS = (
+    (intake.journal, "append", "journal"), (apply.records, "load", "fold"), (apply.records, "save", "fold"),
+    (apply.ObjectFold, "versions", "fold"), (apply, "evaluate", "evaluate"), (span_store, "evaluate", "  query"),
+    (span_store, "spans_of", "  kept spans"), (intake, "settle", "settle"),
+)  # fmt: skip
 
 
-def rulebook() -> str:
-    """50 rules: comparisons, missing fields, lateness in hours and in months."""
-    rules = []
-    for n in range(50):
-        form = (
-            f"stage = 'open' and amount > {n * 20} and owner is null",
-            f"stage in ('open', 'offer') and due_at <= now() - interval '{n + 1} hours'",
-            f"amount between {n} and {n + 5} or owner = 'u{n}'",
-            f"changed_at(stage) <= now() - interval '{n + 24} months' and stage <> 'won'",
-            f"coalesce(amount, 0) < {n} and owner like 'u%' and due_at > now() - interval '1 day'",
-        )[n % 5]  # fmt: skip
-        rules.append({"id": f"r{n}", "object": "deal", "when": form})
-    fields = {
-        "stage": {"type": "enum", "values": ["open", "offer", "won"]}, "amount": {"type": "money"},
-        "owner": {"type": "text"}, "due_at": {"type": "timestamp"},
-    }  # fmt: skip
-    return json.dumps({"name": "live", "objects": {"deal": {"fields": fields}}, "rules": rules})
+@contextmanager
+def stopwatch(spent: dict[str, float]) -> Iterator[None]:
+    """Adds up the seconds spent in each of the PARTS."""
+    before = [getattr(owner, name) for owner, name, _ in PARTS]
+
+    def timed(run: Any, part: str) -> Any:
+        def call(*given: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return run(*given, **named)
+            finally:
+                spent[part] += time.perf_counter() - began
+
+        return call
+
+    for (owner, name, part), run in zip(PARTS, before, strict=True):
+        setattr(owner, name, timed(run, part))
+    try:
+        yield
+    finally:
+        for (owner, name, _), run in zip(PARTS, before, strict=True):
+            setattr(owner, name, run)
 
 
-def timed(spent: dict[str, float], holder: Any, name: str, label: str) -> None:
-    """Add what calls of `holder.name` take to `spent[label]`, in seconds."""
-    inner: Callable[..., Any] = getattr(holder, name)
-
-    def outer(*args: Any, **kwargs: Any) -> Any:
-        begun = time.perf_counter()
-        try:
-            return inner(*args, **kwargs)
-        finally:
-            spent[label] += time.perf_counter() - begun
-
-    setattr(holder, name, outer)
-
-
-def batch(number: int) -> list[Event]:
-    return [
-        Event(
-            id=f"b{number}.{n}", source="crm", type="record.updated", subject=f"deal/D{number * 100 + n}",
-            time=NOW + timedelta(seconds=number), data={"fields": {"amount": n, "owner": f"v{n % 7}"}},
-        )
-        for n in range(100)
-    ]  # fmt: skip
+def fields(rng: Random, at: datetime) -> dict[str, Any]:
+    """A deal as a CRM sends it."""
+    return {
+        "account": f"A-{rng.randrange(1000)}",
+        "stage": rng.choice(("discovery", "proposal", "negotiation", "won", "lost")),
+        "region": rng.choice(("emea", "amer", "apac", "latam")),
+        "source": rng.choice(("web", "partner", "event")),
+        "owner": rng.choice((None, "Elena", "Marco", "Giulia", "Nadia")),
+        "amount": rng.choice((None, 4_000, 25_000, 90_000)),
+        "discount": rng.choice((None, 0, 20, 35)),
+        "approver": rng.choice((None, None, "cfo")),
+        "calls": rng.randrange(8),
+        "next_step_at": format_time(at + timedelta(days=rng.randrange(60))),
+        "last_activity_at": format_time(at - timedelta(days=rng.randrange(20))),
+        "close_on": str((at + timedelta(days=rng.randrange(200))).date()),
+    }
 
 
-def measure(tower: Tower, count: int, spent: dict[str, float], *, rounds: int = 30) -> None:
-    now = NOW
-    tower.clock = lambda: now
-    with tower.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        conn.execute(text("vacuum analyze"))
-    for warm in range(5):
-        tower.take_events(batch(5000 + warm))
-        tower.tick()
-    parts: dict[str, list[float]] = defaultdict(list)
-    for number in range(rounds):
-        now = NOW + timedelta(minutes=1 + number)
-        spent.clear()
-        begun = time.perf_counter()
-        tower.take_events(batch(number))
-        parts["whole batch"].append(time.perf_counter() - begun)
-        for label, seconds in spent.items():
-            parts[label].append(seconds)
-        begun = time.perf_counter()
-        tower.tick()
-        parts["tick, nothing due"].append(time.perf_counter() - begun)
-    print(f"{count:,} records, {count * 5:,} spans waiting:")
-    for label, seconds in parts.items():
-        middle, worst = statistics.median(seconds) * 1000, sorted(seconds)[int(len(seconds) * 0.95)] * 1000
-        print(f"  {label:32} median {middle:7.2f} ms   95th {worst:7.2f} ms")
+def event(rng: Random, number: int, subject: str, at: datetime, said: dict[str, Any]) -> Event:
+    return Event(id=f"e{number}", source="crm", type="record.updated", subject=subject, time=at, data={"fields": said})
+
+
+def batches(database: Database, engine: apply.Engine, count: int) -> None:
+    rng, number, at = Random(1), 0, NOW - timedelta(days=90)
+    accounts = []
+    for n in range(1000):
+        number += 1
+        said = {"segment": rng.choice(("smb", "mid", "enterprise")), "employees": rng.randrange(2000)}
+        accounts.append(event(rng, number, f"account/A-{n}", at, said))
+    first = [event(rng, number + n, f"deal/D-{n}", at, fields(rng, at)) for n in range(10_000)]
+    number += len(first)
+    with database.begin() as conn:
+        intake.take(conn, engine, accounts, NOW)
+    for start in range(0, len(first), 1000):
+        with database.begin() as conn:
+            intake.take(conn, engine, first[start : start + 1000], NOW)
+    with database.engine.connect() as conn:
+        conn.execution_options(isolation_level="AUTOCOMMIT").execute(text("vacuum analyze"))
+    took: dict[str, list[float]] = defaultdict(list)
+    for n in range(count):
+        when = at + timedelta(days=1 + n)
+        events = []
+        for record in rng.sample(range(10_000), 100):
+            number += 1
+            said = rng.choices(list(fields(rng, when).items()), k=3)
+            events.append(event(rng, number, f"deal/D-{record}", when, dict(said)))
+        spent: dict[str, float] = defaultdict(float)
+        began = time.perf_counter()
+        with stopwatch(spent), database.begin() as conn:
+            intake.take(conn, engine, events, NOW)
+        spent["  the rest"] = spent["evaluate"] - spent["  query"] - spent["  kept spans"]
+        spent["whole"] = time.perf_counter() - began
+        for part, seconds in spent.items():
+            took[part].append(seconds * 1000)
+    print(f"a batch of 100 events on 100 of 10,000 deals, {len(engine.rules)} rules, {count} batches: median (best) ms")
+    for part in ("whole", "journal", "fold", "evaluate", "  query", "  kept spans", "  the rest", "settle"):
+        print(f"  {part:<14}{statistics.median(took[part]):8.1f} ({min(took[part]):.1f})")
+
+
+_COPIES = (
+    "insert into record select object, id || '.' || k, state, provenance, created_at, changed_at, deleted_at "
+    "from record",
+    "insert into version select object, id || '.' || k, valid_from, valid_to, state from version",
+    "insert into span select rule, object, record || '.' || k, state, since, until, opens_at, opened, closed "
+    "from span",
+    "insert into alert select id || '.' || k, {alert} from alert",
+)
+
+
+def copy(database: Database, copies: int) -> None:
+    """Every deal once more, `copies` times."""
+    with database.begin() as conn:
+        listed = "select string_agg(column_name, ', ' order by ordinal_position) from information_schema.columns "
+        alert = conn.execute(text(listed + "where table_name = 'alert' and column_name <> 'id'")).scalar_one()
+        named = alert.replace("record", "record || '.' || k")
+        conn.execute(text("set local statement_timeout = 0"))
+        for statement in _COPIES:
+            mine = statement.format(alert=named)
+            conn.execute(text(f"{mine} cross join generate_series(1, {copies}) as g(k) where object = 'deal'"))
+    with database.engine.connect() as conn:
+        conn.execution_options(isolation_level="AUTOCOMMIT").execute(text("vacuum analyze"))
+
+
+def ticks(database: Database, engine: apply.Engine, runs: int = 200) -> None:
+    took = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        with database.begin() as conn:
+            done = settle.settle(conn, engine, NOW)
+        took.append((time.perf_counter() - began) * 1000)
+        assert done == settle.Settled(), done
+    with database.begin() as conn:
+        counts = [
+            conn.execute(text(f"select count(*) from {table}")).scalar_one() for table in ("record", "span", "alert")
+        ]
+    print(
+        "a tick with nothing due, {:,} records, {:,} spans, {:,} alerts: ".format(*counts)
+        + f"median {statistics.median(took):.1f} ms, the slowest of {runs} {max(took):.1f} ms"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--records", default="10000,1000000", help="sizes of the store, rising")
-    sizes = [int(size) for size in parser.parse_args().records.split(",")]
-    spent: dict[str, float] = defaultdict(float)
-    timed(spent, journal, "append", "journal")
-    timed(spent, apply, "_fold_record", "fold")
-    timed(spent, records, "save", "records and versions")
-    timed(spent, spans, "evaluate", "rule evaluation (the query)")
-    timed(spent, apply, "evaluate", "rule evaluation, spans kept")
-    with tempfile.TemporaryDirectory(prefix="watchtower-live-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / "book.yaml"
-        path.write_text(rulebook())
-        with build(read_settings(data=Path(folder)), rulebook=path, clock=lambda: NOW) as tower:
-            have = 0
-            for size in sizes:
-                with tower.database.begin() as conn:
-                    for statement in FILL.strip().rstrip(";").split(";\n"):
-                        conn.execute(text(statement), {"first": have, "last": size - 1, "at": NOW - timedelta(days=30)})
-                have = size
-                measure(tower, size, spent)
+    parser.add_argument("--batches", type=int, default=40)
+    parser.add_argument("--records", type=int, default=1_000_000, help="for the second tick, in tens of thousands")
+    options = parser.parse_args()
+    book = program()
+    with tempfile.TemporaryDirectory() as folder:
+        database = connect(read_settings(data=Path(folder) / "data", database_url=None))
+        migrate(database)
+        engine = apply.Engine.of(book)
+        batches(database, engine, options.batches)
+        ticks(database, engine)
+        copy(database, options.records // 10_000 - 1)
+        ticks(database, engine)
+        database.close()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Both expect a relation `v_<object>` for each object: (record, vfrom, vto, column
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from watchtower.contract import format_time
@@ -25,12 +25,15 @@ class _Relations:
         self.program, self.writer, self.targets, self.kids = program, writer, targets, kids
         self.ctes: dict[str, str] = {}
 
-    def rows(self, object_name: str) -> str:
-        """The relation of an object's rows, with what its rules read through references."""
+    def rows(self, object_name: str, rules: Iterable[CompiledRule]) -> str:
+        """The relation of an object's rows, with what these rules read through references.
+
+        Rules that read nothing through them, and nothing gathered, get the versions as they are: fewer, and not copied.
+        """
         program = self.program
         refs: dict[str, tuple[str, list[str]]] = {}
         gathered: set[str] = set()
-        for compiled in program.of_object(object_name):
+        for compiled in rules:
             for column in compiled.columns:
                 if column.ref:
                     target = program.home(object_name, column)
@@ -52,10 +55,6 @@ class _Relations:
         relation = name(f"rows_{object_name}")
         self.ctes[relation] = rows_with_references(self.writer, refs, own, select, through.__getitem__)
         return relation
-
-    def columns(self, object_name: str) -> list[str]:
-        """What the rules on an object read, as its rows name it."""
-        return list(dict.fromkeys(c.name for rule in self.program.of_object(object_name) for c in rule.columns))
 
     def _lives(self, object_name: str, prefix: str, wanted: Collection[str]) -> str:
         """The relation of an object's versions, with those of its rollups over records that are wanted."""
@@ -84,14 +83,21 @@ def spans_ctes(program: Program, writer: Writer, targets: str = "v_", kids: str 
     """WITH ... `raw`: every span of every rule, before joining. `targets`, `kids`: as in `_Relations`."""
     relations, parts = _Relations(program, writer, targets, kids), []
     for object_name in program.book.objects:
-        rules = _numbered(program, object_name)
-        if rules:
-            parts += raw_spans(writer, rules, relations.rows(object_name), unknown=unknown)
+        for rules in _groups(program, object_name):
+            parts += raw_spans(writer, rules, relations.rows(object_name, [c for _, c in rules]), unknown=unknown)
     return relations.with_ctes({"raw": _union(writer, parts, "rule, record, certain, since, until")})
 
 
-def _numbered(program: Program, object_name: str) -> list[tuple[int, CompiledRule]]:
-    return [(n, compiled) for n, compiled in enumerate(program.rules) if compiled.rule.object == object_name]
+Numbered = tuple[int, CompiledRule]
+
+
+def _groups(program: Program, object_name: str) -> list[list[Numbered]]:
+    """The rules on an object with their numbers: those that read its own fields only, and the others."""
+    found: tuple[list[Numbered], list[Numbered]] = ([], [])
+    for number, compiled in enumerate(program.rules):
+        if compiled.rule.object == object_name:
+            found[any(column.ref or column.gathered for column in compiled.columns)].append((number, compiled))
+    return [group for group in found if group]
 
 
 _NOTHING = {
@@ -110,7 +116,7 @@ def _union(writer: Writer, selects: Sequence[str], columns: str) -> str:
 def rows_here(program: Program, writer: Writer, object_name: str) -> str:
     """WITH ... `rows_here`: an object's rows."""
     relations = _Relations(program, writer)
-    rows = relations.rows(object_name)
+    rows = relations.rows(object_name, program.of_object(object_name))
     return relations.with_ctes({"rows_here": f"SELECT * FROM {rows}"})
 
 
@@ -139,32 +145,32 @@ def state_query(program: Program, writer: Writer, at: datetime) -> str:
     compound: list[str] = []
     unknown: list[str] = []
     for object_name in program.book.objects:
-        rules = _numbered(program, object_name)
-        if not rules:
-            continue
-        rows, always = relations.rows(object_name), writer.dialect.always
-        listed = "".join(f", {name(column)}" for column in relations.columns(object_name))
-        current, known = name(f"now_{object_name}"), name(f"known_{object_name}")
-        relations.ctes[current] = (
-            f"SELECT record, vfrom, {always} AS vto{listed} FROM {rows} WHERE vfrom <= {now} AND {now} < vto"
-        )
-        for number, compiled in rules:
-            if compiled.simple:
-                span = reach(writer, compiled.alternatives[0])
-                here.append(_now(writer, number, compiled, span, current, now))
-                past.append(_before(number, compiled, span, rows, now))
-            else:
-                unknown.append(
-                    f"SELECT {number} AS rule, record, {_missing(writer, compiled, now)} AS missing FROM {current} "
-                    f"WHERE ({writer.at(compiled.node, now)}) IS NULL"
-                )
-        multiple = [rule for rule in rules if not rule[1].simple]
-        if multiple:
-            relations.ctes[known] = (
-                f"SELECT record, vfrom, CASE WHEN {now} < vto THEN {always} ELSE vto END AS vto{listed} FROM {rows} "
-                f"WHERE vfrom <= {now}"
+        for group, rules in enumerate(_groups(program, object_name)):
+            compiled_rules = [compiled for _, compiled in rules]
+            rows, always = relations.rows(object_name, compiled_rules), writer.dialect.always
+            columns = dict.fromkeys(column.name for compiled in compiled_rules for column in compiled.columns)
+            listed = "".join(f", {name(column)}" for column in columns)
+            current, known = name(f"now_{object_name}_{group}"), name(f"known_{object_name}_{group}")
+            relations.ctes[current] = (
+                f"SELECT record, vfrom, {always} AS vto{listed} FROM {rows} WHERE vfrom <= {now} AND {now} < vto"
             )
-            compound += raw_spans(writer, multiple, known)
+            for number, compiled in rules:
+                if compiled.simple:
+                    span = reach(writer, compiled.alternatives[0])
+                    here.append(_now(writer, number, compiled, span, current, now))
+                    past.append(_before(number, compiled, span, rows, now))
+                else:
+                    unknown.append(
+                        f"SELECT {number} AS rule, record, {_missing(writer, compiled, now)} AS missing "
+                        f"FROM {current} WHERE ({writer.at(compiled.node, now)}) IS NULL"
+                    )
+            multiple = [rule for rule in rules if not rule[1].simple]
+            if multiple:
+                relations.ctes[known] = (
+                    f"SELECT record, vfrom, CASE WHEN {now} < vto THEN {always} ELSE vto END AS vto{listed} "
+                    f"FROM {rows} WHERE vfrom <= {now}"
+                )
+                compound += raw_spans(writer, multiple, known)
     ctes = {
         "here": _union(writer, here, "rule, record, certain, since, until, touches, missing"),
         "back": f"""SELECT p.* FROM ({_union(writer, past, "rule, record, certain, since, until")}) AS p

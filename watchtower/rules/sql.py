@@ -173,21 +173,22 @@ class Writer:
         return "(" + glue.join(self.at(item, now) for item in node.items) + ")"
 
     def missing(self, node: Node, now: str) -> list[tuple[str, str]]:
-        """For each column, the condition under which its absence makes the predicate unknown at `now`."""
+        """For each column, the condition under which its absence makes the predicate unknown at `now`, given that the
+        predicate is unknown."""
         found: dict[str, list[str]] = {}
 
         def walk(part: Node, above: tuple[str, ...]) -> None:
-            here = (*above, f"({self.at(part, now)}) IS NULL")
+            here = above if part is node else (*above, f"({self.at(part, now)}) IS NULL")
             if not isinstance(part, (Atom, Bound)):
                 for item in part.items:
                     walk(item, here)
                 return
             for column in columns(part.test if isinstance(part, Atom) else part.instant):
-                test = f"({name(column.name)} IS NULL AND {' AND '.join(here)})"
+                test = all_of((f"{name(column.name)} IS NULL", *here))
                 found.setdefault(column.name, []).append(test)
 
         walk(node, ())
-        return [(column, " OR ".join(tests)) for column, tests in found.items()]
+        return [(column, " OR ".join(f"({test})" for test in tests)) for column, tests in found.items()]
 
 
 _TEMPLATES = {

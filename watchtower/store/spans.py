@@ -198,7 +198,11 @@ def _json(spans: Iterable[Span]) -> str:
 
 
 def _span(row: Row[Any]) -> Span:
-    return Span(**row._mapping)
+    rule, object_name, record, state, since, until, opens_at, opened, closed = tuple(row)
+    return Span(
+        rule=rule, object=object_name, record=record, state=state, since=since, until=until, opens_at=opens_at,
+        opened=opened, closed=closed,
+    )  # fmt: skip
 
 
 def spans_of(conn: Connection, touched: Touched) -> list[Span]:
