@@ -129,8 +129,7 @@ _COPIES = (
     "insert into record select object, id || '.' || k, state, provenance, created_at, changed_at, deleted_at "
     "from record",
     "insert into version select object, id || '.' || k, valid_from, valid_to, state from version",
-    "insert into span select rule, object, record || '.' || k, state, since, until, opens_at, opened, closed "
-    "from span",
+    "insert into span select rule, object, record || '.' || k, state, since, until, opens_at, opened, closed from span",
     "insert into alert select id || '.' || k, {alert} from alert",
 )
 

@@ -107,8 +107,16 @@ class ObjectFold:
                 self._track_pause(hours, column, kind, target, int(arguments[1]), arguments[2])
                 return
             reach = hours.first if kind == "business_first" else hours.last
-            follow = _business(reach, int(arguments[1]))
-        self.tracked.setdefault(target, []).append((column, follow))
+            follow = _business(reach, int(arguments[1]), target)
+        self.tracked.setdefault(self._source(target), []).append((column, follow))
+
+    def _source(self, target: str) -> str:
+        """The field that a column follows: of `changed_at(stage)`, stage, whose changes are then kept, too."""
+        field = target.removeprefix("changed_at(").removesuffix(")")
+        mine = self.tracked.setdefault(field, [])
+        if field != target and not any(name == target for name, _ in mine):
+            mine.insert(0, (target, lambda state, value, old, event, time: time))
+        return field
 
     def _track_pause(self, hours: OpenHours, column: str, kind: str, target: str, length: int, paused: str) -> None:
         """Business time that stands while a field is true: it follows that field, too, whose pauses are kept."""
@@ -118,7 +126,7 @@ class ObjectFold:
         if not any(name == kept for name, _ in mine):
             mine.insert(0, (kept, _pauses(kept)))
         mine.append((column, follow))
-        self.tracked.setdefault(target, []).append((column, follow))
+        self.tracked.setdefault(self._source(target), []).append((column, follow))
 
     def check(self, event: Event) -> None:
         """ValueError where a field of the event has a value the rulebook does not allow."""
@@ -231,11 +239,12 @@ NEVER = format_time(FOREVER)
 """What is never reached is no missing value: the instant is the last there is."""
 
 
-def _business(reach: Callable[[datetime, int], datetime | None], length: int) -> Follow:
+def _business(reach: Callable[[datetime, int], datetime | None], length: int, target: str) -> Follow:
     def follow(state: dict[str, Any], value: Any, old: Any, event: Event, time: str) -> Any:
-        if value is None:
+        since = state.get(target)
+        if since is None:
             return None
-        found = reach(parse_time(value), length)
+        found = reach(parse_time(since), length)
         return NEVER if found is None else format_time(found)
 
     return follow
