@@ -13,7 +13,8 @@ from sqlalchemy import text
 
 from watchtower.contract import Event
 from watchtower.store.database import Database
-from watchtower.store.journal import KEY_LIMIT, SUBJECT_LIMIT, append, body_hash, events_of, last_seq, tail
+from watchtower.store.journal import _COPY_FROM, append, events_of, last_seq, tail
+from watchtower.store.journal_rows import KEY_LIMIT, SUBJECT_LIMIT, body_hash
 
 T = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -133,6 +134,47 @@ def test_an_append_waits_for_the_one_before_so_that_no_number_appears_late(datab
         with pytest.raises(Exception, match="held a lock for too long"), database.begin() as second:
             second.execute(text("set local lock_timeout = '100ms'"))
             append(second, [event("e2")], layer="core", received_at=T)
+
+
+def test_a_large_batch_is_kept_to_the_letter_like_a_small_one(database: Database) -> None:
+    odd = [
+        "\\",
+        "\\N",
+        "\\.",
+        "\t",
+        "a\tb\nc\rd",
+        "\\t",
+        "\\\\n",
+        "Società \U0001f600",
+        "'",
+        '"',
+        "\x01",
+        "\x7f",
+        "\u2028",
+    ]
+    given = [
+        event(f"e{n}{odd[n % len(odd)]}", source=f"s{odd[n % 7]}", subject=f"lead/{odd[n % 11]}", v=odd[n % 5], n=n)
+        for n in range(_COPY_FROM + 50)
+    ]
+    with database.begin() as conn:
+        found = append(conn, given, layer="core", received_at=T)
+    assert [one.verdict for one in found] == ["new"] * len(given)
+    with database.read() as conn:
+        kept = tail(conn, 0, 10_000)
+        hashes = conn.execute(text("select body_hash from journal order by seq")).scalars().all()
+    assert [one for _, one, _ in kept] == given and [seq for seq, _, _ in kept] == [one.seq for one in found]
+    assert [bytes(one) for one in hashes] == [body_hash(one) for one in given]
+
+
+def test_large_batches_of_one_transaction_do_not_meet(database: Database) -> None:
+    first = [event(f"a{n}", n=n) for n in range(_COPY_FROM)]
+    second = [event(f"a{n}", n=n % 1100) for n in range(_COPY_FROM + 200)] + [event("bad", note="\x00")]
+    with database.begin() as conn:
+        append(conn, first, layer="core", received_at=T)
+        found = append(conn, second, layer="decision", received_at=T)
+        layers = [layer for _, _, layer in tail(conn, 0, 10_000)]
+    assert [one.verdict for one in found] == ["duplicate"] * 1000 + ["new"] * 200 + ["refused"]
+    assert layers == ["core"] * 1000 + ["decision"] * 200
 
 
 def test_a_body_hash_is_the_same_in_every_release() -> None:

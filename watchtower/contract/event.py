@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -51,6 +52,7 @@ def parse_time(text: str) -> datetime:
         raise ValueError(f"time: {text!r} lies outside the years 1 to 9999 in UTC") from None
 
 
+@lru_cache(maxsize=1 << 14)
 def format_time(time: datetime) -> str:
     """`2026-03-04T09:00:00.000000Z`: UTC, always six digits, so that text order is time order."""
     if time.tzinfo is not UTC:

@@ -6,35 +6,32 @@ commit (an advisory lock), so that a number, once seen, has no lower one still t
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from itertools import count, islice
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Row, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from watchtower.contract import Event, format_time
+from watchtower.contract import Event
+from watchtower.store.journal_rows import JournalRow, row_of
 
 Verdict = Literal["new", "duplicate", "conflict", "refused"]
 
-KEY_LIMIT = 2048
-"""Bytes of source and id together: an index entry of PostgreSQL holds 2,704."""
-SUBJECT_LIMIT = 1024
-"""Bytes of a subject: some indices hold two of them."""
-DATA_LIMIT = 16 * 1024 * 1024
-"""Bytes of an event's data as JSON."""
 _LOCK = 0x6A6F7572_6E616C00
 """The key of the advisory lock of appends: "journal" in ASCII."""
+_COPY_FROM = 1_000
+"""Events; batches of more go in by COPY, which for fewer is no faster."""
+_CHUNK = 500
+_NUMBERS = count(0, 1 << 32)
+"""Where the staged rows of a batch begin to count: an earlier batch of the same transaction stands there still."""
 _STREAM_FROM = 500
 """Records; histories of more are fetched piece by piece."""
 
 
-@dataclass(frozen=True)
-class Appended:
+class Appended(NamedTuple):
     """What became of one event."""
 
     verdict: Verdict
@@ -43,20 +40,6 @@ class Appended:
     because: str = ""
     """Of a conflict or a refusal: the part, its value, what is accepted."""
 
-
-class _Row(msgspec.Struct, frozen=True):
-    n: int
-    source: str
-    id: str
-    type: str
-    object: str
-    record: str
-    time: str
-    data: msgspec.Raw
-    hash: str
-
-
-_ENCODER = msgspec.json.Encoder(order="sorted")
 
 _WAIT = text("select pg_advisory_xact_lock(:key)")
 _INSERT = text(
@@ -67,6 +50,21 @@ _INSERT = text(
       n int, source text, id text, type text, object text, record text, time timestamptz, data jsonb,
       hash text)
     order by n
+    on conflict (source, id) do nothing
+    returning seq
+    """
+)
+_STAGE = """
+    create temporary table if not exists journal_incoming (
+      n bigint, source text, id text, type text, object text, record text, time timestamptz, data jsonb, hash bytea)
+    on commit delete rows
+"""
+_COPY = "copy journal_incoming (n, source, id, type, object, record, time, data, hash) from stdin"
+_INSERT_STAGED = text(
+    """
+    insert into journal (source, id, type, object, record, time, received_at, data, body_hash, layer)
+    select source, id, type, object, record, time, :received_at, data, hash, :layer from journal_incoming
+    where n >= :first order by n
     on conflict (source, id) do nothing
     returning seq
     """
@@ -94,29 +92,42 @@ def append(conn: Connection, events: Sequence[Event], *, layer: str, received_at
     Repeats within the batch count like repeats of earlier ones. Other appends wait until the transaction
     ends. Needs READ COMMITTED, which `Database.begin` gives.
     """
-    verdicts: dict[int, Appended] = {}
-    rows: list[_Row] = []
-    firsts: dict[tuple[str, str], int] = {}
-    for n, event in enumerate(events):
-        row = _row(n, event)
-        if isinstance(row, str):
-            verdicts[n] = Appended("refused", None, row)
-        else:
-            rows.append(row)
-            firsts.setdefault((row.source, row.id), n)
-    if rows:
-        wait(conn)
-        written = _write(conn, rows, layer, received_at)
-        if len(written) == len(firsts):
-            hashes = {row.n: row.hash for row in rows}
-            places = {key: (seq, hashes[n]) for (key, n), seq in zip(firsts.items(), written, strict=True)}
-        else:
-            places = _find(conn, list(firsts))
-        fresh = set(written)
-        for row in rows:
-            seq, body = places[row.source, row.id]
-            verdicts[row.n] = _verdict(row, seq, body, seq in fresh and firsts[row.source, row.id] == row.n)
-    return [verdicts[n] for n in range(len(events))]
+    refused: dict[int, Appended] = {}
+    rows: list[JournalRow] = []
+
+    def kept() -> Iterator[JournalRow]:
+        for n, event in enumerate(events):
+            row = row_of(n, event)
+            if isinstance(row, str):
+                refused[n] = Appended("refused", None, row)
+            else:
+                rows.append(row)
+                yield row
+
+    write = _copy if len(events) >= _COPY_FROM else _insert
+    written = write(conn, kept(), layer, received_at)
+    if len(written) == len(events):
+        return [Appended("new", seq) for seq in written]
+    return _verdicts(conn, rows, written, refused)
+
+
+def _verdicts(
+    conn: Connection, rows: Sequence[JournalRow], written: Sequence[int], refused: dict[int, Appended]
+) -> list[Appended]:
+    """Where not all of a batch was new: one verdict for each of its events."""
+    firsts: dict[tuple[str, str], JournalRow] = {}
+    for row in rows:
+        firsts.setdefault((row.source, row.id), row)
+    if len(written) == len(firsts):
+        places = {key: (seq, row.hash) for (key, row), seq in zip(firsts.items(), written, strict=True)}
+    else:
+        places = _find(conn, list(firsts))
+    fresh = set(written)
+    found = dict(refused)
+    for row in rows:
+        seq, body = places[row.source, row.id]
+        found[row.n] = _verdict(row, seq, body, seq in fresh and firsts[row.source, row.id] is row)
+    return [found[n] for n in range(len(found))]
 
 
 def wait(conn: Connection) -> None:
@@ -141,75 +152,41 @@ def last_seq(conn: Connection) -> int:
     return int(conn.execute(_LAST).scalar_one())
 
 
-def body_hash(event: Event) -> bytes:
-    """BLAKE2b, 16 bytes, over canonical JSON of type, subject, time and data (keys sorted)."""
-    return _hash(event, _ENCODER.encode(event.data))
-
-
-def _hash(event: Event, data: bytes) -> bytes:
-    body = _ENCODER.encode((event.type, event.subject, format_time(event.time), msgspec.Raw(data)))
-    return hashlib.blake2b(body, digest_size=16).digest()
-
-
-def _row(n: int, event: Event) -> _Row | str:
-    """The event as the database takes it, or the reason why it cannot."""
-    for name, key, limit in (
-        ("subject", event.subject, SUBJECT_LIMIT),
-        ("source and id", event.source + event.id, KEY_LIMIT),
-        ("type", event.type, KEY_LIMIT),
-    ):
-        if flaw := _flaw(key):
-            return f"{name}: {ascii(key):.60} {flaw[1]}"
-        if len(key) * 4 > limit and (size := len(key.encode())) > limit:
-            return f"{name}: {size} bytes; at most {limit} are accepted"
-    try:
-        data = _ENCODER.encode(event.data)
-    except (TypeError, ValueError, RecursionError) as error:  # ValueError: a lone surrogate
-        flaw = None if isinstance(error, RecursionError) else _flaw(event.data, "data")
-        return f"{flaw[0]}: {flaw[1]}" if flaw else f"data: cannot be written as JSON: {error}"
-    if len(data) > DATA_LIMIT:
-        return f"data: {len(data)} bytes; at most {DATA_LIMIT} are accepted"
-    # The encoder writes NUL as an escape and NaN as null; only where these show is the value itself searched.
-    if (b"\\u0000" in data or b"null" in data) and (flaw := _flaw(event.data, "data")):
-        return f"{flaw[0]}: {flaw[1]}"
-    return _Row(
-        n,
-        event.source,
-        event.id,
-        event.type,
-        event.object,
-        event.record_id,
-        format_time(event.time),
-        msgspec.Raw(data),
-        _hash(event, data).hex(),
-    )
-
-
-def _flaw(value: Any, place: str = "") -> tuple[str, str] | None:
-    """The first place in a JSON value that jsonb cannot keep, and what is wrong with it."""
-    if isinstance(value, str):
-        if "\x00" in value:
-            return place, "holds a NUL character; text without it is accepted"
-        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-            return place, "holds half of a surrogate pair; whole Unicode characters are accepted"
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            return place, f"{value} is not a JSON number; leave it out or write null"
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if flaw := _flaw(key, f"{place}.{ascii(key)[1:-1]}") or _flaw(item, f"{place}.{ascii(key)[1:-1]}"):
-                return flaw
-    elif isinstance(value, list | tuple):
-        for n, item in enumerate(value):
-            if flaw := _flaw(item, f"{place}[{n}]"):
-                return flaw
-    return None
-
-
-def _write(conn: Connection, rows: list[_Row], layer: str, received_at: datetime) -> list[int]:
+def _insert(conn: Connection, rows: Iterable[JournalRow], layer: str, received_at: datetime) -> list[int]:
     """The numbers given to those that were not there, ascending: the order of `rows`."""
-    values = {"rows": msgspec.json.encode(rows).decode(), "received_at": received_at, "layer": layer}
+    given = list(rows)
+    if not given:
+        return []
+    wait(conn)
+    values = {"rows": msgspec.json.encode(given).decode(), "received_at": received_at, "layer": layer}
     return sorted(conn.execute(_INSERT, values).scalars())
+
+
+def _copy(conn: Connection, rows: Iterable[JournalRow], layer: str, received_at: datetime) -> list[int]:
+    """The same for a large batch: by COPY, while which the server reads what is there already."""
+    first = next(_NUMBERS)
+    driver: Any = conn.connection.driver_connection
+    with driver.cursor() as cursor:
+        cursor.execute(_STAGE)
+        with cursor.copy(_COPY) as copy:
+            remaining = iter(rows)
+            while chunk := [_line(first, row) for row in islice(remaining, _CHUNK)]:
+                copy.write("".join(chunk))
+    wait(conn)
+    return sorted(conn.execute(_INSERT_STAGED, {"first": first, "received_at": received_at, "layer": layer}).scalars())
+
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+"""Of COPY's text format. Source: PostgreSQL's documentation of COPY, section "Text Format"."""
+
+
+def _line(first: int, row: JournalRow) -> str:
+    texts = f"{row.source}\t{row.id}\t{row.type}\t{row.object}\t{row.record}"
+    if "\\" in texts or texts.count("\t") != 4 or "\n" in texts or "\r" in texts:
+        texts = "\t".join(key.translate(_ESCAPES) for key in (row.source, row.id, row.type, row.object, row.record))
+    # In JSON there is no bare tab or end of line.
+    data = bytes(row.data).decode().replace("\\", "\\\\")
+    return f"{first + row.n}\t{texts}\t{row.time}\t{data}\t\\\\x{row.hash}\n"
 
 
 def _find(conn: Connection, keys: list[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, str]]:
@@ -218,7 +195,7 @@ def _find(conn: Connection, keys: list[tuple[str, str]]) -> dict[tuple[str, str]
     return {(source, id): (seq, body) for source, id, seq, body in found}
 
 
-def _verdict(row: _Row, seq: int, body: str, new: bool) -> Appended:
+def _verdict(row: JournalRow, seq: int, body: str, new: bool) -> Appended:
     if new:
         return Appended("new", seq)
     if body == row.hash:
