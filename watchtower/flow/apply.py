@@ -83,16 +83,11 @@ def apply_events(conn: Connection, engine: Engine, events: Sequence[Event]) -> A
             begin = stored.get(record)
             start = min(event.time for event in new)
             sequence: Iterable[Event] = past[record] if record in past else sorted(new, key=lambda e: e.time)
+            late_news = record in past
             _fold_record(
-                fold,
-                name,
-                record,
-                None if record in past else begin,
-                sequence,
-                start,
-                made_records,
-                made_versions,
-            )
+                fold, name, record, None if late_news else begin, sequence, start, made_records, made_versions,
+                rebuilt=late_news,
+            )  # fmt: skip
             touched.setdefault(name, {})[record] = start
             documents += [(name, record, doc) for event in new if (doc := _document(event)) is not None]
     records.save(conn, made_records, made_versions, _links(engine.program, made_versions))
@@ -115,7 +110,9 @@ def rebuild_records(conn: Connection, engine: Engine, known: Sequence[tuple[str,
                 histories[event.record_id].append(event)
         for record, events in histories.items():
             start = starts[record]
-            _fold_record(engine.folds[name], name, record, None, events, start, made_records, made_versions)
+            _fold_record(
+                engine.folds[name], name, record, None, events, start, made_records, made_versions, rebuilt=True
+            )
     records.save(conn, made_records, made_versions, _links(engine.program, made_versions))
 
 
@@ -155,14 +152,19 @@ def _fold_record(
     start: datetime,
     made_records: list[NewRecord],
     made_versions: list[NewVersion],
+    *,
+    rebuilt: bool,
 ) -> None:
-    """The record after its events, and its versions from `start` on."""
+    """The record after its events, and its versions from `start` on. `rebuilt`: earlier ones may go beyond it."""
     now = Record()
     if begin is not None:
         now = Record(alive=begin.deleted_at is None, state=dict(begin.state), who=dict(begin.provenance))
     created = begin.created_at if begin is not None else None
     deleted = begin.deleted_at if begin is not None else None
     last = begin.changed_at if begin is not None else start
+    # The version that the new ones follow on began with the last event before them: there is one while it lives.
+    meets = begin is not None and begin.changed_at == start
+    closes = format_time(begin.changed_at) if begin is not None and now.alive and not meets else None
     open_version = -1
     for time, after in fold.versions(events, now):
         last = time
@@ -183,7 +185,7 @@ def _fold_record(
         NewRecord(
             object=name, id=record, state=now.state, provenance=now.who, created_at=format_time(created or start),
             changed_at=format_time(last), deleted_at=format_time(deleted) if deleted else None,
-            rebuilt_from=format_time(start),
+            begun=format_time(start), closes=closes, rebuilt=rebuilt or meets,
         )
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import count, islice
+from itertools import count
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -24,7 +24,8 @@ _LOCK = 0x6A6F7572_6E616C00
 """The key of the advisory lock of appends: "journal" in ASCII."""
 _COPY_FROM = 1_000
 """Events; batches of more go in by COPY, which for fewer is no faster."""
-_CHUNK = 500
+_HEX = "\\x"
+"""Before the hexadecimal digits of a bytea."""
 _NUMBERS = count(0, 1 << 32)
 """Where the staged rows of a batch begin to count: an earlier batch of the same transaction stands there still."""
 _STREAM_FROM = 500
@@ -169,24 +170,23 @@ def _copy(conn: Connection, rows: Iterable[JournalRow], layer: str, received_at:
     with driver.cursor() as cursor:
         cursor.execute(_STAGE)
         with cursor.copy(_COPY) as copy:
-            remaining = iter(rows)
-            while chunk := [_line(first, row) for row in islice(remaining, _CHUNK)]:
-                copy.write("".join(chunk))
+            for row in rows:
+                data = bytes(row.data).decode()
+                copy.write_row(
+                    (
+                        first + row.n,
+                        row.source,
+                        row.id,
+                        row.type,
+                        row.object,
+                        row.record,
+                        row.time,
+                        data,
+                        _HEX + row.hash,
+                    )
+                )
     wait(conn)
     return sorted(conn.execute(_INSERT_STAGED, {"first": first, "received_at": received_at, "layer": layer}).scalars())
-
-
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-"""Of COPY's text format. Source: PostgreSQL's documentation of COPY, section "Text Format"."""
-
-
-def _line(first: int, row: JournalRow) -> str:
-    texts = f"{row.source}\t{row.id}\t{row.type}\t{row.object}\t{row.record}"
-    if "\\" in texts or texts.count("\t") != 4 or "\n" in texts or "\r" in texts:
-        texts = "\t".join(key.translate(_ESCAPES) for key in (row.source, row.id, row.type, row.object, row.record))
-    # In JSON there is no bare tab or end of line.
-    data = bytes(row.data).decode().replace("\\", "\\\\")
-    return f"{first + row.n}\t{texts}\t{row.time}\t{data}\t\\\\x{row.hash}\n"
 
 
 def _find(conn: Connection, keys: list[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, str]]:

@@ -24,8 +24,12 @@ class NewRecord(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
     changed_at: str
     deleted_at: str | None
-    rebuilt_from: str
-    """Versions from here on are replaced."""
+    begun: str
+    """The first of the new versions begins here."""
+    closes: str | None = None
+    """Where the version that they follow on began."""
+    rebuilt: bool = False
+    """Versions from `begun` on are replaced: late news."""
 
 
 class NewVersion(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,15 +63,21 @@ _SAVE = text(
       created_at = excluded.created_at, changed_at = excluded.changed_at, deleted_at = excluded.deleted_at
     """
 )
+_CLOSE = text(
+    """
+    update version v set valid_to = g.begun
+    from json_to_recordset(cast(:rows as json)) as g(object text, id text, begun timestamptz, closes timestamptz)
+    where v.object = g.object and v.id = g.id and v.valid_from = g.closes
+    """
+)
 _CUT = text(
     """
-    with given as (select * from json_to_recordset(cast(:rows as json)) as g(
-      object text, id text, rebuilt_from timestamptz)),
+    with given as (select * from json_to_recordset(cast(:rows as json)) as g(object text, id text, begun timestamptz)),
     gone as (delete from version v using given g
-      where v.object = g.object and v.id = g.id and v.valid_from >= g.rebuilt_from)
-    update version v set valid_to = g.rebuilt_from from given g
-    where v.object = g.object and v.id = g.id and v.valid_from < g.rebuilt_from
-      and (v.valid_to is null or v.valid_to > g.rebuilt_from)
+      where v.object = g.object and v.id = g.id and v.valid_from >= g.begun)
+    update version v set valid_to = g.begun from given g
+    where v.object = g.object and v.id = g.id and v.valid_from < g.begun
+      and (v.valid_to is null or v.valid_to > g.begun)
     """
 )
 _VERSIONS = text(
@@ -77,6 +87,9 @@ _VERSIONS = text(
       object text, id text, valid_from timestamptz, valid_to timestamptz, state jsonb)
     """
 )
+_COPY = "copy version (object, id, valid_from, valid_to, state) from stdin"
+_COPY_FROM = 1_000
+"""Versions; more go in by COPY, which for fewer is no faster."""
 _LINKS = text(
     """
     insert into link (target_object, target, object, ref, record)
@@ -137,15 +150,31 @@ def load(conn: Connection, object_name: str, ids: Sequence[str]) -> dict[str, Re
 def save(
     conn: Connection, records: Sequence[NewRecord], versions: Sequence[NewVersion], links: Sequence[NewLink]
 ) -> None:
-    """Write what a fold made: records, their versions from `rebuilt_from` on, and new references."""
+    """Write what a fold made: records, their versions from `begun` on, and new references."""
     if records:
-        rows = _json(records)
-        conn.execute(_SAVE, {"rows": rows})
-        conn.execute(_CUT, {"rows": rows})
-    if versions:
+        conn.execute(_SAVE, {"rows": _json(records)})
+    if closing := [_bounds(record) for record in records if record.closes is not None]:
+        conn.execute(_CLOSE, {"rows": msgspec.json.encode(closing).decode()})
+    if rebuilt := [_bounds(record) for record in records if record.rebuilt]:
+        conn.execute(_CUT, {"rows": msgspec.json.encode(rebuilt).decode()})
+    if len(versions) >= _COPY_FROM:
+        _copy_versions(conn, versions)
+    elif versions:
         conn.execute(_VERSIONS, {"rows": _json(versions)})
     if links:
         conn.execute(_LINKS, {"rows": _json(links)})
+
+
+def _bounds(record: NewRecord) -> dict[str, str | None]:
+    return {"object": record.object, "id": record.id, "begun": record.begun, "closes": record.closes}
+
+
+def _copy_versions(conn: Connection, versions: Sequence[NewVersion]) -> None:
+    driver: Any = conn.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
+        for version in versions:
+            state = msgspec.json.encode(version.state).decode()
+            copy.write_row((version.object, version.id, version.valid_from, version.valid_to, state))
 
 
 def looking_through(conn: Connection, object_name: str, ids: Sequence[str]) -> list[tuple[str, str, str]]:
