@@ -6,17 +6,16 @@ commit (an advisory lock), so that a number, once seen, has no lower one still t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import count
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Row, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from watchtower.contract import Event
-from watchtower.store.journal_rows import JournalRow, row_of
+from watchtower.contract import Event, format_time
+from watchtower.store.journal_rows import JournalRow, key_flaw, row_of
 
 Verdict = Literal["new", "duplicate", "conflict", "refused"]
 
@@ -26,8 +25,6 @@ _COPY_FROM = 1_000
 """Events; batches of more go in by COPY, which for fewer is no faster."""
 _HEX = "\\x"
 """Before the hexadecimal digits of a bytea."""
-_NUMBERS = count(0, 1 << 32)
-"""Where the staged rows of a batch begin to count: an earlier batch of the same transaction stands there still."""
 _STREAM_FROM = 500
 """Records; histories of more are fetched piece by piece."""
 
@@ -45,30 +42,21 @@ class Appended(NamedTuple):
 _WAIT = text("select pg_advisory_xact_lock(:key)")
 _INSERT = text(
     """
-    insert into journal (source, id, type, object, record, time, received_at, data, body_hash, layer)
-    select source, id, type, object, record, time, :received_at, data, decode(hash, 'hex'), :layer
-    from json_to_recordset(cast(:rows as json)) as given(
-      n int, source text, id text, type text, object text, record text, time timestamptz, data jsonb,
-      hash text)
-    order by n
-    on conflict (source, id) do nothing
-    returning seq
+    with written as (
+      insert into journal (source, id, type, object, record, time, received_at, data, body_hash, layer)
+      select source, id, type, object, record, time, :received_at, data, decode(hash, 'hex'), :layer
+      from json_to_recordset(cast(:rows as json)) as given(
+        n int, source text, id text, type text, object text, record text, time timestamptz, data jsonb,
+        hash text)
+      order by n
+      on conflict (source, id) do nothing
+      returning seq)
+    select array_agg(seq) from written
     """
 )
-_STAGE = """
-    create temporary table if not exists journal_incoming (
-      n bigint, source text, id text, type text, object text, record text, time timestamptz, data jsonb, hash bytea)
-    on commit delete rows
-"""
-_COPY = "copy journal_incoming (n, source, id, type, object, record, time, data, hash) from stdin"
-_INSERT_STAGED = text(
-    """
-    insert into journal (source, id, type, object, record, time, received_at, data, body_hash, layer)
-    select source, id, type, object, record, time, :received_at, data, hash, :layer from journal_incoming
-    where n >= :first order by n
-    on conflict (source, id) do nothing
-    returning seq
-    """
+_COPY = "copy journal (seq, source, id, type, object, record, time, received_at, data, body_hash, layer) from stdin"
+_RESERVE = text(
+    "select setval(pg_get_serial_sequence('journal', 'seq'), nextval(pg_get_serial_sequence('journal', 'seq')) + :more)"
 )
 _FIND = text(
     """
@@ -93,29 +81,26 @@ def append(conn: Connection, events: Sequence[Event], *, layer: str, received_at
     Repeats within the batch count like repeats of earlier ones. Other appends wait until the transaction
     ends. Needs READ COMMITTED, which `Database.begin` gives.
     """
-    refused: dict[int, Appended] = {}
+    write = _append_many if len(events) >= _COPY_FROM else _append_few
+    return write(conn, events, layer, received_at)
+
+
+def _append_few(conn: Connection, events: Sequence[Event], layer: str, received_at: datetime) -> list[Appended]:
+    found: dict[int, Appended] = {}
     rows: list[JournalRow] = []
-
-    def kept() -> Iterator[JournalRow]:
-        for n, event in enumerate(events):
-            row = row_of(n, event)
-            if isinstance(row, str):
-                refused[n] = Appended("refused", None, row)
-            else:
-                rows.append(row)
-                yield row
-
-    write = _copy if len(events) >= _COPY_FROM else _insert
-    written = write(conn, kept(), layer, received_at)
+    for n, event in enumerate(events):
+        row = row_of(n, event)
+        if isinstance(row, str):
+            found[n] = Appended("refused", None, row)
+        else:
+            rows.append(row)
+    if not rows:
+        return [found[n] for n in range(len(found))]
+    wait(conn)
+    values = {"rows": msgspec.json.encode(rows).decode(), "received_at": received_at, "layer": layer}
+    written = sorted(conn.execute(_INSERT, values).scalar_one() or ())
     if len(written) == len(events):
         return [Appended("new", seq) for seq in written]
-    return _verdicts(conn, rows, written, refused)
-
-
-def _verdicts(
-    conn: Connection, rows: Sequence[JournalRow], written: Sequence[int], refused: dict[int, Appended]
-) -> list[Appended]:
-    """Where not all of a batch was new: one verdict for each of its events."""
     firsts: dict[tuple[str, str], JournalRow] = {}
     for row in rows:
         firsts.setdefault((row.source, row.id), row)
@@ -124,11 +109,41 @@ def _verdicts(
     else:
         places = _find(conn, list(firsts))
     fresh = set(written)
-    found = dict(refused)
     for row in rows:
         seq, body = places[row.source, row.id]
-        found[row.n] = _verdict(row, seq, body, seq in fresh and firsts[row.source, row.id] is row)
+        new = seq in fresh and firsts[row.source, row.id] is row
+        found[row.n] = Appended("new", seq) if new else _repeat(row, seq, body)
     return [found[n] for n in range(len(found))]
+
+
+def _append_many(conn: Connection, events: Sequence[Event], layer: str, received_at: datetime) -> list[Appended]:
+    """By COPY. While the lock is held nobody else appends, so what is looked up first is there, or is not, for good.
+
+    The numbers are drawn before; those of refused events and of repeats stay unused.
+    """
+    wait(conn)
+    places = _find(conn, [(event.source, event.id) for event in events if not key_flaw(event)])
+    seq = int(conn.execute(_RESERVE, {"more": len(events) - 1}).scalar_one()) - len(events)
+    at = format_time(received_at)
+    found: list[Appended] = []
+    driver: Any = conn.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
+        for n, event in enumerate(events):
+            row = row_of(n, event)
+            if isinstance(row, str):
+                found.append(Appended("refused", None, row))
+                continue
+            if known := places.get((row.source, row.id)):
+                found.append(_repeat(row, *known))
+                continue
+            seq += 1
+            places[row.source, row.id] = seq, row.hash
+            found.append(Appended("new", seq))
+            data = bytes(row.data).decode()
+            copy.write_row(
+                (seq, row.source, row.id, row.type, row.object, row.record, row.time, at, data, _HEX + row.hash, layer)
+            )
+    return found
 
 
 def wait(conn: Connection) -> None:
@@ -153,51 +168,13 @@ def last_seq(conn: Connection) -> int:
     return int(conn.execute(_LAST).scalar_one())
 
 
-def _insert(conn: Connection, rows: Iterable[JournalRow], layer: str, received_at: datetime) -> list[int]:
-    """The numbers given to those that were not there, ascending: the order of `rows`."""
-    given = list(rows)
-    if not given:
-        return []
-    wait(conn)
-    values = {"rows": msgspec.json.encode(given).decode(), "received_at": received_at, "layer": layer}
-    return sorted(conn.execute(_INSERT, values).scalars())
-
-
-def _copy(conn: Connection, rows: Iterable[JournalRow], layer: str, received_at: datetime) -> list[int]:
-    """The same for a large batch: by COPY, while which the server reads what is there already."""
-    first = next(_NUMBERS)
-    driver: Any = conn.connection.driver_connection
-    with driver.cursor() as cursor:
-        cursor.execute(_STAGE)
-        with cursor.copy(_COPY) as copy:
-            for row in rows:
-                data = bytes(row.data).decode()
-                copy.write_row(
-                    (
-                        first + row.n,
-                        row.source,
-                        row.id,
-                        row.type,
-                        row.object,
-                        row.record,
-                        row.time,
-                        data,
-                        _HEX + row.hash,
-                    )
-                )
-    wait(conn)
-    return sorted(conn.execute(_INSERT_STAGED, {"first": first, "received_at": received_at, "layer": layer}).scalars())
-
-
 def _find(conn: Connection, keys: list[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, str]]:
-    sources, ids = zip(*keys, strict=True)
-    found = conn.execute(_FIND, {"sources": list(sources), "ids": list(ids)})
+    given = {"sources": [source for source, _ in keys], "ids": [id for _, id in keys]}
+    found = conn.execute(_FIND, given)
     return {(source, id): (seq, body) for source, id, seq, body in found}
 
 
-def _verdict(row: JournalRow, seq: int, body: str, new: bool) -> Appended:
-    if new:
-        return Appended("new", seq)
+def _repeat(row: JournalRow, seq: int, body: str) -> Appended:
     if body == row.hash:
         return Appended("duplicate", seq)
     return Appended(

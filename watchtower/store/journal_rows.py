@@ -44,11 +44,16 @@ def _hash(event: Event, time: str, data: bytes) -> hashlib.blake2b:
     return hashlib.blake2b(body, digest_size=16)
 
 
+def key_flaw(event: Event) -> str:
+    """Why the database cannot be asked about this source, id, type and subject; empty where it can."""
+    keys = f"{event.source}{event.id}{event.type}{event.subject}"
+    plain = keys.isascii() and "\x00" not in keys and len(keys) <= SUBJECT_LIMIT
+    return "" if plain else _key_flaw(event)
+
+
 def row_of(n: int, event: Event) -> JournalRow | str:
     """The row of the batch's n-th event; or, where the database cannot keep it, why."""
-    source, id, type, subject = event.source, event.id, event.type, event.subject
-    keys = f"{source}{id}{type}{subject}"
-    if (not keys.isascii() or "\x00" in keys or len(keys) > SUBJECT_LIMIT) and (because := _key_flaw(event)):
+    if because := key_flaw(event):
         return because
     try:
         data = _ENCODER.encode(event.data)
@@ -62,10 +67,9 @@ def row_of(n: int, event: Event) -> JournalRow | str:
     if suspect and (flaw := _flaw(event.data, "data")):
         return f"{flaw[0]}: {flaw[1]}"
     time = format_time(event.time)
-    object, _, record = subject.partition("/")
-    return JournalRow(
-        n, source, id, type, object, record, time, msgspec.Raw(data), _hash(event, time, data).hexdigest()
-    )
+    object, _, record = event.subject.partition("/")
+    digits = _hash(event, time, data).hexdigest()
+    return JournalRow(n, event.source, event.id, event.type, object, record, time, msgspec.Raw(data), digits)
 
 
 def _key_flaw(event: Event) -> str:
