@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from watchtower.contract import Document, Event, format_time
@@ -64,33 +65,26 @@ def apply_events(conn: Connection, engine: Engine, events: Sequence[Event]) -> A
     for event in events:
         name, _, record = event.subject.partition("/")
         by_object.setdefault(name, {}).setdefault(record, []).append(event)
-    made_records: list[NewRecord] = []
-    made_versions: list[NewVersion] = []
+    histories: list[_History] = []
     documents: list[tuple[str, str, Document]] = []
     for name, groups in by_object.items():
-        fold = engine.folds[name]
         stored = records.load(conn, name, list(groups))
         late = [
             record
             for record, new in groups.items()
             if record in stored and min(event.time for event in new) < stored[record].changed_at
         ]
-        past: dict[str, list[Event]] = {record: [] for record in late}
-        for _, event, layer in journal.events_of(conn, name, late) if late else ():
-            if folded(event.type, layer):
-                past[event.record_id].append(event)
+        past = _past(conn, name, late)
         for record, new in groups.items():
-            begin = stored.get(record)
-            start = min(event.time for event in new)
-            sequence: Iterable[Event] = past[record] if record in past else sorted(new, key=lambda e: e.time)
-            late_news = record in past
-            _fold_record(
-                fold, name, record, None if late_news else begin, sequence, start, made_records, made_versions,
-                rebuilt=late_news,
-            )  # fmt: skip
+            new.sort(key=attrgetter("time"))
+            start = new[0].time
+            if record in past:
+                histories.append(_History(name, record, start, past[record], rebuilt=True))
+            else:
+                histories.append(_History(name, record, start, new, begin=stored.get(record)))
             touched.setdefault(name, {})[record] = start
             documents += [(name, record, doc) for event in new if (doc := _document(event)) is not None]
-    records.save(conn, made_records, made_versions, _links(engine.program, made_versions))
+    _fold(conn, engine, histories)
     records.save_documents(conn, documents)
     _look_through(conn, engine.program, touched)
     return evaluate(conn, engine, touched)
@@ -98,22 +92,24 @@ def apply_events(conn: Connection, engine: Engine, events: Sequence[Event]) -> A
 
 def rebuild_records(conn: Connection, engine: Engine, known: Sequence[tuple[str, str, datetime]]) -> None:
     """Fold records from the journal anew, from their first event on: a rulebook has changed."""
-    touched: dict[str, dict[str, datetime]] = {}
+    by_object: dict[str, dict[str, datetime]] = {}
     for name, record, created in known:
-        touched.setdefault(name, {})[record] = created
-    made_records: list[NewRecord] = []
-    made_versions: list[NewVersion] = []
-    for name, starts in touched.items():
-        histories: dict[str, list[Event]] = {record: [] for record in starts}
-        for _, event, layer in journal.events_of(conn, name, list(starts)):
-            if folded(event.type, layer):
-                histories[event.record_id].append(event)
-        for record, events in histories.items():
-            start = starts[record]
-            _fold_record(
-                engine.folds[name], name, record, None, events, start, made_records, made_versions, rebuilt=True
-            )
-    records.save(conn, made_records, made_versions, _links(engine.program, made_versions))
+        by_object.setdefault(name, {})[record] = created
+    histories = [
+        _History(name, record, starts[record], events, rebuilt=True)
+        for name, starts in by_object.items()
+        for record, events in _past(conn, name, list(starts)).items()
+    ]
+    _fold(conn, engine, histories)
+
+
+def _past(conn: Connection, name: str, wanted: Sequence[str]) -> dict[str, list[Event]]:
+    """All that ever changed these records, in order of time, then of arrival."""
+    found: dict[str, list[Event]] = {record: [] for record in wanted}
+    for _, event, layer in journal.events_of(conn, name, wanted) if wanted else ():
+        if folded(event.type, layer):
+            found[event.record_id].append(event)
+    return found
 
 
 def evaluate_records(conn: Connection, engine: Engine, known: Sequence[tuple[str, str, datetime]]) -> Applied:
@@ -124,18 +120,6 @@ def evaluate_records(conn: Connection, engine: Engine, known: Sequence[tuple[str
     return evaluate(conn, engine, touched)
 
 
-def _links(program: Program, versions: Sequence[NewVersion]) -> list[NewLink]:
-    """Who refers to whom, where a rule looks through."""
-    refs = {name: _refs(program, name) for name in {version.object for version in versions}}
-    found = {
-        (target, value, version.object, ref, version.id)
-        for version in versions
-        for target, ref in refs[version.object]
-        if isinstance(value := version.state.get(ref), str)
-    }
-    return [NewLink(target_object=a, target=b, object=c, ref=d, record=e) for a, b, c, d, e in sorted(found)]
-
-
 def _refs(program: Program, name: str) -> list[tuple[str, str]]:
     looked = {
         (target, ref) for target, lookers in program.looking_through.items() for who, ref in lookers if who == name
@@ -143,57 +127,83 @@ def _refs(program: Program, name: str) -> list[tuple[str, str]]:
     return sorted(looked | {(rollup.object, rollup.via) for rollup in program.gathering[name]})
 
 
-def _fold_record(
-    fold: ObjectFold,
-    name: str,
-    record: str,
-    begin: RecordRow | None,
-    events: Iterable[Event],
-    start: datetime,
-    made_records: list[NewRecord],
-    made_versions: list[NewVersion],
-    *,
-    rebuilt: bool,
-) -> None:
-    """The record after its events, and its versions from `start` on. `rebuilt`: earlier ones may go beyond it."""
-    now = Record()
+@dataclass
+class _History:
+    """What a record is to be folded from, and what came of it."""
+
+    object: str
+    id: str
+    start: datetime
+    """Versions from here on are new."""
+    events: list[Event]
+    begin: RecordRow | None = None
+    """The record before them; None: they are all there is of it."""
+    rebuilt: bool = False
+    """Earlier versions may go beyond `start`."""
+    made: NewRecord | None = None
+
+    @property
+    def meets(self) -> bool:
+        """Whether the last event before these bears the same time: its version is replaced."""
+        return self.begin is not None and self.begin.changed_at == self.start
+
+    @property
+    def bounds(self) -> records.Bounds:
+        # The version that the new ones follow on began with the last event before them: there is one while it lives.
+        follows = self.begin is not None and self.begin.deleted_at is None and not self.meets
+        closes = format_time(self.begin.changed_at) if follows and self.begin is not None else None
+        start = format_time(self.start)
+        return records.Bounds(
+            object=self.object, id=self.id, begun=start, closes=closes, rebuilt=self.rebuilt or self.meets
+        )
+
+
+def _fold(conn: Connection, engine: Engine, histories: Sequence[_History]) -> None:
+    """Fold each history, and write what comes of it: versions as they come, for the database is idle meanwhile."""
+    records.cut(conn, [history.bounds for history in histories])
+    refs = {name: _refs(engine.program, name) for name in {history.object for history in histories}}
+    links: set[tuple[str, str, str, str, str]] = set()
+
+    def versions() -> Iterator[NewVersion]:
+        for history in histories:
+            mine = refs[history.object]
+            for version in _versions(engine.folds[history.object], history):
+                for target, ref in mine:
+                    if isinstance(value := version.state.get(ref), str):
+                        links.add((target, value, history.object, ref, history.id))
+                yield version
+
+    records.add_versions(conn, versions(), many=sum(len(history.events) for history in histories))
+    made = [history.made for history in histories if history.made is not None]
+    found = [NewLink(target_object=a, target=b, object=c, ref=d, record=e) for a, b, c, d, e in sorted(links)]
+    records.save(conn, made, found)
+
+
+def _versions(fold: ObjectFold, history: _History) -> Iterator[NewVersion]:
+    """The record's versions from `start` on; `made` is the record after the last of its events."""
+    now, begin, start = Record(), history.begin, history.start
     if begin is not None:
         now = Record(alive=begin.deleted_at is None, state=dict(begin.state), who=dict(begin.provenance))
     created = begin.created_at if begin is not None else None
     deleted = begin.deleted_at if begin is not None else None
-    last = begin.changed_at if begin is not None else start
-    # The version that the new ones follow on began with the last event before them: there is one while it lives.
-    meets = begin is not None and begin.changed_at == start
-    closes = format_time(begin.changed_at) if begin is not None and now.alive and not meets else None
-    open_version = -1
-    for time, after in fold.versions(events, now):
+    last, since, state = start, "", None
+    for time, after in fold.versions(history.events, now):
         last = time
         created = created or time
         deleted = None if after.alive else deleted or time
         if time < start:
             continue
         at = format_time(time)
-        if open_version >= 0:
-            made_versions[open_version] = _closed(made_versions[open_version], at)
-            open_version = -1
-        if after.alive:
-            open_version = len(made_versions)
-            made_versions.append(
-                NewVersion(object=name, id=record, valid_from=at, valid_to=None, state=dict(after.state))
-            )
-    made_records.append(
-        NewRecord(
-            object=name, id=record, state=now.state, provenance=now.who, created_at=format_time(created or start),
-            changed_at=format_time(last), deleted_at=format_time(deleted) if deleted else None,
-            begun=format_time(start), closes=closes, rebuilt=rebuilt or meets,
-        )
+        if state is not None:
+            yield NewVersion(object=history.object, id=history.id, valid_from=since, valid_to=at, state=state)
+        since, state = at, dict(after.state) if after.alive else None
+    if state is not None:
+        yield NewVersion(object=history.object, id=history.id, valid_from=since, valid_to=None, state=state)
+    history.made = NewRecord(
+        object=history.object, id=history.id, state=now.state, provenance=now.who,
+        created_at=format_time(created or start), changed_at=format_time(last),
+        deleted_at=format_time(deleted) if deleted else None,
     )  # fmt: skip
-
-
-def _closed(version: NewVersion, at: str) -> NewVersion:
-    return NewVersion(
-        object=version.object, id=version.id, valid_from=version.valid_from, valid_to=at, state=version.state
-    )
 
 
 def _document(event: Event) -> Document | None:

@@ -7,7 +7,7 @@ of the rule layer set what it accepted from workers; the workers' own events nev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import zip_longest
@@ -32,6 +32,8 @@ _ENDS = ("record.deleted", "record.merged")
 
 Step = Callable[[dict[str, Any], Event, str], None]
 """(state, event, the event's time as text)"""
+Rolling = tuple[str, Callable[[dict[str, Any]], Any] | None, Step]
+"""A rollup: its field, what an event's data must fulfil, and the step."""
 Follow = Callable[[dict[str, Any], Any, Any, Event, str], Any]
 """(state, the field's new value, the one before, event, the event's time as text) -> the derived value"""
 
@@ -64,30 +66,26 @@ class ObjectFold:
         self.parsers: dict[str, Parser] = {
             key: parser(key, spec) for key, spec in model.fields.items() if spec.rollup is None
         }
-        self.rollups: dict[str, list[Step]] = {}
-        self.every: list[Step] = []
         self.zeros: list[str] = []
+        by_kind: dict[str, list[Rolling]] = {"*": []}
         for key, spec in model.fields.items():
             if spec.rollup is None or spec.rollup.over:
                 continue
-            step = _rollup(key, spec.rollup, parser(key, spec))
+            accepts = compile_filter(spec.rollup.where) if spec.rollup.where else None
+            rolling = (key, accepts, _rollup(key, spec.rollup, parser(key, spec)))
             if spec.rollup.op == "count":
                 self.zeros.append(key)
             for kind in spec.rollup.of:
-                if kind == "*":
-                    self.every.append(step)
-                else:
-                    self.rollups.setdefault(kind, []).append(step)
+                by_kind.setdefault(kind, []).append(rolling)
+        self._every = by_kind.pop("*")
+        self._rollups = {kind: mine + self._every for kind, mine in by_kind.items()}
         self.handoffs = frozenset(key for key, handoff in book.handoffs.items() if handoff.object == name)
         self.tracked: dict[str, list[tuple[str, Follow]]] = {}
         for column in columns:
             self._track(book, column)
         # Rollups change with many events: who changed them is kept only where somebody will ask (`trace`).
-        self._rolled = sorted(
-            key
-            for key, spec in model.fields.items()
-            if spec.rollup is not None and not spec.rollup.over and (trace or key in self.tracked)
-        )
+        rolled = [key for key, spec in model.fields.items() if spec.rollup is not None and not spec.rollup.over]
+        self._rolled = frozenset(key for key in rolled if trace or key in self.tracked)
 
     def _track(self, book: Rulebook, column: str) -> None:
         """Columns that follow a field: changed_at, previous, source_of, and business-time instants."""
@@ -161,22 +159,27 @@ class ObjectFold:
                 self.set(record, key, value, event, time)
             if kind in _HANDOFFS and event.data.get("handoff") in self.handoffs:
                 self._hand_over(record, event.data["handoff"], _HANDOFFS[kind], event, time)
-        steps = self.rollups.get(kind, ())
-        if steps or self.every:
-            state = record.state
-            before = [state.get(key) for key in self._rolled]
-            for step in steps:
-                step(state, event, time)
-            for step in self.every:
-                step(state, event, time)
-            mark = _mark(event, time) if self._trace else {}
-            for key, old in zip(self._rolled, before, strict=True):
-                value = state.get(key)
-                if value != old:
-                    if mark:
-                        record.who[key] = mark
-                    if key in self.tracked:
-                        self._follow(record, key, value, old, event, time)
+        if rollups := self._rollups.get(kind, self._every):
+            self._roll(rollups, record, event, time)
+
+    def _roll(self, rollups: Sequence[Rolling], record: Record, event: Event, time: str) -> None:
+        state, data = record.state, event.data
+        changed: list[tuple[str, Any]] = []
+        for key, accepts, step in rollups:
+            if accepts is not None and accepts(data) is not True:
+                continue
+            old = state.get(key)
+            step(state, event, time)
+            if key in self._rolled and state.get(key) != old:
+                changed.append((key, old))
+        if not changed:
+            return
+        mark = _mark(event, time) if self._trace else {}
+        for key, old in changed:
+            if mark:
+                record.who[key] = mark
+            if key in self.tracked:
+                self._follow(record, key, state.get(key), old, event, time)
 
     def set(self, record: Record, key: str, value: Any, event: Event, time: str) -> None:
         """Give a field a parsed value (None clears it), with what follows from it."""
@@ -278,35 +281,31 @@ def _paused(reach: Callable[[datetime, int, Pauses], datetime | None], length: i
 def _rollup(key: str, spec: Rollup, parse: Parser) -> Step:
     """One step of a rollup. A value that is absent or does not parse is passed over."""
     op, what = spec.op, spec.what
-    accepts = compile_filter(spec.where) if spec.where else None
 
-    def value_of(event: Event, time: str) -> Any:
-        if what == "time":
-            return time
-        value = event.data.get(what)
-        if value is None:
-            return None
-        try:
-            return parse(value)
-        except ValueError:
-            return None
+    def count(state: dict[str, Any], event: Event, time: str) -> None:
+        state[key] = state.get(key, 0) + 1
+
+    def last_time(state: dict[str, Any], event: Event, time: str) -> None:
+        state[key] = time
 
     def step(state: dict[str, Any], event: Event, time: str) -> None:
-        if accepts is not None and accepts(event.data) is not True:
-            return
-        if op == "count":
-            state[key] = state.get(key, 0) + 1
-            return
-        value = value_of(event, time)
+        value = time if what == "time" else event.data.get(what)
         if value is None:
             return
+        if what != "time":
+            try:
+                value = parse(value)
+            except ValueError:
+                return
         old = state.get(key)
         if old is None or op == "last" or (op == "min" and value < old) or (op == "max" and value > old):
             state[key] = value
         elif op == "sum":
             state[key] = old + value
 
-    return step
+    if op == "count":
+        return count
+    return last_time if op == "last" and what == "time" else step
 
 
 def reading(column: Column, own: Record, related: Mapping[str, Record]) -> tuple[Any, dict[str, str]]:

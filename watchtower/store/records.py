@@ -24,11 +24,18 @@ class NewRecord(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
     changed_at: str
     deleted_at: str | None
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """Where new versions of a record meet the earlier ones. Times as ISO text."""
+
+    object: str
+    id: str
     begun: str
     """The first of the new versions begins here."""
-    closes: str | None = None
+    closes: str | None
     """Where the version that they follow on began."""
-    rebuilt: bool = False
+    rebuilt: bool
     """Versions from `begun` on are replaced: late news."""
 
 
@@ -89,7 +96,7 @@ _VERSIONS = text(
 )
 _COPY = "copy version (object, id, valid_from, valid_to, state) from stdin"
 _COPY_FROM = 1_000
-"""Versions; more go in by COPY, which for fewer is no faster."""
+"""Versions; for fewer, COPY is no faster."""
 _LINKS = text(
     """
     insert into link (target_object, target, object, ref, record)
@@ -147,34 +154,33 @@ def load(conn: Connection, object_name: str, ids: Sequence[str]) -> dict[str, Re
     return {row["id"]: RecordRow(**row) for row in rows}
 
 
-def save(
-    conn: Connection, records: Sequence[NewRecord], versions: Sequence[NewVersion], links: Sequence[NewLink]
-) -> None:
-    """Write what a fold made: records, their versions from `begun` on, and new references."""
-    if records:
-        conn.execute(_SAVE, {"rows": _json(records)})
-    if closing := [_bounds(record) for record in records if record.closes is not None]:
-        conn.execute(_CLOSE, {"rows": msgspec.json.encode(closing).decode()})
-    if rebuilt := [_bounds(record) for record in records if record.rebuilt]:
-        conn.execute(_CUT, {"rows": msgspec.json.encode(rebuilt).decode()})
-    if len(versions) >= _COPY_FROM:
-        _copy_versions(conn, versions)
-    elif versions:
-        conn.execute(_VERSIONS, {"rows": _json(versions)})
-    if links:
-        conn.execute(_LINKS, {"rows": _json(links)})
+def cut(conn: Connection, bounds: Sequence[Bounds]) -> None:
+    """Make room for new versions: end those that they follow on, remove those that they replace."""
+    if closing := [bound for bound in bounds if bound.closes is not None]:
+        conn.execute(_CLOSE, {"rows": _json(closing)})
+    if rebuilt := [bound for bound in bounds if bound.rebuilt]:
+        conn.execute(_CUT, {"rows": _json(rebuilt)})
 
 
-def _bounds(record: NewRecord) -> dict[str, str | None]:
-    return {"object": record.object, "id": record.id, "begun": record.begun, "closes": record.closes}
-
-
-def _copy_versions(conn: Connection, versions: Sequence[NewVersion]) -> None:
+def add_versions(conn: Connection, versions: Iterable[NewVersion], *, many: int) -> None:
+    """Write versions; `many`: about how many there are. Large numbers go over as they come, by COPY."""
+    if many < _COPY_FROM:
+        if listed := list(versions):
+            conn.execute(_VERSIONS, {"rows": _json(listed)})
+        return
     driver: Any = conn.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
         for version in versions:
             state = msgspec.json.encode(version.state).decode()
             copy.write_row((version.object, version.id, version.valid_from, version.valid_to, state))
+
+
+def save(conn: Connection, records: Sequence[NewRecord], links: Sequence[NewLink]) -> None:
+    """Write what a fold made: records, and new references."""
+    if records:
+        conn.execute(_SAVE, {"rows": _json(records)})
+    if links:
+        conn.execute(_LINKS, {"rows": _json(links)})
 
 
 def looking_through(conn: Connection, object_name: str, ids: Sequence[str]) -> list[tuple[str, str, str]]:
