@@ -26,6 +26,7 @@ from watchtower.flow.activation import activate
 from watchtower.flow.apply import Engine, folded
 from watchtower.flow.backtest import State, duckdb_engine, states_at
 from watchtower.flow.explain_stored import explain_stored
+from watchtower.flow.group import Group
 from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.history import fold_history
 from watchtower.flow.intake import Verdict
@@ -83,6 +84,7 @@ class Tower:
         self.settings, self.database, self.clock = settings, database, clock
         self._engine = engine
         self._looked = monotonic()
+        self._group: Group[Event | Verdict, Verdict] = Group(lambda items: self._take(items, "api"))
 
     @property
     def program(self) -> Program:
@@ -124,7 +126,8 @@ class Tower:
 
     def take(self, raw: Sequence[Mapping[str, Any]], *, source: str | None = None) -> list[Verdict]:
         """CloudEvents JSON in; a verdict for each. `source`: the name the sender's credential stands for."""
-        return self._take(intake.decode(raw, source), "api")
+        items = intake.decode(raw, source)
+        return list(self._group.put(items)) if items else []
 
     def take_events(
         self, events: Sequence[Event], *, refused: Sequence[Refused] = (), origin: str = "import"
