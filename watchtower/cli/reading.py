@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -36,12 +36,10 @@ def history_of(
     until: datetime | None,
     set_aside: bool,
     *,
-    events: Iterable[Event] | None = None,
     keep: list[Event] | None = None,
 ) -> History:
-    """The history of a file's events up to `until`; `events` where they were read before; `keep` collects those about
-    it that count."""
-    history = fold_history(program, source if events is None else events, until=until, keep=keep)
+    """The history of a file's events up to `until`; `keep` collects those about it that count."""
+    history = fold_history(program, source, until=until, keep=keep)
     problems = source.refused + [str(problem) for problem in history.problems]
     for problem in problems[:20]:
         errors.print(f"set aside: {problem}" if set_aside else problem, markup=False)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
+from statistics import median_high
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from watchtower.cli.force import app as force
-from watchtower.cli.output import console, errors, print_json, time_option
+from watchtower.cli.output import console, errors, print_json, print_json_list, time_option
 from watchtower.cli.reading import EventFile, history_of, period_of, program_of
 from watchtower.contract import Event, format_time
 from watchtower.errors import Fault, InputError, RulebookError
 from watchtower.flow.backtest import Held, State, duckdb_engine
 from watchtower.flow.diff import alerting, compare, counted, week_of
-from watchtower.flow.engines import ENGINES, on_engines
+from watchtower.flow.engines import ENGINES, held_on, on_engines
 from watchtower.flow.examples import run_examples
 from watchtower.flow.explain import explain_events
 from watchtower.flow.gaps import unfilled, valued
@@ -228,14 +231,12 @@ def backtest(
     first, last = period_of(start, end)
     _, program = program_of(rulebook)
     history = history_of(program, EventFile(events, mapping), None, set_aside)
-    found = on_engines(engine, program, history, lambda run: run.held_between(first, last))
-    if as_json:
-        print_json({
-            "from": format_time(first), "to": format_time(last), "version": program.book.version,
-            "intervals": [held.to_json() for held in found],
-        })  # fmt: skip
-        return
-    _show_held(found, program)
+    with held_on(engine, program, history, first, last) as found:
+        if as_json:
+            head = {"from": format_time(first), "to": format_time(last), "version": program.book.version}
+            print_json_list(head, "intervals", (held.to_json() for held in found))
+        else:
+            _show_held(found, program)
 
 
 @app.command()
@@ -289,10 +290,9 @@ def diff(
     first, last = period_of(start, end)
     programs = [program_of(rulebook)[1] for rulebook in (old, new)]
     source = EventFile(events, mapping)
-    kept = list(source)
     found = []
     for program in programs:
-        history = history_of(program, source, None, set_aside, events=kept)
+        history = history_of(program, source, None, set_aside)
         found.append(alerting(on_engines(engine, program, history, lambda run: run.held_between(first, last)), program))
     changes = compare(*found)
     owners = {c.rule.id: c.rule.owner or "nobody" for program in programs for c in program.rules}
@@ -427,12 +427,16 @@ def show_states(states: list[State], program: Program, at: datetime) -> None:
         console.print(f"  and {more} more (--json lists all)")
 
 
-def _show_held(found: list[Held], program: Program) -> None:
+def _show_held(found: Iterable[Held], program: Program) -> None:
+    rows: dict[str, tuple[str, ...]] = {}
+    for rule, mine in groupby(found, key=lambda held: held.rule):
+        records, hours = set(), []
+        for held in mine:
+            records.add(held.record)
+            hours.append((held.until - held.since).total_seconds() / 3600)
+        rows[rule] = (str(len(hours)), str(len(records)), f"{median_high(hours):.1f}")
     table = Table("rule", "intervals", "records", "median hours", box=None, header_style="bold")
     for compiled in program.rules:
-        mine = [held for held in found if held.rule == compiled.rule.id]
-        hours = sorted((held.until - held.since).total_seconds() / 3600 for held in mine)
-        middle = f"{hours[len(hours) // 2]:.1f}" if hours else ""
-        table.add_row(compiled.rule.id, str(len(mine)), str(len({held.record for held in mine})), middle)
+        table.add_row(compiled.rule.id, *rows.get(compiled.rule.id, ("0", "0", "")))
     console.print(f"rulebook {program.book.name} {program.book.version}")
     console.print(table)

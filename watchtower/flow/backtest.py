@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from watchtower.contract import format_time
-from watchtower.flow.history import Versions
+from watchtower.flow.history import Table
 from watchtower.rules.compile import CompiledRule, Program
 from watchtower.rules.queries import held_query, missing_columns, state_query
 from watchtower.rules.spans import LAST, instant, shift
-from watchtower.rules.sql import DUCKDB, Writer
+from watchtower.rules.sql import DUCKDB, Writer, quote
 
 Row = tuple[Any, ...]
+MEMORY = 2048
+"""Megabytes that DuckDB may take for a history on disk; beyond, it writes to disk, too."""
 
 
 class Engine(Protocol):
@@ -144,13 +147,21 @@ def held_between(engine: Engine, program: Program, start: datetime, end: datetim
     return sorted(found, key=lambda held: (held.rule, held.record, held.since))
 
 
+def held_in_turn(engine: DuckEngine, program: Program, start: datetime, end: datetime) -> Iterator[Held]:
+    """The same, rule by rule and row by row: never more in memory than a piece of one rule's."""
+    writer = engine.writer(program.book.timezone)
+    for compiled in sorted(program.rules, key=lambda compiled: compiled.rule.id):
+        part = Program(program.book, (compiled,), program.gathered)
+        rule = compiled.rule
+        for _, record, since, until in engine.rows(held_query(part, writer, start, end) + " ORDER BY 2, 3"):
+            yield Held(rule.id, f"{rule.object}/{record}", instant(since), instant(until))
+
+
 class DuckEngine:
-    """DuckDB, in memory, over Arrow tables."""
+    """DuckDB, over Arrow tables in memory or Parquet files on disk."""
 
-    at_once = 1000
-
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
+    def __init__(self, connection: Any, at_once: int = 1000) -> None:
+        self.connection, self.at_once = connection, at_once
 
     def writer(self, timezone: str) -> Writer:
         return Writer(DUCKDB, timezone)
@@ -158,22 +169,40 @@ class DuckEngine:
     def query(self, sql: str) -> list[Row]:
         return self.connection.execute(sql).fetchall()  # type: ignore[no-any-return]
 
+    def rows(self, sql: str) -> Iterator[Row]:
+        """The answer piece by piece."""
+        asked = self.connection.execute(sql)
+        while piece := asked.fetchmany(10_000):
+            yield from piece
+
 
 @contextmanager
-def duckdb_engine(versions: dict[str, Versions]) -> Iterator[DuckEngine]:
-    """An engine holding these versions."""
+def duckdb_engine(versions: Mapping[str, Table], *, memory: int = MEMORY) -> Iterator[DuckEngine]:
+    """An engine holding these versions. `memory`: megabytes that it may take where they stand on disk."""
     import duckdb
 
-    connection = duckdb.connect(":memory:")
-    try:
-        connection.execute("SET TimeZone = 'UTC'")
-        for name, table in versions.items():
-            connection.register(f"a_{name}", table.arrow())
-            connection.execute(
-                f'CREATE TABLE "v_{name}" AS SELECT * REPLACE '
-                f"(coalesce(vto, 'infinity'::TIMESTAMPTZ) AS vto) FROM \"a_{name}\""
-            )
-            connection.unregister(f"a_{name}")
-        yield DuckEngine(connection)
-    finally:
-        connection.close()
+    files = {name: [str(path) for path in getattr(table, "files", ())] for name, table in versions.items()}
+    with tempfile.TemporaryDirectory(prefix="watchtower-duckdb-") as folder:
+        spilled = any(files.values())
+        connection = duckdb.connect(f"{folder}/versions.duckdb" if spilled else ":memory:")
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            if spilled:
+                connection.execute(f"SET memory_limit = '{memory}MB'")
+                connection.execute(f"SET temp_directory = '{folder}'")
+                connection.execute("SET preserve_insertion_order = false")
+            for name, table in versions.items():
+                source = f'"a_{name}"'
+                if files[name]:
+                    source = f"read_parquet([{', '.join(map(quote, files[name]))}])"
+                else:
+                    connection.register(f"a_{name}", table.arrow())
+                connection.execute(
+                    f'CREATE TABLE "v_{name}" AS SELECT * REPLACE '
+                    f"(coalesce(vto, 'infinity'::TIMESTAMPTZ) AS vto) FROM {source}"
+                )
+                if not files[name]:
+                    connection.unregister(f"a_{name}")
+            yield DuckEngine(connection, 1 if spilled else 1000)
+        finally:
+            connection.close()

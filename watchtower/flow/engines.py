@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
 from watchtower.errors import InputError, WatchtowerError
-from watchtower.flow.backtest import Engine, Held, State, duckdb_engine, held_between, states_at
+from watchtower.flow.backtest import Engine, Held, State, duckdb_engine, held_between, held_in_turn, states_at
 from watchtower.flow.gaps import Gap, gaps_at
 from watchtower.flow.history import History
 from watchtower.rules.compile import Program
@@ -67,6 +67,16 @@ def _spark(history: History) -> Iterator[Engine]:
 
 
 ENGINES = {"live": _live, "duckdb": _duckdb, "spark": _spark}
+
+
+@contextmanager
+def held_on(names: str, program: Program, history: History, start: datetime, end: datetime) -> Iterator[Iterable[Held]]:
+    """Every interval in which a rule held, in order. One that stands on disk is read on as it is asked for."""
+    if names.strip() == "duckdb" and history.spill is not None:
+        with duckdb_engine(history.versions) as engine:
+            yield held_in_turn(engine, program, start, end)
+    else:
+        yield on_engines(names, program, history, lambda run: run.held_between(start, end))
 
 
 def on_engines(names: str, program: Program, history: History, ask: Callable[[Run], list[T]]) -> list[T]:

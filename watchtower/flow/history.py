@@ -1,15 +1,16 @@
-"""From events to versions, in memory: what backtests and `rules eval` read, whatever the engine.
+"""From events to versions: what backtests and `rules eval` read, whatever the engine.
 
 Only the columns that rules read are kept, and a version is written only where one of them changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain, islice
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -25,6 +26,9 @@ _ARROW: dict[str, pa.DataType] = {
 }  # fmt: skip
 
 Problem = EventError | EventConflict
+
+IN_MEMORY = 300_000
+"""Events that a history may hold in memory; more are laid out on disk."""
 
 
 @dataclass
@@ -55,27 +59,69 @@ class Versions:
         return pa.table(arrays)
 
 
+class Table(Protocol):
+    """The versions of one object's records, wherever they stand."""
+
+    def arrow(self) -> pa.Table: ...
+
+
 @dataclass
 class History:
     """Every version of every record that the events make, and what could not be read."""
 
-    versions: dict[str, Versions]
+    versions: Mapping[str, Table]
     problems: list[Problem] = field(default_factory=list)
     events: int = 0
     ignored: int = 0
+    spill: Any = None
+    """Where the versions stand on disk, what keeps them there."""
 
 
 def fold_history(
-    program: Program, events: Iterable[Event], *, until: datetime | None = None, keep: list[Event] | None = None
+    program: Program,
+    events: Iterable[Event],
+    *,
+    until: datetime | None = None,
+    keep: list[Event] | None = None,
+    in_memory: int = IN_MEMORY,
 ) -> History:
     """The versions made by the events with time <= until, in order of time, then of arrival.
 
     A repeated (source, id) counts once; with another body, or with a value that a field does not allow, the
     event is named in `problems` and set aside; `keep` collects those that count. Events on objects that the
-    rulebook does not name are only counted.
+    rulebook does not name are only counted. More than `in_memory` events are laid out on disk, unless they are kept.
     """
+    if keep is not None:
+        return _in_memory(program, events, until, keep)
+    coming = iter(events)
+    first = list(islice(coming, in_memory + 1))
+    if len(first) <= in_memory:
+        return _in_memory(program, first, until, None)
+    return _on_disk(program, chain(first, coming), until)
+
+
+def _on_disk(program: Program, events: Iterable[Event], until: datetime | None) -> History:
+    from watchtower.flow.spill import Spill  # it takes its time to load, and is seldom needed
+
+    spill = Spill(program)
+    unwritten: list[Problem] = []
+    for event in events:
+        try:
+            spill.add(event)
+        except EventError as error:
+            unwritten.append(error)
+    versions, folded = spill.fold(until)
+    problems = unwritten + [problem for _, problem in folded.problems]
+    return History(versions, problems, spill.events, folded.ignored, spill)
+
+
+def _in_memory(program: Program, events: Iterable[Event], until: datetime | None, keep: list[Event] | None) -> History:
     folds = build_folds(program)
-    history = History({name: _empty(program, name) for name in program.book.objects})
+    versions = {
+        name: empty_versions({column.name: column.type for column in program.columns_of[name].values()})
+        for name in program.book.objects
+    }
+    history = History(versions)
     by_record: dict[str, list[Event]] = {}
     seen: dict[tuple[str, str], Event] = {}
     for event in events:
@@ -83,17 +129,16 @@ def fold_history(
         first = seen.setdefault((event.source, event.id), event)
         if first is not event:
             if first != event:
-                problem = f"event ({event.source}, {event.id}) stands twice with different bodies; the first counts"
-                history.problems.append(EventConflict(problem))
+                history.problems.append(conflict(event))
             continue
-        fold = folds.get(event.subject.partition("/")[0])
+        fold = folds.get(event.object)
         if fold is None:
             history.ignored += 1
             continue
         try:
             fold.check(event)
         except ValueError as error:
-            history.problems.append(EventError(f"event ({event.source}, {event.id}) on {event.subject}: {error}"))
+            history.problems.append(refused(event, error))
             continue
         if until is None or event.time <= until:
             if keep is not None:
@@ -101,17 +146,25 @@ def fold_history(
             by_record.setdefault(event.subject, []).append(event)
     for subject, found in by_record.items():
         name, _, record = subject.partition("/")
-        found.sort(key=attrgetter("time"))
-        _append(folds[name], record, found, history.versions[name])
+        fold_record(folds[name], record, found, versions[name])
     return history
 
 
-def _empty(program: Program, name: str) -> Versions:
-    types = {column.name: column.type for column in program.columns_of[name].values()}
-    return Versions(types, columns={column: [] for column in types})
+def conflict(event: Event) -> EventConflict:
+    return EventConflict(f"event ({event.source}, {event.id}) stands twice with different bodies; the first counts")
 
 
-def _append(fold: ObjectFold, record: str, events: Sequence[Event], into: Versions) -> None:
+def refused(event: Event, error: ValueError) -> EventError:
+    return EventError(f"event ({event.source}, {event.id}) on {event.subject}: {error}")
+
+
+def empty_versions(types: Mapping[str, str]) -> Versions:
+    return Versions(dict(types), columns={column: [] for column in types})
+
+
+def fold_record(fold: ObjectFold, record: str, events: list[Event], into: Versions) -> None:
+    """Add the versions of one record, whose events come in order of arrival."""
+    events.sort(key=attrgetter("time"))
     names = tuple(into.columns)
     last: tuple[Any, ...] | None = None
     for time, now in fold.versions(events):
