@@ -72,6 +72,8 @@ class FieldModel(Part):
     to: str = ""
     fill: Literal["enrichment", ""] = ""
     personal: bool = False
+    read_by: Texts = []
+    """Who reads it where no rule, metric or rollup does: a role, a report."""
     description: Text = ""
     rollup: Rollup | None = None
 
