@@ -55,6 +55,10 @@ def _fields(loaded: Loaded, program: Program) -> Iterator[Fault]:
                 )
     for name, model in book.objects.items():
         for field, spec in model.fields.items():
+            if spec.fill == "enrichment" and spec.sources and "ai" not in spec.sources:
+                yield loaded.place("objects", name, "fields", field, "sources").fault(
+                    f"{name}.{field} is filled by enrichment, and ai is not among its sources", "add ai as the last one"
+                )
             if spec.fill == "enrichment" and f"{name}.{field}" not in book.acceptance:
                 yield loaded.place("objects", name, "fields", field).fault(
                     f"{name}.{field} is filled by enrichment, and no acceptance rule decides on it",
