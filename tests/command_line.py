@@ -31,7 +31,7 @@ objects:
       stage: {type: enum, values: [raw, mql, sal, sql]}
       mql_at: {type: timestamp}
       contacted_at: {type: timestamp}
-      note: {type: text}
+      note: {type: text, read_by: sales}
 rules:
   - id: mql_uncontacted
     object: lead

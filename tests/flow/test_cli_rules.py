@@ -222,3 +222,15 @@ def test_a_field_that_nothing_fills_is_a_finding_where_events_are_given(tmp_path
     assert finding["message"] == "lead.contacted_at is read by mql_uncontacted, and none of 2 records has it"
     assert finding["line"] == RULEBOOK.splitlines().index("      contacted_at: {type: timestamp}") + 1
     assert wt("rules", "check", book, "--json").json()["findings"] == []
+
+
+def test_a_field_that_hardly_any_record_has_is_a_finding_with_its_fill_rate(tmp_path: Path) -> None:
+    book = tmp_path / "book.yaml"
+    book.write_text(RULEBOOK)
+    start = datetime(2026, 3, 2, tzinfo=UTC)
+    story = [lead(str(n), f"L{n}", start, stage="mql", mql_at=stamp(start)) for n in range(200)]
+    for contacted, findings in ((1, ["1 of 200 records have it (0.5%)"]), (2, [])):
+        more = [lead(f"c{n}", f"L{n}", start, contacted_at=stamp(start)) for n in range(contacted)]
+        events = write_events(tmp_path / "events.jsonl", story + more)
+        found = wt("rules", "check", book, "--events", events, "--json").json()["findings"]
+        assert [finding["message"].split("and ")[1] for finding in found] == findings

@@ -93,7 +93,7 @@ def check(
 
 
 def _unfilled(loaded: Loaded, program: Program, source: EventFile) -> list[Fault]:
-    """A finding for each field that rules read and no record of these events has in the end."""
+    """A finding for each field that rules read and hardly a record of these events has in the end."""
     kept: list[Event] = []
     history = history_of(program, source, None, set_aside=True, keep=kept)
     if not kept:
@@ -102,11 +102,15 @@ def _unfilled(loaded: Loaded, program: Program, source: EventFile) -> list[Fault
         found = unfilled(engine, program, max(event.time for event in kept))
     return [
         loaded.place("objects", name, "fields", field).fault(
-            f"{name}.{field} is read by {', '.join(rules[:5])}{', ...' if len(rules) > 5 else ''}, and none of {there} "
-            "records has it",
+            f"{name}.{field} is read by {', '.join(rules[:5])}{', ...' if len(rules) > 5 else ''}, and "
+            + (
+                f"{known} of {there} records have it ({known / there:.1%})"
+                if known
+                else f"none of {there} records has it"
+            ),
             "see who should fill it, or drop the rule",
         )
-        for name, field, there, rules in found
+        for name, field, known, there, rules in found
     ]
 
 

@@ -17,6 +17,9 @@ from watchtower.rules.sql import name
 SEVERITY = {"critical": 8, "high": 4, "medium": 2, "low": 1}
 """How much heavier an unknown rule weighs than one of low severity: each step doubles it."""
 
+RARE = 0.01
+"""A fill rate below this is as good as none."""
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -79,8 +82,9 @@ def gaps_at(engine: Engine, program: Program, at: datetime) -> list[Gap]:
     return rank(states_at(engine, program, at), program, worth, fill_rate)
 
 
-def unfilled(engine: Engine, program: Program, at: datetime) -> list[tuple[str, str, int, tuple[str, ...]]]:
-    """(object, field, living records, rules) of every field that rules read and no living record has.
+def unfilled(engine: Engine, program: Program, at: datetime) -> list[tuple[str, str, int, int, tuple[str, ...]]]:
+    """(object, field, those that have it, living records, rules) of every field that rules read and no living record
+    has, or fewer than one in a hundred.
 
     Fields that are computed, and facts of signals and handoffs, are not somebody's to fill.
     """
@@ -97,8 +101,8 @@ def unfilled(engine: Engine, program: Program, at: datetime) -> list[tuple[str, 
             continue
         living = f"FROM {name('v_' + object_name)} WHERE vfrom <= {now} AND {now} < vto"
         ((known, there),) = engine.query(f"SELECT count({name(field)}), count(*) {living}")
-        if there and not known:
-            found.append((object_name, field, there, tuple(sorted(rules))))
+        if known < RARE * there or (there and not known):
+            found.append((object_name, field, known, there, tuple(sorted(rules))))
     return found
 
 

@@ -25,7 +25,7 @@ from watchtower.flow.apply import Applied, Engine, apply_events
 from watchtower.flow.gaps import SEVERITY
 from watchtower.flow.settle import settle
 from watchtower.rules.acceptance import ACCEPTED, Decision, decide
-from watchtower.rules.fold import FIELD_ACCEPTED, SIGNAL_ADMITTED
+from watchtower.rules.fold import FIELD_ACCEPTED, SIGNAL_ADMITTED, may_set
 from watchtower.store import journal, records, spans, work
 from watchtower.store.database import Connection
 from watchtower.store.rows import RecordRow
@@ -294,6 +294,8 @@ def person_decides(
         raise InputError(
             f"proposal {proposal_id}: is {row['status']} already", remedy="only one in review is decided on"
         )
+    if verdict == "accept":
+        _person_may_set(conn, engine, row["object"], row["record"], row["field"], proposal_id)
     status = {"accept": "accepted", "reject": "rejected"}[verdict]
     work.set_proposal(
         conn, proposal_id, status=status, because=note or f"{actor} says so", by=f"person:{actor}", now=now
@@ -310,6 +312,21 @@ def person_decides(
     journal.append(conn, [event], layer="decision", received_at=now)
     applied = apply_events(conn, engine, [event]) if verdict == "accept" else None
     settle(conn, engine, now, applied)
+
+
+def _person_may_set(conn: Connection, engine: Engine, name: str, record: str, field: str, proposal_id: str) -> None:
+    """InputError where the field's sources leave no room for what a person says."""
+    ranks = engine.folds[name].ranks.get(field)
+    known = records.load(conn, name, [record]).get(record)
+    if ranks is None or known is None:
+        return
+    by = known.provenance.get(field, {}).get("by", "")
+    if not may_set(ranks, "person", known.state.get(field), by):
+        why = f"{by} ranks above a person" if "person" in ranks else "a person is not among its sources"
+        raise InputError(
+            f"proposal {proposal_id}: {name}.{field} is not a person's to set: {why} ({', '.join(ranks)})",
+            remedy="reject it, or change the field's sources in the rulebook",
+        )
 
 
 def take_signals(

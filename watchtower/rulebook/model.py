@@ -72,6 +72,10 @@ class FieldModel(Part):
     to: str = ""
     fill: Literal["enrichment", ""] = ""
     personal: bool = False
+    sources: Texts = []
+    """Where a value may come from, the highest rank first: systems by name, `person`, `ai`. Empty: from anywhere."""
+    read_by: Texts = []
+    """Who reads it where no rule, metric or rollup does: a role, a report."""
     description: Text = ""
     rollup: Rollup | None = None
 
@@ -83,11 +87,23 @@ class FieldModel(Part):
             raise ValueError("a ref says to which object (to: account), and nothing else does")
         if self.rollup is not None and self.fill:
             raise ValueError("a rollup is computed; it cannot be filled by enrichment")
+        self._ranked()
         if (self.min is not None or self.max is not None) and self.type not in ("integer", "number", "money"):
             raise ValueError(f"min and max belong to numbers, not to {self.type}")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min} is above max {self.max}")
         return self
+
+    def _ranked(self) -> None:
+        if not self.sources and "sources" in self.model_fields_set:
+            raise ValueError("sources: is empty; name who may set the field, or leave sources out")
+        if self.sources and self.rollup is not None:
+            raise ValueError("a rollup is computed; it has no sources")
+        for source in self.sources:
+            if self.sources.count(source) > 1:
+                raise ValueError(f"sources: {source!r} stands twice; each source has one rank")
+        if "ai" in self.sources[:-1]:
+            raise ValueError("sources: 'ai' stands last; what AI filled does not keep out a person or a system")
 
     def spec(self, name: str) -> FieldSpec:
         """The field as workers see it."""

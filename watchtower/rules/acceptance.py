@@ -50,6 +50,8 @@ def decide(
         return refused(f"{key} was not asked for")
     if acceptance is None:
         return refused(f"no acceptance rule decides on {key}")
+    if field.sources and "ai" not in field.sources:
+        return refused(f"ai is not among the sources of {key} ({', '.join(field.sources)})")
     if held is not None and held_by != "ai":
         return refused(f"{held_by or 'a source'} has set {key}; a worker does not overwrite it")
     try:

@@ -56,6 +56,12 @@ def speaker(event: Event) -> str:
     return event.source
 
 
+def may_set(ranks: Mapping[str, int], source: str, held: Any, held_by: str) -> bool:
+    """Whether a source may set or clear a field: it is listed, and nobody above it holds a value there now."""
+    rank = ranks.get(source)
+    return rank is not None and (held is None or rank <= ranks.get(held_by, rank))
+
+
 class ObjectFold:
     """How events change records of one object."""
 
@@ -65,6 +71,12 @@ class ObjectFold:
         model = book.objects[name]
         self.parsers: dict[str, Parser] = {
             key: parser(key, spec) for key, spec in model.fields.items() if spec.rollup is None
+        }
+        # Of fields that say where a value may come from: the rank of each source, 0 the highest.
+        self.ranks: dict[str, dict[str, int]] = {
+            key: {source: rank for rank, source in enumerate(spec.sources)}
+            for key, spec in model.fields.items()
+            if spec.sources
         }
         self.zeros: list[str] = []
         by_kind: dict[str, list[Rolling]] = {"*": []}
@@ -155,7 +167,10 @@ class ObjectFold:
             record.alive = True
             record.state = dict.fromkeys(self.zeros, 0)
         if kind in _PATCHES:
+            ranks = self.ranks
             for key, value in self._fields(event):
+                if ranks and key in ranks and not self._may_set(record, key, event, time):
+                    continue
                 self.set(record, key, value, event, time)
             if kind in _HANDOFFS and event.data.get("handoff") in self.handoffs:
                 self._hand_over(record, event.data["handoff"], _HANDOFFS[kind], event, time)
@@ -194,6 +209,15 @@ class ObjectFold:
         if key in self.tracked:
             self._follow(record, key, value, old, event, time)
 
+    def _may_set(self, record: Record, key: str, event: Event, time: str) -> bool:
+        """Whether the event's source ranks high enough for this field at this instant. Where not, the field says so:
+        its provenance names the last event that was passed over, until the field is set anew."""
+        if may_set(self.ranks[key], speaker(event), record.state.get(key), record.who.get(key, {}).get("by", "")):
+            return True
+        passed = {"passed_over": speaker(event), "passed_over_event": event.id, "passed_over_at": time}
+        record.who[key] = {**record.who.get(key, {}), **passed}
+        return False
+
     def _follow(self, record: Record, key: str, value: Any, old: Any, event: Event, time: str) -> None:
         for column, follow in self.tracked[key]:
             if column.startswith("source_of"):
@@ -213,6 +237,8 @@ class ObjectFold:
             # Late news may show that a person or a system had set the field by then: theirs stays.
             held = record.who.get(data["field"], {}).get("by", "ai")
             if held != "ai" and record.state.get(data["field"]) is not None and data.get("by", "ai") == "ai":
+                return
+            if data["field"] in self.ranks and not self._may_set(record, data["field"], event, time):
                 return
             self.set(record, data["field"], self.parsers[data["field"]](data["value"]), event, time)
             return
@@ -312,7 +338,8 @@ def reading(column: Column, own: Record, related: Mapping[str, Record]) -> tuple
     """The value that a rule reads in a column, and who set it (empty where nobody did). `related`: by ref field."""
     holder = related.get(column.ref, Record()) if column.ref else own
     field = column.field.rpartition(".")[2] if column.ref else column.field
-    return holder.state.get(column.target or column.name), holder.who.get(field, {})
+    mark = holder.who.get(field, {})
+    return holder.state.get(column.target or column.name), mark if "id" in mark else {}
 
 
 def build_folds(program: Program, *, trace: bool = False) -> dict[str, ObjectFold]:

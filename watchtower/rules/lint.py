@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from watchtower.errors import Fault
 from watchtower.rulebook import Loaded
 from watchtower.rules.compile import Program
+from watchtower.rules.lint_demands import demands
 from watchtower.rules.lint_flows import flows
 from watchtower.rules.lint_logic import logic
+from watchtower.rules.parse import PredicateError, parse_predicate
+from watchtower.rules.readers import metric_conditions, readers
 
 
 def lint(loaded: Loaded, program: Program) -> list[Fault]:
     """Every finding, with its place, in order."""
-    return sorted([*_rules(loaded, program), *_fields(loaded, program), *flows(loaded), *logic(loaded, program)])
+    parts = (_rules, _fields, _unread, _metrics, logic, demands)
+    return sorted([*flows(loaded), *(fault for part in parts for fault in part(loaded, program))])
 
 
 def _rules(loaded: Loaded, program: Program) -> Iterator[Fault]:
@@ -51,8 +55,31 @@ def _fields(loaded: Loaded, program: Program) -> Iterator[Fault]:
                 )
     for name, model in book.objects.items():
         for field, spec in model.fields.items():
+            if spec.fill == "enrichment" and spec.sources and "ai" not in spec.sources:
+                yield loaded.place("objects", name, "fields", field, "sources").fault(
+                    f"{name}.{field} is filled by enrichment, and ai is not among its sources", "add ai as the last one"
+                )
             if spec.fill == "enrichment" and f"{name}.{field}" not in book.acceptance:
                 yield loaded.place("objects", name, "fields", field).fault(
                     f"{name}.{field} is filled by enrichment, and no acceptance rule decides on it",
                     f"acceptance: {{{name}.{field}: {{accept_at: 0.9, review_at: 0.5}}}}",
                 )
+
+
+def _unread(loaded: Loaded, program: Program) -> Iterator[Fault]:
+    for (name, field), who in readers(program).items():
+        spec = loaded.rulebook.objects[name].fields[field]
+        if not who and not spec.read_by:
+            yield loaded.place("objects", name, "fields", field).fault(
+                f"{name}.{field} is read by nobody: no rule, metric, rollup or signal needs it",
+                "drop it, or say who does: read_by: [a role, a report]",
+            )
+
+
+def _metrics(loaded: Loaded, program: Program) -> Iterator[Fault]:
+    for name, metric in loaded.rulebook.metrics.items():
+        for text in metric_conditions(metric) if metric.object else ():
+            try:
+                parse_predicate(text, program.book, metric.object or "")
+            except PredicateError as error:
+                yield loaded.place("metrics", name).fault(f"metric {name}: {error.message}", error.remedy)

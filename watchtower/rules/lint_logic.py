@@ -6,7 +6,7 @@ null tests and from bounds on the same instant is passed over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import permutations
 
@@ -22,7 +22,7 @@ _OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "<>", "<>": "="}
 
 
 @dataclass
-class _Facts:
+class Facts:
     """What an alternative says of one column."""
 
     null: bool = False
@@ -48,19 +48,29 @@ class _Facts:
         below = self.high is None or value < self.high[0] or (value == self.high[0] and not self.high[1])
         return above and below
 
+    def words(self) -> str:
+        """What is said, for people: `is empty`, `is 'open' or 'won'`, `is above 5`."""
+        if self.null:
+            return "is empty"
+        if self.allowed is not None:
+            return f"is {' or '.join(sorted(repr(value) for value in self.allowed))}"
+        bounds = [f"{'above' if self.low[1] else 'at least'} {self.low[0]:g}"] if self.low else []
+        bounds += [f"{'below' if self.high[1] else 'at most'} {self.high[0]:g}"] if self.high else []
+        return f"is {' and '.join(bounds)}" if bounds else "is not empty"
+
 
 @dataclass
-class _Said:
+class Said:
     """An alternative read: facts by column, and the tests that were not understood, whole."""
 
-    facts: dict[str, _Facts] = field(default_factory=dict)
+    facts: dict[str, Facts] = field(default_factory=dict)
     rest: set[Scalar] = field(default_factory=set)
 
 
 def logic(loaded: Loaded, program: Program) -> Iterator[Fault]:
     """Every finding, with its place."""
     for index, compiled in enumerate(program.rules):
-        if all(map(_never, _branches(compiled))):
+        if all(map(_never, branches(compiled))):
             yield loaded.place_of_condition(index, 0).fault(
                 f"rule {compiled.rule.id} can never hold: its conditions contradict each other", "see each and and or"
             )
@@ -80,7 +90,7 @@ def _adds_nothing(a: CompiledRule, b: CompiledRule) -> bool:
         return False
     if b.rule.id in a.rule.inhibits or a.rule.id in b.rule.inhibits:
         return False
-    mine, theirs = [x for x in _branches(a) if not _never(x)], _branches(b)
+    mine, theirs = [x for x in branches(a) if not _never(x)], branches(b)
     if not mine or not all(any(_implies(x, y) for y in theirs) for x in mine):
         return False
     back = all(any(_implies(y, x) for x in mine) for y in theirs)
@@ -88,7 +98,7 @@ def _adds_nothing(a: CompiledRule, b: CompiledRule) -> bool:
 
 
 def _never(alternative: Alternative) -> bool:
-    if any(facts.impossible() for facts in _read(alternative).facts.values()):
+    if any(facts.impossible() for facts in read(alternative).facts.values()):
         return True
     return any(_base(s)[0] == _base(e)[0] and _at_least(_base(s)[1], _base(e)[1])
                for s in alternative.starts for e in alternative.ends)  # fmt: skip
@@ -102,13 +112,13 @@ def _implies(a: Alternative, b: Alternative) -> bool:
             close = [_base(own)[1] for own in mine if _base(own)[0] == base]
             if not any(_at_least(own, span) if wider else _at_least(span, own) for own in close):
                 return False
-    one, other = _read(a), _read(b)
+    one, other = read(a), read(b)
     return other.rest <= one.rest and all(
-        _stronger(one.facts.get(column, _Facts()), facts) for column, facts in other.facts.items()
+        stronger(one.facts.get(column, Facts()), facts) for column, facts in other.facts.items()
     )
 
 
-def _stronger(a: _Facts, b: _Facts) -> bool:
+def stronger(a: Facts, b: Facts) -> bool:
     if b.null and not a.null:
         return False
     if b.there and not a.there:
@@ -132,13 +142,18 @@ def _base(bound: Scalar) -> tuple[Scalar, Span]:
     return bound, total
 
 
+def base_of(bound: Scalar) -> Scalar:
+    """The instant a bound counts from."""
+    return _base(bound)[0]
+
+
 def _at_least(a: Span, b: Span) -> bool:
     """Whether a is never shorter than b: a day has 20 hours at least, whatever the clocks do, and a month 28 days."""
     months, days, micros = a.months - b.months, a.days - b.days, a.micros - b.micros
     return months >= 0 and days >= 0 and micros + (months * 28 + days) * 20 * HOUR >= 0
 
 
-def _branches(rule: CompiledRule) -> list[Alternative]:
+def branches(rule: CompiledRule) -> list[Alternative]:
     """The rule's alternatives, with an OR of conditions without the clock taken apart, too, where they stay few."""
     found = [
         Alternative(test, alternative.starts, alternative.ends)
@@ -161,12 +176,27 @@ def _either(test: Scalar | None) -> list[Scalar | None]:
     return [Call("and", one, "boolean") for one in found]
 
 
-def _read(alternative: Alternative) -> _Said:
-    said = _Said()
+def read(alternative: Alternative) -> Said:
+    said = Said()
     for test in _all(alternative.test):
         if not _note(said, test, positive=True):
             said.rest.add(test)
     return said
+
+
+def merged(parts: Iterable[Mapping[str, Facts]]) -> dict[str, Facts]:
+    """What several say together of each column."""
+    found: dict[str, Facts] = {}
+    for part in parts:
+        for column, b in part.items():
+            a = found.get(column, Facts())
+            lows, highs = [x for x in (a.low, b.low) if x], [x for x in (a.high, b.high) if x]
+            found[column] = Facts(
+                a.null or b.null, a.there or b.there,
+                b.allowed if a.allowed is None else a.allowed if b.allowed is None else a.allowed & b.allowed,
+                max(lows, default=None), min(highs, key=lambda x: (x[0], not x[1]), default=None),
+            )  # fmt: skip
+    return found
 
 
 def _all(test: Scalar | None) -> Iterable[Scalar]:
@@ -175,7 +205,7 @@ def _all(test: Scalar | None) -> Iterable[Scalar]:
     return [] if test is None else [test]
 
 
-def _note(said: _Said, test: Scalar, *, positive: bool) -> bool:
+def _note(said: Said, test: Scalar, *, positive: bool) -> bool:
     """Take a test in as facts about a column; False where it is of another kind."""
     if not isinstance(test, Call):
         return False
@@ -183,7 +213,7 @@ def _note(said: _Said, test: Scalar, *, positive: bool) -> bool:
         return _note(said, test.args[0], positive=not positive)
     subject = test.args[0]
     if test.op == "is_null" and isinstance(subject, Col):
-        facts = said.facts.setdefault(subject.name, _Facts())
+        facts = said.facts.setdefault(subject.name, Facts())
         facts.null, facts.there = facts.null or positive, facts.there or not positive
         return True
     if test.op == "in" and positive and isinstance(subject, Col) and all(isinstance(a, Lit) for a in test.args[1:]):
@@ -201,7 +231,7 @@ def _note(said: _Said, test: Scalar, *, positive: bool) -> bool:
         return True
     if not isinstance(right.value, (int, float)) or isinstance(right.value, bool):
         return False
-    facts = said.facts.setdefault(left.name, _Facts())
+    facts = said.facts.setdefault(left.name, Facts())
     facts.there = True
     bound = (float(right.value), op in ("<", ">"))
     if op in (">", ">="):
@@ -211,7 +241,7 @@ def _note(said: _Said, test: Scalar, *, positive: bool) -> bool:
     return True
 
 
-def _allow(said: _Said, column: Col, values: set[object]) -> None:
-    facts = said.facts.setdefault(column.name, _Facts())
+def _allow(said: Said, column: Col, values: set[object]) -> None:
+    facts = said.facts.setdefault(column.name, Facts())
     facts.there = True
     facts.allowed = values if facts.allowed is None else facts.allowed & values
