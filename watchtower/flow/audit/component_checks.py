@@ -31,16 +31,19 @@ class Test:
     grave: bool = False
 
 
-def _all(says: str, lacking: Sequence[str], of: int, noun: str, do: str, *, why: str = "", grave: bool = False) -> Test:
-    """Met where nothing lacks it; of none at all, not met."""
+def _all(
+    says: str, lacking: Sequence[str], of: int, nouns: str, do: str, *, why: str = Test.why, grave: bool = False
+) -> Test:
+    """`says` goes on from `nouns`: (`states`) `have an owner`. Met where nothing lacks it; of none at all, not met."""
     met = of > 0 and not lacking
-    evidence = f"{of - len(lacking)} of {counted(of, noun)}" + (f"; not {listed(lacking)}" if lacking else "")
-    gap = f"{counted(len(lacking), noun)} of {of} {'does' if len(lacking) == 1 else 'do'} not: {says}"
-    return Test(says, met, evidence, gap if of else f"there is no {noun}", why or Test.why, do, grave)
+    evidence = f"{of - len(lacking)} of {of} {nouns}" + (f"; not {listed(lacking)}" if lacking else "")
+    gap = f"{len(lacking)} of {of} {nouns} {'does' if len(lacking) == 1 else 'do'} not {says}"
+    return Test(f"all {nouns} {says}", met, evidence, gap if of else f"there are no {nouns}", why, do, grave)
 
 
-def _some(says: str, found: Sequence[str], nothing: str, do: str = "", *, why: str = "", grave: bool = False) -> Test:
-    return Test(says, bool(found), listed(found, 8) if found else nothing, nothing, why or Test.why, do, grave)
+def _some(says: str, found: Sequence[str], nothing: str, do: str = "", *, grave: bool = False) -> Test:
+    """Met where something is found; `nothing` is said otherwise."""
+    return Test(says, bool(found), listed(found, 8) if found else nothing, nothing, Test.why, do, grave)
 
 
 def definitions(program: Program) -> list[Test]:
@@ -72,6 +75,7 @@ def definitions(program: Program) -> list[Test]:
             f"{percent(DESCRIBED)} of the fields that something reads say what they mean", share >= DESCRIBED,
             f"{wanted - len(silent)} of {wanted} do ({percent(share)})" + (f"; not {listed(silent)}" if silent else ""),
             f"{counted(len(silent), 'field')} that something reads do not say what they mean",
+            why="Two people may enter different things under one name.",
             do="Give each a description: one sentence that two people read alike.", grave=share < DESCRIBED / 2,
         ),
         Test(
@@ -90,10 +94,11 @@ def ownership(program: Program) -> list[Test]:
     nameless = [name for name in book.objects if name in cycles and not owner_field(book, name)]
     return [
         _some("roles are declared", list(book.roles), "no role is declared", "Declare the roles that answer."),
-        _all("have an owner", unowned, len(book.rules), "rule", "Name the role that answers for it.",
+        _all("have an owner", unowned, len(book.rules), "rules", "Name the role that answers for it.",
              why="An alert of it is nobody's.", grave=True),
-        _all("have an owner", queues, len(book.queues), "queue", "Name who empties it."),
-        _all("say who works on a record", nameless, len(cycles), "object with a lifecycle",
+        _all("have an owner", queues, len(book.queues), "queues", "Name who empties it.",
+             why="Alerts collect there, and nobody empties it."),
+        _all("say who works on a record", nameless, len(cycles), "objects with a lifecycle",
              "Give it a field that names its owner, and declare it: owner.", grave=True),
     ]  # fmt: skip
 
@@ -120,10 +125,13 @@ def qualification(program: Program) -> list[Test]:
     ]  # fmt: skip
 
 
+def _named_states(found: Iterable[tuple[str, Lifecycle, str]]) -> list[str]:
+    return [f"{key}.{state}" for key, _, state in found]
+
+
 def lifecycle(program: Program) -> list[Test]:
     cycles = program.book.lifecycles
     states = [(key, cycle, state) for key, cycle in cycles.items() for state in cycle.states]
-    named = lambda found: [f"{key}.{state}" for key, _, state in found]  # noqa: E731
     stuck = [(k, c, s) for k, c, s in states if not c.states[s].final and not c.states[s].next]
     unowned = [(k, c, s) for k, c, s in states if not (c.states[s].owner or c.owner)]
     silent = [(k, c, s) for k, c, s in states if not c.states[s].meaning]
@@ -131,11 +139,13 @@ def lifecycle(program: Program) -> list[Test]:
     loose = [(k, c, s) for k, c, s in later if not _asks(program, c, s)]
     return [
         _some("there is a lifecycle", list(cycles), "no lifecycle is declared", "Declare the few states: lifecycles."),
-        _all("can be left, or are final", named(stuck), len(states), "state", "Say what comes next, or that it ends.",
+        _all("lead on or end", _named_states(stuck), len(states), "states", "Say what comes next, or that it ends.",
              grave=True),
-        _all("have an owner", named(unowned), len(states), "state", "Name the role that answers for it.", grave=True),
-        _all("say what they mean", named(silent), len(states), "state", "One sentence under meaning."),
-        _all("ask something of what enters them", named(loose), len(later), "later state",
+        _all("have an owner", _named_states(unowned), len(states), "states", "Name the role that answers for it.",
+             grave=True),
+        _all("say what they mean", _named_states(silent), len(states), "states", "One sentence under meaning.",
+             why="Two people may mean two things by it."),
+        _all("ask something of what enters them", _named_states(loose), len(later), "later states",
              "Write under enter or requires what must be so.", why="Each may enter what they like, at any time."),
     ]  # fmt: skip
 
@@ -158,9 +168,9 @@ def handoffs(program: Program) -> list[Test]:
     endless = [key for key, handoff in contracts.items() if handoff.answer is None]
     return [
         _some("there is a contract", list(contracts), "no handoff is declared", "Write the first: handoffs."),
-        _all("say who gives and who takes", sides, len(contracts), "handoff", "from and to.", grave=True),
-        _all("say what must be there", unasked, len(contracts), "handoff", "requires or criteria.", grave=True),
-        _all("must be answered in time", endless, len(contracts), "handoff", "answer: 24 hours.", grave=True),
+        _all("say who gives and who takes", sides, len(contracts), "handoffs", "from and to.", grave=True),
+        _all("say what must be there", unasked, len(contracts), "handoffs", "requires or criteria.", grave=True),
+        _all("have a time to answer", endless, len(contracts), "handoffs", "answer: 24 hours.", grave=True),
     ]  # fmt: skip
 
 
@@ -175,7 +185,7 @@ def slas(program: Program) -> list[Test]:
     endless = [f"{key}.{state}" for key, cycle, state in open_ if not limits(program, cycle, state)]
     return [
         _some("a state has a limit", timed, "no rule on a state compares with now()", "Give states at_most."),
-        _all("have a limit of time", endless, len(open_), "open state", "Give it at_most, or a rule with a deadline.",
+        _all("have a limit of time", endless, len(open_), "open states", "Give it at_most, or a rule with a deadline.",
              why="A record may lie there for ever, and nobody is told."),
     ]  # fmt: skip
 
@@ -192,7 +202,7 @@ def routing(program: Program) -> list[Test]:
     return [
         _some("a rule notices what nobody owns", [rule for rules in noticed.values() for rule in rules],
               "no rule asks whether an owner is missing", "Write one: owner is null."),
-        _all("are noticed when nobody owns them", unseen, len(cycles), "object with a lifecycle",
+        _all("have a rule that notices a missing owner", unseen, len(cycles), "objects with a lifecycle",
              "Write a rule: owner is null.", why="A record of it without an owner waits unseen."),
     ]  # fmt: skip
 
@@ -203,7 +213,8 @@ def approvals(program: Program) -> list[Test]:
     return [
         _some("there is a limit with approvers", list(budgets), "no budget is declared",
               "Say how far a price may go down, and who may let it: budgets."),
-        _all("have an owner on each tier", unowned, len(budgets), "limit", "Name who is told."),
+        _all("have an owner on each tier", unowned, len(budgets), "limits", "Name who is told.",
+             why="Who goes beyond it, goes unseen."),
     ]  # fmt: skip
 
 
@@ -272,9 +283,10 @@ def proof(program: Program) -> list[Test]:
     return [
         _some("rules have examples", tried, "no rule has an example", "Give each a record that hits and one that "
               "misses."),
-        _all("have an example that hits and one that misses", bare, len(rules), "rule",
+        _all("have an example that hits and one that misses", bare, len(rules), "rules",
              "Write them beside the rule; rules test runs them.", why="Nobody has shown that it does what it says."),
-        _all("say why they exist", mute, len(rules), "rule", "One sentence under because."),
+        _all("say why they exist", mute, len(rules), "rules", "One sentence under because.",
+             why="Who gets the alert is not told what for."),
     ]  # fmt: skip
 
 
@@ -285,9 +297,10 @@ def metrics(program: Program) -> list[Test]:
     unseen = [key for key in program.book.lifecycles if key not in flows]
     return [
         _some("metrics are declared", list(found), "no metric is declared", "Declare the numbers you steer by."),
-        _all("have an owner", unowned, len(found), "metric", "Name who answers for the number.", grave=True),
-        _all("have their conversion or velocity measured", unseen, len(program.book.lifecycles), "lifecycle",
-             "Declare {kind: conversion, lifecycle: ...}."),
+        _all("have an owner", unowned, len(found), "metrics", "Name who answers for the number.", grave=True),
+        _all("have their conversion or velocity measured", unseen, len(program.book.lifecycles),
+             "lifecycles", "Declare {kind: conversion, lifecycle: ...}.",
+             why="How fast it moves and where it leaks is nobody's number."),
     ]  # fmt: skip
 
 
@@ -302,8 +315,10 @@ def scorecards(program: Program) -> list[Test]:
     return [
         _some("roles have scorecards", list(book.scorecards), "no scorecard is declared",
               "Say for each role which metrics it answers for."),
-        _all("have a scorecard", without, len(book.roles), "role", "Give it the numbers it can move."),
-        _all("have a target", aimless, measured, "metric on a scorecard", "Say what is good enough: target."),
+        _all("have a scorecard", without, len(book.roles), "roles", "Give it the numbers it can move.",
+             why="What the role answers for is not told in numbers."),
+        _all("have a target", aimless, measured, "metrics on scorecards", "Say what is good enough: target.",
+             why="Nobody can say whether the number is good."),
     ]  # fmt: skip
 
 
@@ -314,8 +329,9 @@ def cadences(program: Program) -> list[Test]:
     return [
         _some("something is gone through again and again", list(found), "no cadence is declared",
               "Declare who looks at what, how often: cadences."),
-        _all("have an owner", unowned, len(found), "cadence", "Name who calls it."),
-        _all("look at a metric", blind, len(found), "cadence", "Put the metrics on its agenda."),
+        _all("have an owner", unowned, len(found), "cadences", "Name who calls it.", why="Nobody calls it."),
+        _all("look at a metric", blind, len(found), "cadences", "Put the metrics on its agenda.",
+             why="It is held, and looks at no number."),
     ]  # fmt: skip
 
 
@@ -342,11 +358,13 @@ def feedback(program: Program) -> list[Test]:
     tests = [
         _some("an ending says why", reasons, "no rule on a final state asks for anything",
               "Ask for the reason where something is lost."),
-        _all("ask what was learned", mute, ends, "final state", "Require the reason, or what comes after."),
+        _all("ask what was learned", mute, ends, "final states", "Require the reason, or what comes after.",
+             why="What ends there teaches nothing."),
     ]  # fmt: skip
     if contracts:
         tests.append(
-            _all("come back after a rejection", dropped, len(contracts), "handoff", "reoffer: 48 hours.")
+            _all("come back after a rejection", dropped, len(contracts), "handoffs", "reoffer: 48 hours.",
+                 why="What is rejected may stay where it is.")
         )  # fmt: skip
     return tests
 
@@ -358,5 +376,6 @@ def warning(program: Program) -> list[Test]:
     return [
         _some("signals are declared", list(signals), "no signal is declared",
               "Declare a detector on what gets stuck: signals."),
-        _all("are read by a rule", deaf, len(signals), "signal", "Write the rule that listens to it."),
+        _all("have a rule that reads them", deaf, len(signals), "signals", "Write the rule that listens to it.",
+             why="It is raised, and nobody hears it."),
     ]  # fmt: skip

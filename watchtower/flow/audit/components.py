@@ -108,7 +108,7 @@ def findings(found: Sequence[Component]) -> list[Finding]:
         part, failed = component.part, [test for test in component.tests if not test.met]
         if component.status == "in place":
             continue
-        evidence = tuple(f"{test.says}: no; {test.evidence}" for test in failed)
+        evidence = tuple(f"not so: {test.says}; {test.evidence}" for test in failed)
         carries = listed(component.carries, 6)
         if component.status == "missing":
             if part.key in OPTIONAL:

@@ -144,7 +144,7 @@ def _offers(name: str, object_name: str, seen: Observed) -> Offers:
 
 
 def seams(book: Rulebook, seen: Observed | None) -> list[Seam]:
-    """Where a lifecycle's next state, or the lifecycle a record leads to, has another owner and no handoff joins them."""
+    """Where the next state, or the lifecycle a record leads to, has another owner and no handoff joins them."""
     found = []
     for key, cycle in book.lifecycles.items():
         for state, model in cycle.states.items():
@@ -163,7 +163,9 @@ def seams(book: Rulebook, seen: Observed | None) -> list[Seam]:
                 if spec.to != other.object or other_key == key or not cycle.owner or not other.owner:
                     continue
                 if cycle.owner != other.owner and not _joined(book, cycle.owner, other.owner, either=True):
-                    found.append(Seam(f"{cycle.object}.{field}: {key} and {other_key}", cycle.owner, other.owner))
+                    linked = None if seen is None else seen.filled.get((cycle.object, field), 0)
+                    where = f"{cycle.object}.{field}: {key} and {other_key}"
+                    found.append(Seam(where, cycle.owner, other.owner, linked))
     return found
 
 
@@ -174,7 +176,7 @@ def _joined(book: Rulebook, giver: str, taker: str, *, either: bool = False) -> 
 
 def findings(told: list[Contract], open_: list[Seam]) -> list[Finding]:
     """What the contracts lack, what lies between two roles now, and where there is no contract."""
-    found = []
+    found: list[Finding] = []
     for contract in told:
         found += _of_contract(contract)
         if contract.offers is not None:
@@ -183,7 +185,8 @@ def findings(told: list[Contract], open_: list[Seam]) -> list[Finding]:
         often = "" if seam.moves is None else f"; it happened {counted(seam.moves, 'time')}"
         found.append(
             Finding(
-                "P1" if seam.moves is None or seam.moves else "P2", "handoffs",
+                "P1" if seam.moves is None or seam.moves else "P2",
+                "handoffs",
                 f"work changes hands from {seam.giver} to {seam.taker} without a contract",
                 "Nothing says what must be there, or by when the other side answers.",
                 f"Write a handoff from {seam.giver} to {seam.taker}, or give both sides one owner.",
@@ -205,7 +208,9 @@ def _of_contract(contract: Contract) -> Iterator[Finding]:
         ("P2", rest, "It works; what is left open is settled case by case."),
     ):
         if lacks:
-            yield Finding(priority, "handoffs", title + " and ".join(lacks), reason, "Say it in the contract.", evidence)
+            yield Finding(
+                priority, "handoffs", title + " and ".join(lacks), reason, "Say it in the contract.", evidence
+            )
 
 
 def _of_offers(contract: Contract, offers: Offers) -> Iterator[Finding]:

@@ -25,7 +25,7 @@ STAGES = {
 }
 FOUNDATIONS = ("definitions", "ownership", "qualification", "lifecycle")
 KNOWN = 0.8
-"""The share of the fields that metrics and rules read that must be filled before a number is trusted."""
+"""How full a field that rules read must be before a number that stands on it is trusted."""
 NO_EVENTS = "not known: give EVENTS"
 
 
@@ -106,15 +106,13 @@ def _test(by_key: dict[str, Component], stage: str, key: str, place: int, says: 
 
 def _defined(by_key: dict[str, Component]) -> Iterable[Criterion]:
     yield _is_there(by_key, "defined", *FOUNDATIONS)
-    yield _test(by_key, "defined", "lifecycle", 1, "every state can be left, or is final")
+    yield _test(by_key, "defined", "lifecycle", 1, "every state leads on or ends")
     yield _test(by_key, "defined", "lifecycle", 2, "every state has an owner")
     yield _test(by_key, "defined", "lifecycle", 3, "every state says what it means")
     yield _test(by_key, "defined", "proof", 2, "every rule says why it exists")
 
 
-def _managed(
-    by_key: dict[str, Component], contracts: Sequence[Contract], seen: Observed | None
-) -> Iterable[Criterion]:
+def _managed(by_key: dict[str, Component], contracts: Sequence[Contract], seen: Observed | None) -> Iterable[Criterion]:
     yield _is_there(by_key, "managed", "handoffs", "slas", "routing")
     grave = ("who gives it", "who takes it", "what must be there", "a time to answer")
     torn = [f"{c.name} ({lack})" for c in contracts for lack in c.lacks if lack in grave]
@@ -139,7 +137,7 @@ def _measured(program: Program, by_key: dict[str, Component], seen: Observed | N
     yield _is_there(by_key, "measured", "metrics", "scorecards")
     yield _test(by_key, "measured", "metrics", 1, "every metric has an owner")
     yield _test(by_key, "measured", "scorecards", 1, "every role has a scorecard")
-    cases, facts = "every metric has cases", f"{percent(KNOWN)} of the facts that rules read are there"
+    cases, facts = "every metric has cases", f"each fact that rules go without is there on {percent(KNOWN)} of records"
     if seen is None:
         yield Criterion("measured", cases, None, NO_EVENTS)
         yield Criterion("measured", facts, None, NO_EVENTS)

@@ -79,6 +79,7 @@ class Observed:
     kept: Mapping[str, Kept] = field(default_factory=dict)
     gaps: tuple[Gap, ...] = ()
     measured: tuple[Measured, ...] = ()
+    """Every metric, over the second half of the time: some ask what was there at the start."""
 
     def rule(self, rule_id: str) -> Kept:
         return self.kept.get(rule_id, Kept())
@@ -92,14 +93,14 @@ def with_everything(program: Program) -> Program:
         wanted += [f"{key}.status" for key, handoff in book.handoffs.items() if handoff.object == object_name]
         for start in range(0, len(wanted), AT_ONCE):
             when = " and ".join(f"{path} is null" for path in wanted[start : start + AT_ONCE]) + " and false"
-            rule = RuleModel.model_validate({"id": f"audit.{object_name}.n{start}", "object": object_name, "when": when})
+            rule = RuleModel.model_validate(
+                {"id": f"audit.{object_name}.n{start}", "object": object_name, "when": when}
+            )
             more.append(compile_rule(rule, book, program.gathered))
     return Program(book, (*program.rules, *more), program.gathered)
 
 
-def observe(
-    loaded: Loaded, program: Program, history: History, kept: list[Event], at: datetime | None
-) -> Observed:
+def observe(loaded: Loaded, program: Program, history: History, kept: list[Event], at: datetime | None) -> Observed:
     """`history`: folded with `with_everything(program)`, of the events `kept`. `at`: the instant that is looked at; the
     last event's time where None. InputError where no event counts."""
     if not kept:
@@ -109,7 +110,7 @@ def observe(
         )
     first, last = min(event.time for event in kept), max(event.time for event in kept)
     at = last if at is None else at
-    book = program.book
+    book, middle = program.book, first + (at - first) / 2
     with duckdb_engine(history.versions) as engine:
         reader = _Reader(engine, program, at)
         return Observed(
@@ -120,9 +121,9 @@ def observe(
             offers={key: reader.spells(handoff.object, f"{key}.status") for key, handoff in book.handoffs.items()},
             returns={key: reader.returns(*key) for key in _entered(book)},
             owners={object_name: reader.owners(object_name) for object_name in book.objects},
-            kept=_kept(engine, program, first, at),
+            kept=_kept(engine, program, first, middle, at),
             gaps=tuple(gaps_at(engine, valued(program), at)),
-            measured=tuple(measure(loaded, kept, first, at)) if book.metrics and first < at else (),
+            measured=tuple(measure(loaded, kept, middle, at)) if book.metrics and middle < at else (),
         )  # fmt: skip
 
 
@@ -137,9 +138,8 @@ def _entered(book: Rulebook) -> list[tuple[str, str]]:
     ]
 
 
-def _kept(engine: DuckEngine, program: Program, first: datetime, at: datetime) -> dict[str, Kept]:
+def _kept(engine: DuckEngine, program: Program, first: datetime, middle: datetime, at: datetime) -> dict[str, Kept]:
     end = at + timedelta(microseconds=1)  # what holds at the instant itself counts
-    middle = first + (at - first) / 2
     times: dict[str, list[int]] = {}
     standing: dict[str, list[str]] = {}
     for held in held_between(engine, program, first, end):
@@ -208,7 +208,9 @@ class _Reader:
             f"SELECT record, state, {_micros('since')}, {_micros('until')}, next "
             f"FROM ({stays('v_' + object_name, key)}) ORDER BY since, record"
         )
-        return tuple(Stay(record, state, since, until, next_) for record, state, since, until, next_ in self.engine.query(asked))
+        return tuple(
+            Stay(record, state, since, until, next_) for record, state, since, until, next_ in self.engine.query(asked)
+        )
 
     def stays(self, key: str, cycle: Lifecycle) -> tuple[Stay, ...]:
         owners = self._first_owners(cycle)
@@ -245,7 +247,8 @@ class _Reader:
             due = self.writer.shift('"~since"', _delay(model))
             end = f'LEAST("~until", {self.now} + INTERVAL 1 microsecond)'
             asked = (
-                f'{rows}, "~s" AS (SELECT *, LEAST({due}, {end} - INTERVAL 1 microsecond) AS "~t", {due} AS "~due" FROM '
+                f'{rows}, "~s" AS (SELECT *, {due} AS "~due", LEAST({due}, {end} - INTERVAL 1 microsecond) AS "~t" '
+                "FROM "
                 f'(SELECT record AS "~record", since AS "~since", until AS "~until", state AS "~state" '
                 f"FROM ({stays('v_' + cycle.object, cycle.field)}))) "
                 f'SELECT "~record", {_micros(chr(34) + "~since" + chr(34))}, coalesce({test}, FALSE) '
@@ -258,7 +261,9 @@ class _Reader:
     def _test(self, cycle: Lifecycle, state: State) -> str:
         tests = []
         if state.enter is not None:
-            tests.append(self.writer.at(parse_predicate(state.enter.when, self.program.book, cycle.object).node, '"~t"'))
+            tests.append(
+                self.writer.at(parse_predicate(state.enter.when, self.program.book, cycle.object).node, '"~t"')
+            )
         if state.requires is not None:
             tests += [f"{name(path)} IS NOT NULL" for path in state.requires.fields]
         return " AND ".join(f"({test})" for test in tests)

@@ -1,4 +1,4 @@
-"""The audit as one HTML file: no script, no request to anywhere, light and dark, wide and narrow. All text is escaped."""
+"""The audit as one HTML file: no script, no request to anywhere, light and dark, wide and narrow."""
 
 from __future__ import annotations
 

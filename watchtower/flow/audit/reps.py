@@ -225,7 +225,7 @@ ASPECTS = {"entry": "what it takes to enter it", "dwell": "how long records stay
 
 
 def findings(book: Rulebook, found: Sequence[StateUse], seen: Observed) -> list[Finding]:
-    """A finding for each state that people use differently, and one for each lifecycle that nobody can be asked about."""
+    """One for each state that people use differently, and for each lifecycle that nobody can be asked about."""
     told = []
     for use in found:
         apart = [aspect for aspect in use.aspects if aspect.differs]
@@ -239,13 +239,15 @@ def findings(book: Rulebook, found: Sequence[StateUse], seen: Observed) -> list[
         strange = [stay for stay in seen.stays[use.lifecycle] if stay.state == use.state and stay.as_asked is False]
         told.append(
             Finding(
-                "P1", "reps", f"{use.lifecycle}.{use.state} is used in different ways: "
+                "P1",
+                "reps",
+                f"{use.lifecycle}.{use.state} is used in different ways: "
                 f"{', '.join(ASPECTS[aspect.name] for aspect in apart)}",
                 f"{counted(len(use.uses), 'person', 'people')} differ beyond chance, so {read}.",
                 "Read the definition together, with these records; then sharpen what it asks for. First see whether "
                 "they are given the same kind of work.",
                 tuple(f"{a.says} (p = {a.adjusted:.2g}, adjusted)" for a in apart),
-                tuple(stay.record for stay in strange[:5]),
+                tuple(f"{book.lifecycles[use.lifecycle].object}/{stay.record}" for stay in strange[:5]),
             )  # fmt: skip
         )
     for key, cycle in book.lifecycles.items():
@@ -253,9 +255,12 @@ def findings(book: Rulebook, found: Sequence[StateUse], seen: Observed) -> list[
         if mine and not any(use.field for use in mine):
             told.append(
                 Finding(
-                    "P2", "reps", f"nobody can tell who works on a {cycle.object}",
+                    "P2",
+                    "reps",
+                    f"nobody can tell who works on a {cycle.object}",
                     "Whether people use its states alike cannot be asked.",
-                    f"Declare it: objects.{cycle.object}.owner names the field.", (mine[0].abstains,),
+                    f"Declare it: objects.{cycle.object}.owner names the field.",
+                    (mine[0].abstains,),
                 )  # fmt: skip
             )
     return told

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from watchtower.flow.audit.facts import owner_field
 from watchtower.flow.audit.finding import Finding, counted, listed, percent
 from watchtower.flow.audit.observe import Observed, Stay
 from watchtower.rulebook import Rulebook
@@ -43,7 +44,8 @@ class Redone:
 
 
 KINDS = {
-    "back": "moved back", "again": "entered again", "value": "value came back", "handoff": "rejected and offered again",
+    "back": "moved back", "again": "entered again", "value": "value came back", "wording": "wording came back",
+    "handoff": "rejected and offered again",
 }  # fmt: skip
 
 
@@ -57,17 +59,25 @@ def rework(book: Rulebook, seen: Observed) -> list[Redone]:
             owners = Counter[str]()
             for record, times in by_record.items():
                 owners[seen.owners.get(object_name, {}).get(record, "")] += times
-            found.append(
-                Redone("value", f"{object_name}.{field}", sum(by_record.values()), seen.records[object_name], True,
-                       tuple(sorted(by_record, key=lambda record: (-by_record[record], record))[:5]), _most(owners))
-            )  # fmt: skip
+            free = book.objects[object_name].fields[field].type == "text" and field != owner_field(book, object_name)
+            kind, most = (
+                "wording" if free else "value",
+                sorted(by_record, key=lambda record: (-by_record[record], record)),
+            )
+            records = tuple(f"{object_name}/{record}" for record in most[:5])
+            where, times, of = f"{object_name}.{field}", sum(by_record.values()), seen.records[object_name]
+            found.append(Redone(kind, where, times, of, True, records, _most(owners)))
     for name, stays in seen.offers.items():
         again = [stay for stay in stays if stay.state == "rejected" and stay.next == "offered"]
         if again:
             offered = sum(stay.state == "offered" for stay in stays)
             mine = seen.owners.get(book.handoffs[name].object, {})
             owners = Counter(mine.get(stay.record, "") for stay in again)
-            found.append(Redone("handoff", name, len(again), offered, True, _some(again), _most(owners)))
+            found.append(
+                Redone(
+                    "handoff", name, len(again), offered, True, _some(book.handoffs[name].object, again), _most(owners)
+                )
+            )
     return sorted(found, key=lambda one: (-one.times, one.kind, one.where))
 
 
@@ -79,20 +89,20 @@ def _lifecycle(key: str, cycle: Lifecycle, stays: Sequence[Stay]) -> list[Redone
     again: dict[str, list[Stay]] = {}
     been: set[tuple[str, str]] = set()
     for stay in stays:
-        target = stay.next
-        if target and target in depth and stay.state in depth and not cycle.states[target].final:
-            if depth[target] < depth[stay.state]:
+        target = stay.next or ""
+        if target in depth and stay.state in depth and depth[target] < depth[stay.state]:
+            if not cycle.states[target].final:
                 back.setdefault((stay.state, target), []).append(stay)
         if (stay.record, stay.state) in been:
             again.setdefault(stay.state, []).append(stay)
         been.add((stay.record, stay.state))
     found = [
         Redone("back", f"{key}: {state} to {target}", len(some), left[state], target in cycle.states[state].next,
-               _some(some), _most(Counter(stay.owner for stay in some)))
+               _some(cycle.object, some), _most(Counter(stay.owner for stay in some)))
         for (state, target), some in back.items()
     ]  # fmt: skip
     found += [
-        Redone("again", f"{key}.{state}", len(some), entered[state], True, _some(some),
+        Redone("again", f"{key}.{state}", len(some), entered[state], True, _some(cycle.object, some),
                _most(Counter(stay.owner for stay in some)))
         for state, some in again.items()
         if not cycle.states[state].final
@@ -111,8 +121,8 @@ def _depths(cycle: Lifecycle) -> dict[str, int]:
     return found
 
 
-def _some(stays: Iterable[Stay]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(stay.record for stay in stays))[:5]
+def _some(object_name: str, stays: Iterable[Stay]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(f"{object_name}/{stay.record}" for stay in stays))[:5]
 
 
 def _most(owners: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
@@ -123,19 +133,24 @@ def findings(found: Sequence[Redone]) -> list[Finding]:
     """P1 where it is a pattern, or a move that the lifecycle forbids; P2 otherwise."""
     told = []
     for one in found:
-        pattern = one.of >= FEW and one.share >= OFTEN
+        pattern = one.of >= FEW and one.share >= OFTEN and one.kind != "wording"
         forbidden = not one.allowed
         reason = (
             "The lifecycle does not allow the move." if forbidden
             else f"It happens in {percent(one.share)} of cases: a pattern." if pattern
+            else "The same words may be said again." if one.kind == "wording"
             else f"It happens in {percent(one.share)} of cases, below {percent(OFTEN)}."
         )  # fmt: skip
         who = f"; most often with {listed([f'{name} ({n})' for name, n in one.owners])}" if one.owners else ""
         told.append(
             Finding(
-                "P1" if pattern or (forbidden and one.times >= FEW) else "P2", "rework",
-                f"{one.where}: {KINDS[one.kind]} {counted(one.times, 'time')}", reason, _DO[one.kind],
-                (f"{one.times:,} of {one.of:,} cases{who}",), one.records,
+                "P1" if pattern or (forbidden and one.times >= FEW) else "P2",
+                "rework",
+                f"{one.where}: {KINDS[one.kind]} {counted(one.times, 'time')}",
+                reason,
+                _DO[one.kind],
+                (f"{one.times:,} of {one.of:,} cases{who}",),
+                one.records,
             )  # fmt: skip
         )
     return told
@@ -144,6 +159,7 @@ def findings(found: Sequence[Redone]) -> list[Finding]:
 _DO = {
     "back": "Ask what was not known when it moved on, and make that a criterion of entry.",
     "again": "See what sent it away: what the state must bring may not be said.",
-    "value": "See who enters it and from where: two sources may overwrite each other.",
+    "value": "See who enters it and from where. What is meant to go to and fro belongs in a lifecycle.",
+    "wording": "See whether the same thing is entered again and again.",
     "handoff": "Require what was missing, so that it is refused before it is offered.",
 }

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from watchtower.flow.audit.facts import owner_field
 from watchtower.flow.audit.finding import Finding, counted, listed, percent
 from watchtower.flow.audit.observe import Observed
-from watchtower.rulebook import Rulebook
+from watchtower.rulebook import FieldModel, Rulebook
+from watchtower.rulebook.model import ObjectModel
 
 FEW = 20
 WORK = 0.5
@@ -23,11 +25,18 @@ class UnreadField:
     field: str
     records: int | None = None
     filled: int | None = None
+    joins: bool = False
+    """A reference: it joins records, and is seldom typed in."""
 
     @property
     def rate(self) -> float | None:
         """In [0, 1]."""
         return self.filled / self.records if self.records and self.filled is not None else None
+
+    @property
+    def costly(self) -> bool:
+        """Whether somebody is kept busy by it."""
+        return not self.joins and (self.records or 0) >= FEW and (self.rate or 0) >= WORK
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -53,17 +62,23 @@ class Unused:
         }  # fmt: skip
 
 
+def _for_enrichment(model: ObjectModel, spec: FieldModel) -> bool:
+    """Whether a worker may read it: what is written about a record of which something is to be found out."""
+    return spec.type in ("text", "domain", "url") and any(other.fill for other in model.fields.values())
+
+
 def unused(book: Rulebook, read: Mapping[tuple[str, str], tuple[str, ...]], seen: Observed | None) -> Unused:
-    """`read`: who reads each field."""
-    every = [(name, key) for name, model in book.objects.items() for key in model.fields]
+    """`read`: who reads each field. People read who owns a record, and workers what is written about it."""
     fields = []
-    for name, key in every:
-        if read.get((name, key)):
-            continue
-        if seen is None or (name, key) not in seen.filled:
-            fields.append(UnreadField(name, key))
-        else:
-            fields.append(UnreadField(name, key, seen.records[name], seen.filled[name, key]))
+    for name, model in book.objects.items():
+        for key, spec in model.fields.items():
+            if read.get((name, key)) or key == owner_field(book, name) or _for_enrichment(model, spec):
+                continue
+            joins = spec.type == "ref"
+            if seen is None or (name, key) not in seen.filled:
+                fields.append(UnreadField(name, key, joins=joins))
+            else:
+                fields.append(UnreadField(name, key, seen.records[name], seen.filled[name, key], joins))
     looked_at = {metric for card in book.scorecards.values() for metric in card.measures}
     looked_at |= {metric for cadence in book.cadences.values() for metric in cadence.agenda}
     busy = {rule.owner for rule in book.rules} | {metric.owner for metric in book.metrics.values()}
@@ -74,7 +89,7 @@ def unused(book: Rulebook, read: Mapping[tuple[str, str], tuple[str, ...]], seen
         busy |= {cycle.owner, *(state.owner for state in cycle.states.values())}
     filled = {rule.queue for rule in book.rules}
     return Unused(
-        tuple(fields), len(every),
+        tuple(fields), sum(len(model.fields) for model in book.objects.values()),
         tuple(metric for metric in book.metrics if metric not in looked_at), len(book.metrics),
         tuple(queue for queue in book.queues if queue not in filled),
         tuple(role for role in book.roles if role not in busy),
@@ -82,25 +97,36 @@ def unused(book: Rulebook, read: Mapping[tuple[str, str], tuple[str, ...]], seen
 
 
 def findings(found: Unused) -> list[Finding]:
-    """Fields that keep people busy for nothing come first; then those that only stand there."""
+    """One for each object on which people are kept busy for nothing; then what only stands there."""
     told = []
-    costly = [field for field in found.fields if (field.records or 0) >= FEW and (field.rate or 0) >= WORK]
-    for field in sorted(costly, key=lambda field: -(field.filled or 0)):
+    costly = [field for field in found.fields if field.costly]
+    for name in dict.fromkeys(field.object for field in costly):
+        mine = [field for field in costly if field.object == name]
+        most = max(field.filled or 0 for field in mine)
         told.append(
             Finding(
-                "P1", "unused", f"{field.object}.{field.field} is filled in and nothing reads it",
-                f"{counted(field.filled or 0, 'record')} carry it: work that no rule, metric or report uses.",
-                "Stop asking for it, or say what is decided by it.",
-                (f"filled on {percent(field.rate or 0)} of {counted(field.records or 0, 'record')}; no rule, "
-                 "lifecycle, handoff, metric, rollup or signal reads it",),
+                "P1",
+                "unused",
+                f"{name}: {counted(len(mine), 'field')} filled in, and nothing reads "
+                f"{'it' if len(mine) == 1 else 'them'}",
+                f"Up to {counted(most, 'record')} carry each: work that no rule, metric or report uses.",
+                "Stop asking for them, or say what is decided by them.",
+                tuple(
+                    f"{name}.{field.field}: filled on {percent(field.rate or 0)} of "
+                    f"{counted(field.records or 0, 'record')}"
+                    for field in mine
+                ),
             )  # fmt: skip
         )
     idle = [f"{field.object}.{field.field}" for field in found.fields if field not in costly]
     if idle:
         told.append(
             Finding(
-                "P2", "unused", f"{counted(len(idle), 'field')} that nothing reads",
-                "They cost little, and make every form longer." if any(f.records for f in found.fields)
+                "P2",
+                "unused",
+                f"{counted(len(idle), 'field')} that nothing reads",
+                "They cost little, and make every form longer."
+                if any(f.records for f in found.fields)
                 else "Whether anybody fills them in only events can tell.",
                 "Drop them, or say what is decided by them.",
                 (listed(idle, 12), f"{len(found.fields)} of {found.of_fields} fields are read by nothing"),
