@@ -90,9 +90,8 @@ def _lifecycle(key: str, cycle: Lifecycle, stays: Sequence[Stay]) -> list[Redone
     been: set[tuple[str, str]] = set()
     for stay in stays:
         target = stay.next or ""
-        if target in depth and stay.state in depth and depth[target] < depth[stay.state]:
-            if not cycle.states[target].final:
-                back.setdefault((stay.state, target), []).append(stay)
+        if _earlier(cycle, depth, target, stay.state):
+            back.setdefault((stay.state, target), []).append(stay)
         if (stay.record, stay.state) in been:
             again.setdefault(stay.state, []).append(stay)
         been.add((stay.record, stay.state))
@@ -108,6 +107,13 @@ def _lifecycle(key: str, cycle: Lifecycle, stays: Sequence[Stay]) -> list[Redone
         if not cycle.states[state].final
     ]  # fmt: skip
     return found
+
+
+def _earlier(cycle: Lifecycle, depth: Mapping[str, int], target: str, state: str) -> bool:
+    """Whether a move leads back. One that ends a record never does."""
+    if target not in depth or state not in depth or cycle.states[target].final:
+        return False
+    return depth[target] < depth[state]
 
 
 def _depths(cycle: Lifecycle) -> dict[str, int]:
