@@ -59,7 +59,7 @@ def definitions(program: Program) -> list[Test]:
                 wanted += 1
                 if not spec.description:
                     silent.append(f"{name}.{key}")
-    share = 1 - len(silent) / wanted if wanted else 0.0
+    share = 1 - len(silent) / wanted if wanted else 1.0
     kinds: dict[str, dict[tuple[str, str], list[str]]] = {}
     for name, model in book.objects.items():
         for key, spec in model.fields.items():

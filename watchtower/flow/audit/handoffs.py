@@ -187,7 +187,7 @@ def findings(told: list[Contract], open_: list[Seam]) -> list[Finding]:
             Finding(
                 "P1" if seam.moves is None or seam.moves else "P2",
                 "handoffs",
-                f"work changes hands from {seam.giver} to {seam.taker} without a contract",
+                f"Work changes hands from {seam.giver} to {seam.taker} without a contract",
                 "Nothing says what must be there, or by when the other side answers.",
                 f"Write a handoff from {seam.giver} to {seam.taker}, or give both sides one owner.",
                 (f"{seam.where}: owners differ, and no handoff joins them{often}",),
@@ -197,7 +197,7 @@ def findings(told: list[Contract], open_: list[Seam]) -> list[Finding]:
 
 
 def _of_contract(contract: Contract) -> Iterator[Finding]:
-    title = f"the handoff {contract.name} lacks "
+    title = f"The handoff {contract.name} lacks "
     grave = [lack for lack in contract.lacks if lack in ("who gives it", "who takes it", "a time to answer")]
     empty = [lack for lack in contract.lacks if lack in ("what must be there",)]
     rest = [lack for lack in contract.lacks if lack not in grave + empty]
@@ -217,7 +217,7 @@ def _of_offers(contract: Contract, offers: Offers) -> Iterator[Finding]:
     if offers.limbo:
         yield Finding(
             "P0" if contract.urgent else "P1", "handoffs",
-            f"{counted(len(offers.limbo), 'handoff')} of {contract.name} lie unanswered past {contract.answer}",
+            f"{counted(len(offers.limbo), 'offer')} of {contract.name} not answered within {contract.answer}",
             "It happens now" + (", and the contract calls it urgent." if contract.urgent else "."),
             f"{contract.taker or 'The taker'} accepts or rejects them today.",
             (f"{contract.name}.limbo: {counted(offers.late, 'time')} broken of {counted(offers.offered, 'offer')}",),
@@ -233,7 +233,7 @@ def _of_offers(contract: Contract, offers: Offers) -> Iterator[Finding]:
         )  # fmt: skip
     if offers.offered == 0:
         yield Finding(
-            "P1", "handoffs", f"the handoff {contract.name} is never offered",
+            "P1", "handoffs", f"The handoff {contract.name} is never offered",
             "Either the work is passed on past the contract, or the events do not reach us.",
             "See how it is passed on today; send handoff.offered from there.",
             (f"no handoff.offered event names {contract.name}",),

@@ -162,7 +162,7 @@ def _improving(by_key: dict[str, Component], uses: Sequence[StateUse], seen: Obs
         yield Criterion("improving", alike, None, NO_EVENTS)
         yield Criterion("improving", fewer, None, NO_EVENTS)
         return
-    compared = [use for use in uses if any(aspect.p is not None for aspect in use.aspects)]
+    compared = [use for use in uses if use.compared]
     apart = [f"{use.lifecycle}.{use.state}" for use in uses if use.differs]
     yield Criterion(
         "improving", alike, not apart if compared else None,

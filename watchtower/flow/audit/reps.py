@@ -69,6 +69,10 @@ class StateUse:
     abstains: str = ""
 
     @property
+    def compared(self) -> bool:
+        return any(aspect.p is not None for aspect in self.aspects)
+
+    @property
     def differs(self) -> bool:
         return any(aspect.differs for aspect in self.aspects)
 
@@ -200,7 +204,9 @@ def _of(rows: Sequence[tuple[float, bool, int]], wanted: Callable[[int], bool]) 
 def _time(days: float | None) -> str:
     if days is None:
         return "longer than was seen"
-    return f"{days:.1f} days" if days >= 1 else f"{days * 24:.1f} hours"
+    if days >= 1:
+        return f"{days:.1f} days"
+    return f"{days * 24:.1f} hours" if days * 24 >= 1 else f"{days * 1440:.1f} minutes"
 
 
 def _adjust(found: Sequence[StateUse]) -> list[StateUse]:
@@ -257,7 +263,7 @@ def findings(book: Rulebook, found: Sequence[StateUse], seen: Observed) -> list[
                 Finding(
                     "P2",
                     "reps",
-                    f"nobody can tell who works on a {cycle.object}",
+                    f"Nobody can tell who works on a {cycle.object}",
                     "Whether people use its states alike cannot be asked.",
                     f"Declare it: objects.{cycle.object}.owner names the field.",
                     (mine[0].abstains,),
