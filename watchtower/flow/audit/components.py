@@ -108,7 +108,6 @@ def findings(found: Sequence[Component]) -> list[Finding]:
         part, failed = component.part, [test for test in component.tests if not test.met]
         if component.status == "in place":
             continue
-        evidence = tuple(f"not so: {test.says}; {test.evidence}" for test in failed)
         carries = listed(component.carries, 6)
         if component.status == "missing":
             if part.key in OPTIONAL:
@@ -121,7 +120,14 @@ def findings(found: Sequence[Component]) -> list[Finding]:
             else:
                 priority, reason = "P1", "Nothing else waits for it, and nobody does its work."
             told.append(
-                Finding(priority, "components", f"{part.title}: missing", reason, f"Write down {part.what}.", evidence)
+                Finding(
+                    priority,
+                    "components",
+                    f"{part.title}: missing",
+                    reason,
+                    f"Write down {part.what}.",
+                    (failed[0].evidence,),
+                )
             )
             continue
         for test in failed:

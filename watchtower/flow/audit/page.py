@@ -9,14 +9,14 @@ from markupsafe import Markup
 
 from watchtower.flow.audit.finding import PRIORITIES, counted, listed, percent
 from watchtower.flow.audit.maturity import STAGES
-from watchtower.flow.audit.reps import ASPECTS, CASES, LEVEL, StateUse
+from watchtower.flow.audit.reps import ASPECTS, CASES, LEVEL, StateUse, Use
 from watchtower.flow.audit.review import Review
 from watchtower.flow.audit.rework import KINDS
 
 FIRST = 5
 """How many findings the summary shows; the head of a list that is read."""
 PEOPLE = 12
-"""People shown for each state, those with the most records; the JSON has all."""
+"""People shown for each state; the JSON has all."""
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -53,12 +53,15 @@ def targets(use: StateUse) -> list[str]:
     return sorted({target for one in use.uses for target in one.next})
 
 
+def _shown(use: StateUse) -> list[Use]:
+    """Who departs from the others, then those with the most records."""
+    odd = {aspect.rep for aspect in use.aspects if aspect.differs}
+    return sorted(use.uses, key=lambda one: (one.rep not in odd, -one.cases, one.rep))[:PEOPLE]
+
+
 def html(review: Review) -> str:
     """The whole page. All text from the rulebook and from events is escaped."""
-    people = {
-        (use.lifecycle, use.state): sorted(use.uses, key=lambda one: (-one.cases, one.rep))[:PEOPLE]
-        for use in review.uses
-    }
+    people = {(use.lifecycle, use.state): _shown(use) for use in review.uses}
     return _TEMPLATES.get_template("audit.html.j2").render(
         review=review, book=review.program.book, seen=review.seen, maturity=review.maturity, stages=STAGES,
         priorities=PRIORITIES, kinds=KINDS, aspects=ASPECTS, cases=CASES, level=LEVEL, first=review.findings[:FIRST],

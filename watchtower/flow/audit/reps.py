@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,9 @@ LEVEL = 0.02
 """Where all work alike, at most one audit in fifty flags anything."""
 CASES = 20
 """A person with fewer stays in a state is not compared there."""
-POINTS, RATIO = 0.10, 1.5
-"""What matters: a share that differs by ten points from that of the others, a median that is half as long again."""
+POINTS, RATIO, HOUR = 0.10, 1.5, 1 / 24
+"""What matters: a share that differs by ten points from that of the others, a median that is half as long again and
+differs by an hour."""
 RIPE = 90
 """Where stays lead is compared over those old enough that this percentage of such stays had ended by then: of younger
 ones only the quick ends are known."""
@@ -54,6 +55,8 @@ class Aspect:
     p: float | None = None
     adjusted: float | None = None
     differs: bool = False
+    rep: str = ""
+    """Who departs most from the others."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +178,7 @@ def _shares(name: str, table: differ.Table, reps: Sequence[str], columns: Sequen
     rest = np.delete(table, row, axis=0).sum(axis=0)
     mine, others = table[row, column] / table[row].sum(), rest[column] / rest.sum()
     says = f"{reps[row]}: {percent(mine)} {columns[column]}; the others: {percent(others)}"
-    return Aspect(name, says, differ.table_p(table), differs=bool(abs(mine - others) >= POINTS))
+    return Aspect(name, says, differ.table_p(table), differs=bool(abs(mine - others) >= POINTS), rep=reps[row])
 
 
 def _dwell(model: State, by_rep: Mapping[str, Sequence[Stay]], at: int) -> Aspect:
@@ -191,9 +194,11 @@ def _dwell(model: State, by_rep: Mapping[str, Sequence[Stay]], at: int) -> Aspec
     others = differ.median_duration(*_of(rows, lambda n: n != far))
     rep = list(by_rep)[far]
     says = f"{rep}: half have left after {_time(mine)}; of the others: {_time(others)}"
-    known = mine is not None and others is not None
-    matters = known and max(mine, others) >= RATIO * min(mine, others) or (mine is None) != (others is None)  # type: ignore[type-var,operator]
-    return Aspect("dwell", says, p, differs=bool(matters))
+    if mine is None or others is None:
+        matters = mine is not others
+    else:
+        matters = max(mine, others) >= RATIO * min(mine, others) and abs(mine - others) >= HOUR
+    return Aspect("dwell", says, p, differs=matters, rep=rep)
 
 
 def _of(rows: Sequence[tuple[float, bool, int]], wanted: Callable[[int], bool]) -> tuple[list[float], list[bool]]:
@@ -219,11 +224,9 @@ def _adjust(found: Sequence[StateUse]) -> list[StateUse]:
         for aspect in use.aspects:
             if aspect.p is not None:
                 q = next(answers)
-                aspect = Aspect(aspect.name, aspect.says, aspect.p, q, aspect.differs and q <= LEVEL)
+                aspect = replace(aspect, adjusted=q, differs=aspect.differs and q <= LEVEL)
             aspects.append(aspect)
-        done.append(
-            StateUse(use.lifecycle, use.state, use.field, use.uses, use.few, tuple(aspects), use.abstains)
-        )  # fmt: skip
+        done.append(replace(use, aspects=tuple(aspects)))
     return done
 
 
@@ -242,7 +245,9 @@ def findings(book: Rulebook, found: Sequence[StateUse], seen: Observed) -> list[
             if metric.lifecycle == use.lifecycle and metric.kind in ("conversion", "velocity")
         ]  # fmt: skip
         read = f"{listed(conversions)} mix what people mean by it" if conversions else "a number over it mixes meanings"
-        strange = [stay for stay in seen.stays[use.lifecycle] if stay.state == use.state and stay.as_asked is False]
+        odd = {aspect.rep for aspect in apart}
+        theirs = [stay for stay in seen.stays[use.lifecycle] if stay.state == use.state and stay.owner in odd]
+        theirs.sort(key=lambda stay: stay.as_asked is not False)
         told.append(
             Finding(
                 "P1",
@@ -253,7 +258,7 @@ def findings(book: Rulebook, found: Sequence[StateUse], seen: Observed) -> list[
                 "Read the definition together, with these records; then sharpen what it asks for. First see whether "
                 "they are given the same kind of work.",
                 tuple(f"{a.says} (p = {a.adjusted:.2g}, adjusted)" for a in apart),
-                tuple(f"{book.lifecycles[use.lifecycle].object}/{stay.record}" for stay in strange[:5]),
+                tuple(f"{book.lifecycles[use.lifecycle].object}/{stay.record}" for stay in theirs[:5]),
             )  # fmt: skip
         )
     for key, cycle in book.lifecycles.items():

@@ -62,9 +62,11 @@ class Unused:
         }  # fmt: skip
 
 
-def _for_enrichment(model: ObjectModel, spec: FieldModel) -> bool:
-    """Whether a worker may read it: what is written about a record of which something is to be found out."""
-    return spec.type in ("text", "domain", "url") and any(other.fill for other in model.fields.values())
+def _for_others(model: ObjectModel, spec: FieldModel) -> bool:
+    """Whether somebody else reads it: a person who writes or calls, or a worker, what is written about a record of
+    which something is to be found out."""
+    written = spec.type in ("text", "domain", "url") and any(other.fill for other in model.fields.values())
+    return written or spec.type in ("email", "phone")
 
 
 def unused(book: Rulebook, read: Mapping[tuple[str, str], tuple[str, ...]], seen: Observed | None) -> Unused:
@@ -72,7 +74,7 @@ def unused(book: Rulebook, read: Mapping[tuple[str, str], tuple[str, ...]], seen
     fields = []
     for name, model in book.objects.items():
         for key, spec in model.fields.items():
-            if read.get((name, key)) or key == owner_field(book, name) or _for_enrichment(model, spec):
+            if read.get((name, key)) or key == owner_field(book, name) or _for_others(model, spec):
                 continue
             joins = spec.type == "ref"
             if seen is None or (name, key) not in seen.filled:
