@@ -29,6 +29,7 @@ COMMANDS = {
     "eval": "evals:app",
     "alerts": "tower:alerts",
     "metrics": "metrics:metrics",
+    "audit": "audit:audit",
     "models": "models:app",
 }
 """Each command, or group of them, and where it stands, in the order of `--help`."""
