@@ -101,3 +101,4 @@ def _fresh(server: embedded.EmbeddedServer, template: str) -> Iterator[str]:
     yield address(server, name)
     with _administrator(server) as conn:
         conn.execute(f"drop database {name} with (force)")
+        conn.execute(f"drop database if exists {name}_jobs with (force)")

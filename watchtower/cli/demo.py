@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 
 from watchtower.api.server import claim, serve
-from watchtower.bootstrap import Enriched, Tower, build, model_name, model_status, pull_model, system_clock
+from watchtower.bootstrap import Enriched, Tower, build, system_clock
 from watchtower.cli.output import console, errors, print_json, time_option
 from watchtower.cli.service import Host, Port, repeat, ticking
 from watchtower.cli.tower import AsJson, bar
@@ -28,6 +28,7 @@ from watchtower.store import queries, records
 from watchtower.store.alerts import told
 from watchtower.store.locks import single_service_lock
 from watchtower.store.rows import AlertFilter
+from watchtower.workers import model_name, model_status, pull_model
 
 MARK = "demo.txt"
 BATCH = 2000
