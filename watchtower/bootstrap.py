@@ -392,9 +392,8 @@ class Tower:
 
     def take_up(self) -> Tally:
         """Decide on what worker processes have answered, and see to the jobs of those that died."""
-        tally = self.desk.collect()
         self.desk.tend()
-        return tally
+        return self.desk.collect()
 
     def _detections(self, only: frozenset[str] | None) -> list[DetectionRequest]:
         at, known, found = self.clock(), detector_names(), []

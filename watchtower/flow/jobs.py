@@ -122,10 +122,13 @@ class Desk:
             with self._briefly() as conn:
                 jobs.taken(conn, [(one.batch, one.request) for one in arrived])
 
-    def tend(self) -> None:
-        """Begin the jobs of dead workers again, give up what kills them, and forget the batches that are through."""
+    def tend(self, *, silent: float = jobs.STALLED) -> None:
+        """Begin the jobs of dead workers again, give up what kills them, and forget the batches that are through.
+
+        A worker counts as dead after so many seconds without a heartbeat.
+        """
         with self._briefly() as conn:
-            again, given_up = jobs.requeue(conn)
+            again, given_up = jobs.requeue(conn, seconds=silent)
         if again:
             log.warning("begun again", jobs=again, because="their worker's heartbeat has stopped")
         for batch in given_up:
@@ -137,7 +140,7 @@ class Desk:
         with self.database.begin() as conn:
             left = jobs.unanswered(conn, batch)
         if left:
-            log.error("given up", request=left[0], because=f"{jobs.ATTEMPTS} workers died over it")
+            log.error("given up", request=left[0], because=f"{jobs.DEATHS} workers died over it")
             with self._write() as (conn, _):
                 stored_work.answered(conn, left[:1], self._clock())
 

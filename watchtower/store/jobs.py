@@ -28,8 +28,8 @@ MAX_BLOB = 256 * 1024 * 1024
 MAX_PART = 256 * 1024
 """Bytes of one part of an answer."""
 MAX_PARTS = 100
-ATTEMPTS = 3
-"""How often a job whose worker dies is begun, at most."""
+DEATHS = 3
+"""Workers that may die over one request, one after the other; then it is given up."""
 STALLED = 30.0
 """Seconds without a heartbeat after which a worker counts as dead; it beats every 10."""
 _SETUP = 0x6A6F6273_00000000
@@ -229,10 +229,17 @@ _SWEEP = text(
 )
 _DEAD = text(
     """
-    select j.id, j.attempts, b.id as batch
-    from procrastinate_jobs j join batch b on b.job = j.id left join procrastinate_workers w on w.id = j.worker_id
-    where j.status = 'doing' and (w.id is null or w.last_heartbeat < now() - make_interval(secs => :seconds))
-    for update of j skip locked
+    with dead as (
+      select j.id, b.id as batch, coalesce(
+          (select a.request from asked a where a.batch = b.id and a.answered_at is null order by place limit 1), '')
+        as request
+      from procrastinate_jobs j join batch b on b.job = j.id left join procrastinate_workers w on w.id = j.worker_id
+      where j.status = 'doing' and (w.id is null or w.last_heartbeat < now() - make_interval(secs => :seconds))
+      for update of j skip locked
+    )
+    update batch set died_at = dead.request,
+      deaths = case when batch.died_at = dead.request then batch.deaths + 1 else 1 end
+    from dead where batch.id = dead.batch returning dead.id, batch.id as batch, batch.deaths
     """
 )
 _AGAIN = text("select procrastinate_retry_job_v2(:id, now(), null, null, null)")
@@ -332,10 +339,10 @@ def forget(conn: Connection, batches: Collection[str]) -> None:
 
 
 def requeue(conn: Connection, *, seconds: float = STALLED) -> tuple[int, list[str]]:
-    """Jobs whose worker has died: (how many are begun again, the batches of those given up after ATTEMPTS)."""
+    """Jobs whose worker has died: (how many are begun again, the batches of those given up)."""
     again, given_up = 0, []
     for row in conn.execute(_DEAD, {"seconds": seconds}).all():
-        if row.attempts + 1 < ATTEMPTS:
+        if row.deaths < DEATHS:
             conn.execute(_AGAIN, {"id": row.id})
             again += 1
         else:

@@ -10,14 +10,17 @@ create table if not exists blob (
     made_at timestamptz not null default now()
 );
 
--- One batch is one job. `body` is JSON (watchtower.contract.batch), frozen at the time of asking.
+-- One batch is one job. `body` is JSON (watchtower.contract.batch), frozen at the time of asking. `died_at` is the
+-- request that was open when its worker died, `deaths` how many died over it in a row.
 create table if not exists batch (
     id text primary key,
     queue text not null,
     job bigint,
     body text not null check (octet_length(body) <= 8388608),
     blob text references blob,
-    made_at timestamptz not null default now()
+    made_at timestamptz not null default now(),
+    died_at text,
+    deaths integer not null default 0
 );
 
 create table if not exists asked (

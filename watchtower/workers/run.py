@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 GRACE = 5.0
 """Seconds that a worker who is asked to stop gives the request at hand."""
+ATTEMPTS = 3
+"""How often a job that fails is begun, at most."""
 AGAIN = 5.0
 """Seconds until a worker that lost its database tries again."""
 
@@ -70,7 +72,7 @@ def _run(bench: Bench, url: str, queues: Sequence[str], *, wait: bool, stop: thr
 
     connector = procrastinate.PsycopgConnector(conninfo=jobs.plain(url), min_size=1, max_size=3, timeout=10)
     app = procrastinate.App(connector=connector)
-    retry = procrastinate.RetryStrategy(max_attempts=jobs.ATTEMPTS, wait=2)
+    retry = procrastinate.RetryStrategy(max_attempts=ATTEMPTS, wait=2)
 
     def task(name: str, work: Callable[[str, Callable[[], bool]], None]) -> None:
         @app.task(name=name, pass_context=True, retry=retry)
