@@ -9,42 +9,23 @@ from __future__ import annotations
 
 import argparse
 import random
-import string
-import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from command_line import begin
-from llm_stub import Stub, model, text_of
+from job_scene import BOOK, Clock, prepared, waiting, worker
+from llm_stub import model
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from watchtower.bootstrap import Tower, build
-from watchtower.contract import format_time
+from watchtower.bootstrap import build
 from watchtower.settings import Settings
 from watchtower.store import embedded, jobs
-
-BOOK = """
-name: chiefs
-timezone: UTC
-objects:
-  account:
-    fields:
-      chief: {type: text, fill: enrichment}
-rules:
-  - {id: led_by_nobody, object: account, when: chief = 'Nobody'}
-acceptance:
-  account.chief: {accept_at: 0.5, review_at: 0.1}
-"""
-START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 
 @dataclass
@@ -58,43 +39,6 @@ class Outcome:
     calls: int
     cap: int
     outcomes: dict[str, int]
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-def name_of(number: int) -> str:
-    """A, B, ... as words without digits: digits would be patterns' business."""
-    letters = ""
-    while True:
-        number, rest = divmod(number, 26)
-        letters = string.ascii_lowercase[rest] + letters
-        if not number:
-            return "Q" + letters
-
-
-def prepared(tower: Tower, records: int) -> None:
-    """Accounts whose chief stands in a document, and nowhere else."""
-    events: list[dict[str, Any]] = []
-    for number in range(records):
-        common = {"specversion": "1.0", "source": "crm", "subject": f"account/A{number}", "time": format_time(START)}
-        events.append(common | {"id": f"r{number}", "type": "record.updated", "data": {"fields": {}}})
-        said = {"document": "d1", "text": text_of(name_of(number))}
-        events.append(common | {"id": f"d{number}", "type": "document.added", "data": said})
-    assert {verdict.status for verdict in tower.take(events)} == {"accepted"}
-
-
-def worker(url: str, stub: Stub) -> subprocess.Popen[str]:
-    """A worker process: the jobs database and the model are all that it is told."""
-    return begin(
-        "worker", WATCHTOWER_JOBS_URL=url, WATCHTOWER_LLM_BASE_URL=stub.url, WATCHTOWER_LLM_MODEL="stub",
-        WATCHTOWER_LLM_API_KEY="none",
-    )  # fmt: skip
 
 
 def campaign(core: str, folder: Path, *, kills: int, records: int, seed: int, seconds: float = 0.1) -> Outcome:
@@ -136,12 +80,6 @@ def campaign(core: str, folder: Path, *, kills: int, records: int, seed: int, se
             filled = conn.execute(text("select count(*) from record where state ? 'chief'")).scalar_one()
         repeats = sum(count - 1 for count in stub.calls.values())
         return Outcome(kills, records, filled, repeats, stub.calls.total(), cap, outcomes)
-
-
-def waiting(tower: Tower) -> int:
-    """Requests that no worker has answered yet."""
-    with tower.desk.database.begin() as conn:
-        return int(conn.execute(text("select count(*) from asked where answered_at is null")).scalar_one())
 
 
 def main() -> None:

@@ -69,6 +69,11 @@ def beside(core: str) -> str:
     return address.set(database=f"{address.database}_jobs").render_as_string(hide_password=False)
 
 
+def name_of(url: str) -> str:
+    """The database's name."""
+    return make_url(url).database or ""
+
+
 def plain(url: str) -> str:
     """The address as libpq reads it."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
@@ -147,7 +152,7 @@ def _about(conn: Connection) -> dict[str, str]:
     """What the tables are of; empty where there are none."""
     if conn.execute(text("select to_regclass('public.about')")).scalar() is None:
         return {}
-    return dict(conn.execute(text("select name, value from about")).tuples().all())
+    return {row.name: row.value for row in conn.execute(text("select name, value from about"))}
 
 
 def _scripts(before: str | None) -> list[str]:
@@ -245,7 +250,7 @@ _DEAD = text(
 _AGAIN = text("select procrastinate_retry_job_v2(:id, now(), null, null, null)")
 _GIVE_UP = text("select procrastinate_finish_job_v1(:id, 'failed', false)")
 _COUNTS = text(
-    "select queue_name, status::text, count(*) from procrastinate_jobs where queue_name = any(:queues) "
+    "select queue_name, status::text as status, count(*) as n from procrastinate_jobs where queue_name = any(:queues) "
     "group by queue_name, status"
 ).bindparams(bindparam("queues", type_=ARRAY(Text)))
 
@@ -353,7 +358,7 @@ def requeue(conn: Connection, *, seconds: float = STALLED) -> tuple[int, list[st
 
 def counts(conn: Connection, queues: Collection[str]) -> dict[tuple[str, str], int]:
     """(queue, status) -> jobs."""
-    return {(queue, status): n for queue, status, n in conn.execute(_COUNTS, {"queues": list(queues)}).tuples()}
+    return {(row.queue_name, row.status): row.n for row in conn.execute(_COUNTS, {"queues": list(queues)})}
 
 
 # ---- the worker's side
