@@ -55,7 +55,7 @@ def prepared(tower: Tower, records: int) -> None:
         events.append(common | {"id": f"r{number}", "type": "record.updated", "data": {"fields": {}}})
         said = {"document": "d1", "text": text_of(name_of(number))}
         events.append(common | {"id": f"d{number}", "type": "document.added", "data": said})
-    assert {verdict.status for verdict in tower.take(events)} == {"accepted"}
+    assert {verdict.status for verdict in tower.take(events)} <= {"accepted", "duplicate"}
 
 
 def worker(url: str, stub: Stub) -> subprocess.Popen[str]:
