@@ -19,6 +19,7 @@ from watchtower.flow import intake, work
 from watchtower.flow.activation import activate
 from watchtower.flow.apply import Engine, folded
 from watchtower.flow.backtest import State, duckdb_engine, states_at
+from watchtower.flow.door import Door
 from watchtower.flow.explain_stored import explain_stored
 from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.history import fold_history
@@ -80,6 +81,7 @@ class Tower:
         self._looked = monotonic()
         self._desk: Desk | None = None
         self._opening = Lock()
+        self.door = Door(database, clock)
 
     @property
     def program(self) -> Program:

@@ -30,6 +30,7 @@ COMMANDS = {
     "alerts": "tower:alerts",
     "metrics": "metrics:metrics",
     "models": "models:app",
+    "keys": "keys:app",
     "database": "database:app",
 }
 """Each command, or group of them, and where it stands, in the order of `--help`."""

@@ -8,6 +8,7 @@ alert        what stands in a queue, with its history in `action`
 document, request, proposal, signal: what enrichment and detection read, were asked, and said
 rulebook, activation: which rules were in force when
 deadletter   what could not be read, with the reason
+api_key, session: who may come in, and who has signed in
 """
 
 from __future__ import annotations
@@ -265,3 +266,27 @@ deadletter = Table(
     Column("reason", Text, nullable=False),
     Column("body", JSONB, nullable=False),
 )
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    _time("made_at"),
+    Column("made_by", Text, nullable=False),
+    _time("revoked_at", nullable=True),
+)
+"""`hash` is the SHA-256 of the key, which is nowhere else; `role` is viewer, operator, admin, source or worker; `name`
+is the person's, or the source's that events posted with it bear."""
+
+session = Table(
+    "session",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("key", Text, ForeignKey("api_key.id", ondelete="CASCADE"), nullable=False, index=True),
+    _time("begun_at"),
+    _time("ends_at"),
+)
+"""`hash` is the SHA-256 of what the browser's cookie holds."""
