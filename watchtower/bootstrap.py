@@ -333,6 +333,7 @@ class Tower:
 
         It ends early once `enough` says so; what was asked and not answered is asked again by a later run.
         """
+        self.take_up()  # what a process that died had answered
         asked = self.requests(limit=limit, only=only, means=model_status(worker).name)
         run, tally, took = Enriched(), Tally(), monotonic()
         if not asked:

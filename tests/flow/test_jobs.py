@@ -18,7 +18,7 @@ from sqlalchemy import text
 from watchtower.bootstrap import Tower, build
 from watchtower.contract import Document, Evidence, FieldRequest, FieldSpec, ModelStatus, Proposal, RecordSnapshot
 from watchtower.contract.batch import ENRICHMENT, Answer, FieldBatch
-from watchtower.errors import StoreError
+from watchtower.errors import InputError, StoreError
 from watchtower.flow.jobs import MAX_PROPOSALS, batches_of, fitted
 from watchtower.settings import Settings
 from watchtower.store import jobs
@@ -295,3 +295,8 @@ def test_a_request_with_too_many_words_keeps_the_first_documents_whole_or_cuts_t
 def test_the_address_of_a_jobs_database_that_is_none_is_told(tower: Tower) -> None:
     with pytest.raises(StoreError, match="is not a jobs database yet"):
         jobs.open_as_worker(tower.database.url)
+    with pytest.raises(StoreError) as none:
+        jobs.open_as_worker(tower.database.url.replace("@/test_", "@/no_such_"))
+    assert "does not exist" in none.value.message and "WATCHTOWER_JOBS_URL" in none.value.remedy
+    with pytest.raises(InputError, match="WATCHTOWER_JOBS_URL: 'mysql' is not supported"):
+        jobs.open_as_worker("mysql://localhost/x")

@@ -18,10 +18,11 @@ from sqlalchemy import Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import make_url
 
-from watchtower.errors import StoreError
+from watchtower.errors import InputError, StoreError
 from watchtower.store.database import Connection, Database, open_database
 
 DDL = (Path(__file__).parent / "jobs.sql").read_text(encoding="utf-8")
+VARIABLE = "WATCHTOWER_JOBS_URL"
 MAX_BODY = 8 * 1024 * 1024
 """Bytes of one batch's requests, as jobs.sql has it."""
 MAX_BLOB = 256 * 1024 * 1024
@@ -86,7 +87,7 @@ def open_jobs(url: str, *, core: Database | None, calls_per_day: int) -> Databas
     """
     if core is not None:
         _make(core, make_url(url).database or "")
-    database = open_database(url)
+    database = _open(url)
     try:
         with database.begin() as conn:
             _set_up(conn)
@@ -99,7 +100,7 @@ def open_jobs(url: str, *, core: Database | None, calls_per_day: int) -> Databas
 
 def open_as_worker(url: str) -> Database:
     """The jobs database as a worker opens it: it makes nothing. StoreError where the tower has not set it up."""
-    database = open_database(url)
+    database = _open(url)
     try:
         with database.begin() as conn:
             if conn.execute(text("select to_regclass('public.batch')")).scalar() is None:
@@ -111,6 +112,15 @@ def open_as_worker(url: str) -> Database:
         database.close()
         raise
     return database
+
+
+def _open(url: str) -> Database:
+    """The database at this address; what is wrong with it is told under the right variable's name."""
+    try:
+        return open_database(url)
+    except (StoreError, InputError) as error:
+        message, remedy = (said.replace("DATABASE_URL", VARIABLE) for said in (error.message, error.remedy))
+        raise type(error)(message, remedy=remedy) from error
 
 
 def _make(core: Database, name: str) -> None:
