@@ -30,7 +30,7 @@ from watchtower.flow.snapshot import write_snapshot
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
 from watchtower.rules.compile import Program, compile_rulebook
 from watchtower.settings import Settings, read_settings
-from watchtower.store import journal, rulebooks, spans, turns
+from watchtower.store import audit, journal, rulebooks, spans, turns
 from watchtower.store import work as stored_work
 from watchtower.store.alerts import NewAction, add_actions, lock_alert, set_alert
 from watchtower.store.database import Connection, Database, connect, migrate
@@ -211,11 +211,14 @@ class Tower:
             elif not note.strip():
                 raise InputError("note: a comment says something")
             add_actions(conn, [NewAction(alert=alert_id, at=format_time(now), actor=actor, verb=verb, note=note)])
+            audit.note(conn, actor=actor, what=f"alert.{verb}", about=alert_id, now=now, data={"note": note})
 
     def decide(self, proposal_id: str, verdict: Literal["accept", "reject"], *, actor: str, note: str = "") -> None:
         """A person accepts or rejects a proposal. Missing, InputError."""
         with self._write() as conn:
-            work.person_decides(conn, self._engine, proposal_id, verdict, actor=actor, note=note, now=self.clock())
+            now = self.clock()
+            work.person_decides(conn, self._engine, proposal_id, verdict, actor=actor, note=note, now=now)
+            audit.note(conn, actor=actor, what=f"proposal.{verdict}", about=proposal_id, now=now, data={"note": note})
 
     def cross(
         self,
@@ -230,10 +233,15 @@ class Tower:
     ) -> Crossing:
         """Hand a record over, or move it, where no rule at the gate says no; `trial` only asks. InputError, Missing."""
         with self._write() as conn:
-            return cross(
+            now = self.clock()
+            crossing = cross(
                 conn, self._engine, subject, handoff=handoff, action=action, fields=fields or {}, actor=actor,
-                note=note, now=self.clock(), trial=trial,
+                note=note, now=now, trial=trial,
             )  # fmt: skip
+            if crossing.outcome in ("offered", "accepted", "rejected", "moved"):
+                said = {"handoff": handoff, "fields": sorted(fields or {}), "note": note}
+                audit.note(conn, actor=actor, what=f"handoff.{crossing.outcome}", about=subject, now=now, data=said)
+            return crossing
 
     def explain(self, rule_id: str, subject: str, at: datetime) -> dict[str, Any]:
         """Each condition of a rule on a record at an instant, the values read, and where they came from."""

@@ -137,7 +137,7 @@ def test_as_long_as_no_key_was_made_the_door_is_open_and_then_it_is_not(scene: S
     row, key = scene.door.add("viewer", "Ann", by="test")
     assert client.get("/alerts").status_code == 401
     assert client.get("/alerts", headers=bearer(key)).status_code == 200
-    scene.door.revoke(row.id)
+    scene.door.revoke(row.id, by="test")
     assert client.get("/alerts", headers=bearer(key)).status_code == 401
     assert client.get("/alerts").status_code == 401, "a door does not open because the last key is gone"
 
@@ -244,7 +244,7 @@ def test_a_session_acts_under_its_name_and_ends_with_the_key_the_time_or_the_wor
     sign_in(browser, keys["operator"])
     assert browser.get("/").status_code == 200
     [operator] = [row.id for row in scene.door.all() if row.role == "operator"]
-    scene.door.revoke(operator)
+    scene.door.revoke(operator, by="test")
     assert browser.get("/").status_code == 303, "a session does not outlive its key"
 
 
@@ -298,7 +298,7 @@ def test_a_source_or_person_takes_no_name_of_the_towers_own(scene: Scene) -> Non
     with pytest.raises(InputError, match="--role: 'root' is not one of viewer"):
         scene.door.add("root", "Ann", by="test")
     with pytest.raises(Missing, match="k_none"):
-        scene.door.revoke("k_none")
+        scene.door.revoke("k_none", by="test")
 
 
 def test_without_a_key_it_listens_to_this_machine_alone(scene: Scene) -> None:

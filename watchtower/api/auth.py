@@ -22,6 +22,7 @@ from watchtower.api.problems import answer, status_of
 from watchtower.api.views import actor_name
 from watchtower.errors import WatchtowerError
 from watchtower.flow.door import Credential, Door, Role
+from watchtower.store.audit import KEY
 
 COOKIE = "watchtower_session"
 
@@ -88,6 +89,7 @@ class Auth:
     async def _refusal(self, scope: Scope) -> Response | None:
         """The answer to those who may not; None where the request goes on."""
         request, headers = Request(scope), Headers(scope=scope)
+        KEY.set("")
         roles = roles_for(scope["method"], scope["path"])
         if roles is None or not await run_in_threadpool(self.door.locked):
             return None
@@ -110,6 +112,7 @@ class Auth:
         if by_cookie and scope["method"] not in SAFE_METHODS and not _from_our_pages(headers):
             return answer(request, 403, "refused: the request does not say that it comes from these pages")
         scope.setdefault("state", {})["credential"] = credential
+        KEY.set(credential.id)
         return None
 
 

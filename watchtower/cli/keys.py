@@ -72,7 +72,7 @@ def revoke(
     Example: watchtower keys revoke k_1f2e3d4c5b6a
     """
     with open_tower(data) as tower:
-        row = tower.door.revoke(key)
+        row = tower.door.revoke(key, by=getpass.getuser())
     if as_json:
         print_json(
             {"id": row.id, "role": row.role, "name": row.name, "revoked_at": format_time(row.revoked_at or row.made_at)}

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from watchtower.errors import InputError, Missing
 from watchtower.flow.intake import RESERVED_SOURCES
-from watchtower.store import keys
+from watchtower.store import audit, keys
 from watchtower.store.database import Database
 from watchtower.store.keys import KeyRow
 
@@ -72,13 +72,17 @@ class Door:
         token, now = secrets.token_urlsafe(32), self._clock()
         with self._database.begin() as conn:
             keys.begin_session(conn, found.id, _digest("session:" + token), now, now + SESSION)
+            audit.note(conn, actor=found.name, what="session.begin", about=found.id, now=now)
         return token
 
     def sign_out(self, token: str) -> None:
         """End a session."""
-        digest = _digest("session:" + token)
+        digest, now = _digest("session:" + token), self._clock()
         with self._database.begin() as conn:
-            keys.end_session(conn, digest, self._clock())
+            row = keys.key_of_session(conn, digest, now)
+            keys.end_session(conn, digest, now)
+            if row is not None:
+                audit.note(conn, actor=row.name, what="session.end", about=row.id, now=now)
         self._known.pop(digest, None)
 
     def add(self, role: str, name: str, *, by: str) -> tuple[KeyRow, str]:
@@ -93,6 +97,8 @@ class Door:
         row = KeyRow(id=f"k_{secrets.token_hex(6)}", role=role, name=name, made_at=self._clock(), made_by=by)
         with self._database.begin() as conn:
             keys.add_key(conn, row, _digest(secret))
+            said = {"role": role, "name": name}
+            audit.note(conn, actor=by, what="key.add", about=row.id, now=row.made_at, data=said)
         self._locked = True
         return row, secret
 
@@ -101,12 +107,13 @@ class Door:
         with self._database.read() as conn:
             return keys.keys(conn)
 
-    def revoke(self, key_id: str) -> KeyRow:
+    def revoke(self, key_id: str, *, by: str) -> KeyRow:
         """Let a key and its sessions open nothing from now on. Missing where there is none."""
         with self._database.begin() as conn:
-            row = keys.revoke_key(conn, key_id, self._clock())
-        if row is None:
-            raise Missing(f"key {key_id!r} does not exist", remedy="watchtower keys list names them")
+            row = keys.revoke_key(conn, key_id, now := self._clock())
+            if row is None:
+                raise Missing(f"key {key_id!r} does not exist", remedy="watchtower keys list names them")
+            audit.note(conn, actor=by, what="key.revoke", about=key_id, now=now)
         self._known.clear()
         return row
 

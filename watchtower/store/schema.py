@@ -9,6 +9,7 @@ document, request, proposal, signal: what enrichment and detection read, were as
 rulebook, activation: which rules were in force when
 deadletter   what could not be read, with the reason
 api_key, session: who may come in, and who has signed in
+audit        who did what when, each row bound to the one before by its hash
 """
 
 from __future__ import annotations
@@ -290,3 +291,18 @@ session = Table(
     _time("ends_at"),
 )
 """`hash` is the SHA-256 of what the browser's cookie holds."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    _time("at"),
+    Column("actor", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("about", Text, nullable=False),
+    Column("data", JSONB, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+"""`seq` counts from 1 without a gap; `key` is the id of the API key it was done with, empty on the command line; `what`
+is a verb, `about` what it was done to; `hash` is over the row and the hash of the row before."""

@@ -1,4 +1,4 @@
-"""API keys and sessions."""
+"""API keys, sessions and the audit log."""
 
 from __future__ import annotations
 
@@ -26,6 +26,18 @@ def upgrade() -> None:
         sa.UniqueConstraint("hash", name=op.f("uq_api_key_hash")),
     )
     op.create_table(
+        "audit",
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", postgresql.TIMESTAMP(timezone=True), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("about", sa.Text(), nullable=False),
+        sa.Column("data", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("seq"),
+    )
+    op.create_table(
         "session",
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
@@ -40,4 +52,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index(op.f("ix_session_key"), table_name="session")
     op.drop_table("session")
+    op.drop_table("audit")
     op.drop_table("api_key")
