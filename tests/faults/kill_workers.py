@@ -24,6 +24,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from watchtower.bootstrap import build
+from watchtower.logs import configure
 from watchtower.settings import Settings
 from watchtower.store import embedded, jobs
 
@@ -87,6 +88,7 @@ def main() -> None:
     options.add_argument("--count", type=int, default=20, help="kills")
     options.add_argument("--seed", type=int, default=1)
     given = options.parse_args()
+    configure()
     with tempfile.TemporaryDirectory() as folder, embedded.start(Path(folder) / "data") as server:
         print(campaign(server.url, Path(folder), kills=given.count, records=given.count * 6, seed=given.seed))
 

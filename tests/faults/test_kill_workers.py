@@ -8,8 +8,8 @@ from kill_workers import campaign
 
 
 def test_no_call_is_made_twice_and_no_record_is_lost_when_workers_are_killed(database_url: str, tmp_path: Path) -> None:
-    kills = 3
-    found = campaign(database_url, tmp_path, kills=kills, records=16, seed=11)
+    kills = 2
+    found = campaign(database_url, tmp_path, kills=kills, records=10, seed=11)
     assert found.repeats == 0
     unknown = found.outcomes.pop("unknown", 0)
     assert unknown <= kills

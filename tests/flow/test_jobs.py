@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from watchtower.bootstrap import Tower, build
 from watchtower.contract import Document, Evidence, FieldRequest, FieldSpec, ModelStatus, Proposal, RecordSnapshot
-from watchtower.contract.batch import ENRICHMENT, Answer, FieldBatch
+from watchtower.contract.batch import ENRICHMENT, Answer, FieldBatch, signals_of
 from watchtower.errors import InputError, StoreError
 from watchtower.flow.jobs import MAX_PROPOSALS, batches_of, fitted
 from watchtower.settings import Settings
@@ -248,6 +248,17 @@ def test_a_signal_is_raised_by_a_worker_process_that_sees_a_snapshot_and_no_tabl
         tally = tower.take_up()
         raised = {request.split(".")[0].removeprefix("dq_"): found.raised for request, found in tally.signals.items()}
         assert raised == expected, err
+
+
+def test_a_signal_whose_chance_is_none_is_no_signal() -> None:
+    said = {
+        "request": "r", "signal": "s", "subject": "account/A1", "detector": "d", "version": "1", "strength": 1.0,
+        "unit": "x", "direction": "up", "explanation": "e", "began_at": "2026-03-02T09:00:00Z",
+        "window_from": "2026-03-02T09:00:00Z", "window_to": "2026-03-02T09:00:00Z",
+    }  # fmt: skip
+    raw = tuple(msgspec.Raw(msgspec.json.encode(said | {"p_value": p})) for p in (0.0, -1.0, 1.5, 1.0, 0.01))
+    found, bad = signals_of(Answer(signals=(*raw, msgspec.Raw(b'{"p_value": NaN}'))))
+    assert ([signal.p_value for signal in found], bad) == ([1.0, 0.01], 4)
 
 
 def test_an_older_look_says_nothing_once_a_later_one_was_heard(tower: Tower) -> None:

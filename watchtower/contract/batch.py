@@ -71,7 +71,9 @@ def signals_of(answer: Answer) -> tuple[list[Signal], int]:
     found: list[Signal] = []
     for raw in answer.signals:
         try:
-            found.append(msgspec.json.decode(raw, type=Signal))
+            signal = msgspec.json.decode(raw, type=Signal)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             continue
+        if 0 < signal.p_value <= 1:
+            found.append(signal)
     return found, len(answer.signals) - len(found) + max(answer.unreadable, 0)

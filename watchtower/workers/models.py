@@ -34,7 +34,10 @@ def open_worker(
 
 @contextmanager
 def open_model(settings: Settings, *, use_model: bool) -> Iterator[Callable[[Any, Any], EnrichmentWorker]]:
-    """What makes workers over the configured model, which stands ready for the length of the block."""
+    """What makes workers over the configured model, which stands ready for the length of the block.
+
+    The ledger is for calls that somebody pays for: those to the embedded model may be made again.
+    """
     import enrichment
 
     with ExitStack() as stack:
@@ -48,7 +51,7 @@ def open_model(settings: Settings, *, use_model: bool) -> Iterator[Callable[[Any
         except enrichment.EnrichmentError as error:
             raise ModelError(error.message, remedy=error.remedy) from error
         yield lambda labelled, ledger: enrichment.build_worker(
-            endpoint=endpoint, labelled=labelled, seconds=seconds, ledger=ledger
+            endpoint=endpoint, labelled=labelled, seconds=seconds, ledger=ledger if settings.llm_base_url else None
         )
 
 
