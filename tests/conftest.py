@@ -77,6 +77,12 @@ def database_url(server: embedded.EmbeddedServer, template: str) -> Iterator[str
     yield from _fresh(server, template)
 
 
+@pytest.fixture(scope="module")
+def module_database_url(server: embedded.EmbeddedServer, template: str) -> Iterator[str]:
+    """The address of a database that the tests of one module share, migrated and empty."""
+    yield from _fresh(server, template)
+
+
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """A database of this test's own, migrated and empty."""
@@ -101,3 +107,4 @@ def _fresh(server: embedded.EmbeddedServer, template: str) -> Iterator[str]:
     yield address(server, name)
     with _administrator(server) as conn:
         conn.execute(f"drop database {name} with (force)")
+        conn.execute(f"drop database if exists {name}_jobs with (force)")

@@ -2,51 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from time import monotonic
 from typing import Any, Literal
 
 from watchtower.connectors import Refused
-from watchtower.contract import (
-    DetectionRequest,
-    EnrichmentWorker,
-    Event,
-    FieldRequest,
-    ModelStatus,
-    Proposal,
-    format_time,
-)
-from watchtower.errors import InputError, Missing, ModelError
+from watchtower.contract import DetectionRequest, EnrichmentWorker, Event, FieldRequest, format_time
+from watchtower.contract.batch import DETECTION, ENRICHMENT
+from watchtower.errors import InputError, Missing
 from watchtower.flow import intake, work
 from watchtower.flow.activation import activate
 from watchtower.flow.apply import Engine, folded
 from watchtower.flow.backtest import State, duckdb_engine, states_at
+from watchtower.flow.door import Door
 from watchtower.flow.explain_stored import explain_stored
 from watchtower.flow.group import Group
 from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.history import fold_history
 from watchtower.flow.intake import Verdict
+from watchtower.flow.jobs import Desk, Tally, own_queue
 from watchtower.flow.settle import Settled, settle
-from watchtower.flow.snapshot import read_snapshot, write_snapshot
+from watchtower.flow.snapshot import write_snapshot
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
 from watchtower.rules.compile import Program, compile_rulebook
 from watchtower.settings import Settings, read_settings
-from watchtower.store import journal, rulebooks, spans, turns
+from watchtower.store import audit, journal, rulebooks, spans, turns
 from watchtower.store import work as stored_work
 from watchtower.store.alerts import NewAction, add_actions, lock_alert, set_alert
 from watchtower.store.database import Connection, Database, connect, migrate
 from watchtower.store.deadletters import DeadLetter, add_deadletters
-from watchtower.store.work import StoredRequest
+from watchtower.store.jobs import Ledger, beside, open_jobs
+from watchtower.workers import Bench, detector_names, model_status, no_worker, open_worker, run_until_empty
 
-LOCAL_SECONDS = 180.0
-"""How long one call to the embedded model may take in all: it reads about 70 tokens a second on two cores."""
-
-DEFAULT_MODEL = "default"
-"""What an endpoint is asked for where WATCHTOWER_LLM_MODEL names nothing: most local servers serve just one."""
+TAKE_EVERY = 1.0
+"""Seconds between two looks for answers while a worker works in this process."""
 
 Clock = Callable[[], datetime]
 Progress = Callable[[int, int], None]
@@ -65,6 +59,8 @@ class Enriched:
     requests: int = 0
     proposals: int = 0
     decided: work.Decided = field(default_factory=work.Decided)
+    faults: int = 0
+    """Requests over which the worker failed."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +81,9 @@ class Tower:
         self._engine = engine
         self._looked = monotonic()
         self._group: Group[Event | Verdict, Verdict] = Group(lambda items: self._take(items, "api"))
+        self._desk: Desk | None = None
+        self._opening = Lock()
+        self.door = Door(database, clock)
 
     @property
     def program(self) -> Program:
@@ -113,7 +112,9 @@ class Tower:
         return self.program.book
 
     def close(self) -> None:
-        """Close the database; stop it where it is embedded and nobody else uses it."""
+        """Close the databases; stop the server where it is embedded and nobody else uses it."""
+        if self._desk is not None:
+            self._desk.database.close()
         self.database.close()
 
     def __enter__(self) -> Tower:
@@ -213,11 +214,14 @@ class Tower:
             elif not note.strip():
                 raise InputError("note: a comment says something")
             add_actions(conn, [NewAction(alert=alert_id, at=format_time(now), actor=actor, verb=verb, note=note)])
+            audit.note(conn, actor=actor, what=f"alert.{verb}", about=alert_id, now=now, data={"note": note})
 
     def decide(self, proposal_id: str, verdict: Literal["accept", "reject"], *, actor: str, note: str = "") -> None:
         """A person accepts or rejects a proposal. Missing, InputError."""
         with self._write() as conn:
-            work.person_decides(conn, self._engine, proposal_id, verdict, actor=actor, note=note, now=self.clock())
+            now = self.clock()
+            work.person_decides(conn, self._engine, proposal_id, verdict, actor=actor, note=note, now=now)
+            audit.note(conn, actor=actor, what=f"proposal.{verdict}", about=proposal_id, now=now, data={"note": note})
 
     def cross(
         self,
@@ -232,10 +236,15 @@ class Tower:
     ) -> Crossing:
         """Hand a record over, or move it, where no rule at the gate says no; `trial` only asks. InputError, Missing."""
         with self._write() as conn:
-            return cross(
+            now = self.clock()
+            crossing = cross(
                 conn, self._engine, subject, handoff=handoff, action=action, fields=fields or {}, actor=actor,
-                note=note, now=self.clock(), trial=trial,
+                note=note, now=now, trial=trial,
             )  # fmt: skip
+            if crossing.outcome in ("offered", "accepted", "rejected", "moved"):
+                said = {"handoff": handoff, "fields": sorted(fields or {}), "note": note}
+                audit.note(conn, actor=actor, what=f"handoff.{crossing.outcome}", about=subject, now=now, data=said)
+            return crossing
 
     def explain(self, rule_id: str, subject: str, at: datetime) -> dict[str, Any]:
         """Each condition of a rule on a record at an instant, the values read, and where they came from."""
@@ -304,7 +313,13 @@ class Tower:
     # ---- the workers
 
     def requests(
-        self, *, limit: int = 100, only: frozenset[str] | None = None, means: str = "", write: bool = True
+        self,
+        *,
+        limit: int = 100,
+        only: frozenset[str] | None = None,
+        means: str = "",
+        waiting: frozenset[str] = frozenset(),
+        write: bool = True,
     ) -> list[FieldRequest]:
         """What enrichment is asked now: the fields that starve rules, the most starving first.
 
@@ -312,7 +327,9 @@ class Tower:
         nothing is asked: this only looks.
         """
         with self._write() as conn:
-            return work.plan(conn, self._engine, self.clock(), limit=limit, only=only, means=means, write=write)
+            return work.plan(
+                conn, self._engine, self.clock(), limit=limit, only=only, means=means, waiting=waiting, write=write
+            )
 
     def enrich(
         self,
@@ -323,67 +340,128 @@ class Tower:
         progress: Progress = lambda done, total: None,
         enough: Callable[[], bool] = lambda: False,
     ) -> Enriched:
-        """Ask, let the worker answer outside any transaction, decide on what it says, record by record.
+        """Ask, let the worker answer the jobs in this process, decide on what it says while it goes on.
 
         It ends early once `enough` says so; what was asked and not answered is asked again by a later run.
         """
+        self.take_up()  # what a process that died had answered
         asked = self.requests(limit=limit, only=only, means=model_status(worker).name)
-        run = Enriched()
-        for number, request in enumerate(asked):
-            if enough():
-                break
-            run.requests += 1
-            proposals = list(worker.propose([request]))
-            self._propose(run, proposals, request.id)
-            progress(number + 1, len(asked))
+        run, tally, took = Enriched(), Tally(), monotonic()
+        if not asked:
+            return run
+        queue = own_queue(ENRICHMENT)
+        batches = self.desk.ask_fields(asked, self.labelled(), queue)
+
+        def take(*, last: bool = False) -> None:
+            nonlocal took
+            if last or monotonic() - took > TAKE_EVERY:
+                tally.add(self.desk.collect(batches))
+                progress(tally.answers, len(asked))
+                took = monotonic()
+
+        try:
+            bench = Bench(self.desk.database, lambda blob, read: worker, after=take, enough=enough)
+            run_until_empty(bench, self.jobs_url, queue)
+            take(last=True)
+        finally:
+            self.desk.abandon(batches)
+        run.requests, run.proposals, run.decided = tally.answers, tally.proposals, tally.decided
+        run.faults = len(tally.faults)
         return run
 
-    def _propose(self, run: Enriched, proposals: list[Proposal], request: str) -> None:
-        with self._write() as conn:
-            decided = work.take_proposals(conn, self._engine, proposals, self.clock(), requests=[request])
-        run.proposals += len(proposals)
-        run.decided.accepted += decided.accepted
-        run.decided.review += decided.review
-        run.decided.refused += decided.refused
-
-    def detect(self, *, only: frozenset[str] | None = None) -> Iterator[Detected]:
+    def detect(self, *, only: frozenset[str] | None = None) -> list[Detected]:
         """Run the declared detectors over a snapshot of now; admit what they raise."""
-        from detectors import ROSTER
+        asked = {request.id: request for request in self._detections(only)}
+        if not asked:
+            return []
+        queue = own_queue(DETECTION)
+        batches = self._ask_detections(asked.values(), queue)
+        try:
+            run_until_empty(Bench(self.desk.database, no_worker), self.jobs_url, queue)
+            tally = self.desk.collect(batches)
+        finally:
+            self.desk.abandon(batches)
+        for id_, fault in tally.faults.items():
+            raise InputError(f"signal {asked[id_].signal}: {fault}", remedy="correct it in the rulebook's signals")
+        return [
+            Detected(asked[id_].signal, asked[id_].detector, found.raised, found.abstained)
+            for id_, found in tally.signals.items()
+        ]
 
+    def hand_down(self, *, fields: bool = True, detections: bool = True, limit: int = 100) -> int:
+        """Ask worker processes what is due: at most `limit` records at a time, and each detector once at a time."""
+        waiting = self.desk.waiting()
+        handed = 0
+        if detections:
+            looking = {id_.partition(".")[0] for id_ in waiting}
+            due = [one for one in self._detections(None) if f"dq_{one.signal}" not in looking]
+            handed += len(self._ask_detections(due, DETECTION))
+        room = limit - sum(id_.startswith("rq_") for id_ in waiting) if fields else 0
+        if room > 0:
+            asked = self.requests(limit=room, means=self.settings.llm_model or "", waiting=waiting)
+            if asked:
+                self.desk.ask_fields(asked, self.labelled(), ENRICHMENT)
+            handed += len(asked)
+        return handed
+
+    def take_up(self) -> Tally:
+        """Decide on what worker processes have answered, and see to the jobs of those that died."""
+        self.desk.tend()
+        return self.desk.collect()
+
+    def _detections(self, only: frozenset[str] | None) -> list[DetectionRequest]:
+        at, known, found = self.clock(), detector_names(), []
         for name, model in self.rulebook.signals.items():
             if only is not None and name not in only and model.detector not in only:
                 continue
-            if model.detector not in ROSTER:
+            if model.detector not in known:
                 raise InputError(
-                    f"signal {name}: unknown detector {model.detector!r}",
-                    remedy=f"detectors: {', '.join(ROSTER)}",
+                    f"signal {name}: unknown detector {model.detector!r}", remedy=f"detectors: {', '.join(known)}"
                 )
-            detector, at = ROSTER[model.detector], self.clock()
-            request = DetectionRequest(
-                id=f"dq_{work.digest(name, self.rulebook.version, format_time(at))}",
-                signal=name, detector=model.detector,
-                object=model.object, field=model.field, budget=model.budget, at=at, parameters=model.parameters,
+            found.append(
+                DetectionRequest(
+                    id=f"dq_{name}.{work.digest(name, self.rulebook.version, format_time(at))}",
+                    signal=name, detector=model.detector, object=model.object, field=model.field,
+                    budget=model.budget, at=at, parameters=model.parameters,
+                )
             )  # fmt: skip
-            with self.database.read() as conn:
-                path = write_snapshot(conn, self.rulebook, model.object, at, self.settings.data / "snapshots")
-            table = read_snapshot(path)
-            try:
-                fitted = detector.fit(table, request)
-                signals = detector.raise_signals(table, fitted, request)
-            except ValueError as error:
-                raise InputError(f"signal {name}: {error}", remedy="correct it in the rulebook's signals") from error
-            stored = StoredRequest(
-                id=request.id,
-                kind="signal",
-                object=model.object,
-                record="",
-                fields=[name],
-                because=[],
-                asked_at=at,
-            )
-            with self._write() as conn:
-                raised = work.take_signals(conn, self._engine, stored, signals, self.clock())
-            yield Detected(name, model.detector, raised, dict(getattr(fitted, "abstentions", {})))
+        return found
+
+    def _ask_detections(self, requests: Iterable[DetectionRequest], queue: str) -> list[str]:
+        """Hand them down, each with the snapshot of its object, all of the same time."""
+        written: dict[str, Path] = {}
+        batches = []
+        for request in requests:
+            if request.object not in written:
+                folder = self.settings.data / "snapshots"
+                with self.database.read() as conn:
+                    written[request.object] = write_snapshot(conn, self.rulebook, request.object, request.at, folder)
+            batches.append(self.desk.ask_detection(request, written[request.object].read_bytes(), queue))
+        return batches
+
+    @property
+    def jobs_url(self) -> str:
+        """The address of the jobs database."""
+        if self.settings.jobs_url is not None:
+            return self.settings.jobs_url.get_secret_value()
+        return beside(self.database.url)
+
+    @property
+    def desk(self) -> Desk:
+        """The tower's side of the jobs database, which is opened, and made, when it is first needed."""
+        with self._opening:
+            if self._desk is None:
+                own = self.settings.jobs_url is None
+                database = open_jobs(
+                    self.jobs_url, core=self.database if own else None, calls_per_day=self.settings.llm_calls_per_day
+                )
+                self._desk = Desk(database, self._write_with_engine, self.clock)
+            return self._desk
+
+    @contextmanager
+    def _write_with_engine(self) -> Iterator[tuple[Connection, Engine]]:
+        with self._write() as conn:
+            yield conn, self._engine
 
     def labelled(self) -> dict[str, list[tuple[str, str]]]:
         """For each category that enrichment fills: the texts of records whose value a person or a system set."""
@@ -398,75 +476,9 @@ class Tower:
     @contextmanager
     def worker(self, *, use_model: bool = True) -> Iterator[EnrichmentWorker]:
         """The enrichment worker of these settings: its classifiers learn from this tower's own labelled records."""
-        with open_worker(self.settings, self.labelled(), use_model=use_model) as worker:
+        ledger = Ledger(self.desk.database)
+        with open_worker(self.settings, self.labelled(), use_model=use_model, ledger=ledger) as worker:
             yield worker
-
-
-@contextmanager
-def open_worker(
-    settings: Settings, labelled: Mapping[str, Sequence[tuple[str, str]]], *, use_model: bool = True
-) -> Iterator[EnrichmentWorker]:
-    """A worker with the configured endpoint, else the embedded model where its file is there, else without one."""
-    import enrichment
-
-    with ExitStack() as stack:
-        endpoint, seconds = None, 60.0
-        try:
-            if use_model and settings.llm_base_url is not None:
-                key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else "none"
-                endpoint = enrichment.Endpoint(settings.llm_base_url, key, settings.llm_model or DEFAULT_MODEL)
-            elif use_model and (path := _model_file(settings)) is not None:
-                endpoint, seconds = stack.enter_context(enrichment.local_endpoint(path)), LOCAL_SECONDS
-        except enrichment.EnrichmentError as error:
-            raise ModelError(error.message, remedy=error.remedy) from error
-        yield enrichment.build_worker(endpoint=endpoint, labelled=labelled, seconds=seconds)
-
-
-def _model_file(settings: Settings) -> Path | None:
-    from enrichment import weights
-
-    return settings.gguf or weights.find(settings.models)
-
-
-def model_name(settings: Settings) -> str:
-    """The language model that these settings lead to, as its worker names it; empty where there is none."""
-    if settings.llm_base_url is not None:
-        return settings.llm_model or DEFAULT_MODEL
-    path = _model_file(settings)
-    return path.stem if path is not None else ""
-
-
-def model_status(worker: EnrichmentWorker) -> ModelStatus:
-    """Whether a language model stands behind a worker, and what it goes without."""
-    status = getattr(worker, "status", None)
-    return status() if status is not None else ModelStatus(ready=True, name=type(worker).__name__, detail="")
-
-
-def pull_model(settings: Settings, name: str, progress: Progress) -> Path:
-    """Fetch a model of the catalogue, check it, and tell where it is. `progress`: bytes done, bytes in all."""
-    from enrichment import weights
-    from enrichment.errors import EnrichmentError
-
-    try:
-        return weights.pull(name, settings.models, lambda p: progress(p.done, p.model.size))
-    except EnrichmentError as error:
-        raise ModelError(error.message, remedy=error.remedy) from error
-
-
-def model_catalogue(settings: Settings) -> list[dict[str, Any]]:
-    """The models that can be pulled, the best first: name, size, licence, memory, and the path where it is here."""
-    from enrichment import weights
-
-    return [
-        {
-            "name": model.name,
-            "bytes": model.size,
-            "licence": model.licence,
-            "memory": model.memory,
-            "path": str(settings.models / model.file) if weights.find(settings.models, catalogue=[model]) else None,
-        }
-        for model in weights.CATALOGUE
-    ]
 
 
 def build(

@@ -16,6 +16,8 @@ def configure(form: str = "console", *, verbose: bool = False) -> None:
     if form == "console":
         plain = structlog.dev.plain_traceback
         tail = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+    # What it says of each job at INFO, we say ourselves.
+    logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -35,12 +35,16 @@ class Settings(BaseSettings):
         default=None, validation_alias=AliasChoices("DATABASE_URL", "WATCHTOWER_DATABASE_URL")
     )
     """None: the embedded PostgreSQL in `data`."""
+    jobs_url: SecretStr | None = None
+    """The jobs database. None: on the core's server, named after the core's database with `_jobs` behind."""
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     """0: any free port."""
     llm_base_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
     llm_api_key: SecretStr | None = None
     llm_model: str | None = None
+    llm_calls_per_day: int = Field(default=50_000, ge=0)
+    """Calls to language models that all workers of this tower may make in a day (UTC), in all."""
     gguf: Path | None = None
     """A model file of one's own, instead of a downloaded one."""
     models: Path = Field(default_factory=lambda: user_cache_path("watchtower", appauthor=False) / "models")
@@ -59,6 +63,8 @@ class Settings(BaseSettings):
 _ACCEPTED = {
     "data": "a folder",
     "database_url": "postgresql://USER:PASSWORD@HOST:PORT/NAME",
+    "jobs_url": "postgresql://USER:PASSWORD@HOST:PORT/NAME",
+    "llm_calls_per_day": "a whole number, 0 or more",
     "host": "an address or host name",
     "port": "a whole number from 0 to 65535",
     "llm_base_url": "an address such as http://localhost:11434/v1",
@@ -67,7 +73,7 @@ _ACCEPTED = {
     "spark_master": "local[*], or a cluster's master",
     "log_format": "console or json",
 }
-_SECRET = frozenset({"database_url", "llm_api_key"})
+_SECRET = frozenset({"database_url", "jobs_url", "llm_api_key"})
 
 
 def read_settings(**overrides: Any) -> Settings:

@@ -15,6 +15,7 @@ from sqlalchemy import insert, select, update
 
 from watchtower.contract import parse_event
 from watchtower.errors import InputError, Missing
+from watchtower.flow.door import Door
 from watchtower.rulebook.model import Rulebook
 from watchtower.store import schema
 from watchtower.store.database import Database
@@ -91,6 +92,9 @@ class Scene:
     taken: list[Mapping[str, Any]] = field(default_factory=list)
     fault: Exception | None = None
     """What `take` is to raise, if anything."""
+
+    def __post_init__(self) -> None:
+        self.door = Door(self.database, self.clock)
 
     def clock(self) -> datetime:
         return self.now

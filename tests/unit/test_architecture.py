@@ -14,7 +14,8 @@ import pytest
 PACKAGES = ("watchtower", "enrichment", "detectors", "evals")
 LAYERS = "Layers: api, cli -> bootstrap -> flow, connectors -> store -> rules -> rulebook -> contract"
 WORKERS = "Workers know the contract and nothing else of the tower"
-ROOT = "Only the composition root and the evals know the workers"
+ROOT = "Only the workers' composition root and the evals know the workers"
+WORKING = "A worker process knows nothing of the core"
 STORE = "Only the store speaks SQLAlchemy"
 
 PLANTED = [
@@ -31,6 +32,9 @@ PLANTED = [
     (ROOT, "watchtower/flow", "import enrichment"),
     (ROOT, "watchtower/rules", "import detectors"),
     (ROOT, "watchtower/cli", "import enrichment"),
+    (ROOT, "watchtower/store", "import detectors"),
+    (WORKING, "watchtower/workers", "import watchtower.store.records"),
+    (WORKING, "watchtower/workers", "import watchtower.rules"),
     (STORE, "watchtower/rules", "import sqlalchemy"),
     (STORE, "watchtower/api", "from sqlalchemy import text"),
     (STORE, "enrichment", "import sqlalchemy"),

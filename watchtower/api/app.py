@@ -11,14 +11,22 @@ from starlette.types import Scope
 
 from watchtower import __version__
 from watchtower.api import problems
+from watchtower.api.auth import Auth
 from watchtower.api.guard import Guard
 from watchtower.api.port import TowerPort
+from watchtower.api.review import login
 from watchtower.api.review import routes as review
 from watchtower.api.review.environment import STATIC
 from watchtower.api.routes import alerts, events, handoffs, records, service
 
 DESCRIPTION = """Events in, alerts out. Faults are application/problem+json (RFC 9457) and name the thing, the
 value and the remedy. Times are UTC with six digits. Lists go on with `cursor` until `next` is null."""
+
+
+ROUTES = (
+    events.routes, alerts.routes, handoffs.routes, records.routes, service.routes, login.routes, review.routes,
+)  # fmt: skip
+"""Every route there is; who may use it stands in `auth`."""
 
 
 class Assets(StaticFiles):
@@ -46,8 +54,9 @@ def create_app(tower: TowerPort, *, hosts: Collection[str] = ()) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for router in (events.routes, alerts.routes, handoffs.routes, records.routes, service.routes, review.routes):
+    for router in ROUTES:
         app.include_router(router(tower))
     app.mount("/static", Assets(directory=STATIC))
+    app.add_middleware(Auth, door=tower.door)
     app.add_middleware(Guard, hosts=frozenset(hosts))
     return app

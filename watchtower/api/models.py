@@ -181,7 +181,7 @@ class Record(Answer):
 class Act(Ask):
     """A person's action on an alert."""
 
-    actor: str = Field("operator", min_length=1, max_length=120, description="Who acts.")
+    actor: str | None = Field(None, min_length=1, max_length=120, description="Who acts; with a key, whoever holds it.")
     note: str = Field("", max_length=4000)
 
 
@@ -228,7 +228,7 @@ class Cross(Ask):
     handoff: str | None = Field(None, max_length=200, examples=["sales_to_delivery"])
     action: Literal["offer", "accept", "reject"] = "offer"
     fields: dict[str, Any] = Field({}, description="Values that come with it; of a move, at least one.")
-    actor: str = Field("operator", min_length=1, max_length=120, description="Who acts.")
+    actor: str | None = Field(None, min_length=1, max_length=120, description="Who acts; with a key, whoever holds it.")
     note: str = Field("", max_length=4000)
     trial: bool = Field(False, description="Only ask: nothing is written.")
 

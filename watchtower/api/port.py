@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from watchtower.flow.door import Door
 from watchtower.rulebook.model import Rulebook
 
 Verb = Literal["acknowledge", "snooze", "resolve", "assign", "comment"]
@@ -49,6 +50,8 @@ class TowerPort(Protocol):
     def database(self) -> Reader: ...
     @property
     def rulebook(self) -> Rulebook: ...
+    @property
+    def door(self) -> Door: ...
 
     def clock(self) -> datetime:
         """Now, aware, in UTC."""

@@ -84,6 +84,11 @@ def serve(
     `ready` is told the address once requests are answered; `port` 0 takes a free one. `hosts` are further
     names in a Host header; where other machines reach us, any is let in unless some are given.
     """
+    if not is_loopback(host) and not tower.door.locked():
+        raise InputError(
+            f"host: {host} is reached by other machines, and no key is asked of them",
+            remedy="make one first (watchtower keys add --role admin --name YOU), or stay on 127.0.0.1",
+        )
     port = claim(host, port)
     if not hosts and not is_loopback(host):
         hosts = {ANY_HOST}

@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from watchtower.api.server import claim, serve
-from watchtower.bootstrap import Enriched, Tower, build, model_name, model_status, pull_model, system_clock
+from watchtower.api.server import claim, is_loopback, serve
+from watchtower.bootstrap import Enriched, Tower, build, system_clock
 from watchtower.cli.output import console, errors, print_json, time_option
 from watchtower.cli.service import Host, Port, repeat, ticking
 from watchtower.cli.tower import AsJson, bar
@@ -28,6 +28,7 @@ from watchtower.store import queries, records
 from watchtower.store.alerts import told
 from watchtower.store.locks import single_service_lock
 from watchtower.store.rows import AlertFilter
+from watchtower.workers import model_name, model_status, pull_model
 
 MARK = "demo.txt"
 BATCH = 2000
@@ -62,6 +63,11 @@ def run(
     """
     began = time.perf_counter()
     settings = _settings(data)
+    if not no_serve and not is_loopback(host or settings.host):
+        raise InputError(
+            f"--host: {host or settings.host} is reached by other machines, and a demo has no keys",
+            remedy="stay on 127.0.0.1; watchtower up with keys may listen anywhere",
+        )
     address = claim(host or settings.host, settings.port if port is None else port) if not no_serve else 0
     now = time_option(end, "--end") if end else system_clock().replace(minute=0, second=0, microsecond=0)
     stop = threading.Event()

@@ -11,12 +11,13 @@ import typer
 
 import evals
 from evals.production import backtest_scenario, classifier_rows, roster, rule_layer
-from watchtower.bootstrap import open_worker, system_clock
+from watchtower.bootstrap import system_clock
 from watchtower.cli.output import console, errors, print_json
 from watchtower.cli.tower import bar
 from watchtower.errors import InputError
 from watchtower.rulebook import DEFAULT, load
 from watchtower.settings import read_settings
+from watchtower.workers import open_worker
 
 app = typer.Typer(no_args_is_help=True, help="Offline runs against labelled cases, and comparing them.")
 

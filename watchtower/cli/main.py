@@ -31,6 +31,9 @@ COMMANDS = {
     "metrics": "metrics:metrics",
     "audit": "audit:audit",
     "models": "models:app",
+    "keys": "keys:app",
+    "audit-log": "audit_log:app",
+    "database": "database:app",
 }
 """Each command, or group of them, and where it stands, in the order of `--help`."""
 

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from watchtower.bootstrap import model_catalogue, pull_model
 from watchtower.cli.output import console, errors, print_json
 from watchtower.settings import read_settings
+from watchtower.workers import model_catalogue, pull_model
 
 app = typer.Typer(no_args_is_help=True, help="The embedded language model: fetch it, see what is here.")
 

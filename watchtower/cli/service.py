@@ -13,13 +13,16 @@ import typer
 
 from watchtower.api.server import claim
 from watchtower.api.server import serve as serve_http
-from watchtower.bootstrap import Tower, build, model_name
+from watchtower.bootstrap import Tower, build
 from watchtower.cli.output import console, errors
 from watchtower.cli.tower import Data, RulebookOption, settings_of
-from watchtower.errors import WatchtowerError
+from watchtower.errors import InputError, WatchtowerError
 from watchtower.logs import configure
-from watchtower.settings import Settings
+from watchtower.settings import Settings, read_settings
+from watchtower.store import embedded
+from watchtower.store.jobs import beside
 from watchtower.store.locks import single_service_lock
+from watchtower.workers import model_name, run_for_good
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +30,8 @@ TICK_AT_LEAST = 1.0
 """Seconds between two looks at the clock, at most: an event may meanwhile bring something that falls due sooner."""
 AFTER_A_FAULT = 5.0
 """Seconds until a part that failed is tried again."""
+LOOK_EVERY = 2.0
+"""Seconds between two looks for what worker processes have answered."""
 
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on (default: WATCHTOWER_HOST, 127.0.0.1).")]
 Port = Annotated[int | None, typer.Option("--port", help="Port (default: WATCHTOWER_PORT, 8080; 0: any free one).")]
@@ -92,12 +97,36 @@ def working(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta, u
     return work
 
 
+def desk_work(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta) -> Callable[[], float]:
+    """What the tower does for worker processes: take up what they answered, hand down what is due."""
+    begun = tower.clock()
+    due = {"enrich": begun, "detect": begun}
+
+    def work() -> float:
+        tally = tower.take_up()
+        if tally.answers:
+            log.info("taken up", answers=tally.answers, accepted=tally.decided.accepted, faults=len(tally.faults))
+        now = tower.clock()
+        if now >= min(due.values()):
+            handed = tower.hand_down(fields=now >= due["enrich"], detections=now >= due["detect"])
+            log.info("handed down", requests=handed)
+            for what, every in (("enrich", enrich_every), ("detect", detect_every)):
+                if now >= due[what]:
+                    due[what] = now + every
+        return LOOK_EVERY
+
+    return work
+
+
 def up(
     data: Data = None,
     rulebook: RulebookOption = None,
     host: Host = None,
     port: Port = None,
     no_model: NoModel = False,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="Leave enrichment and detection to `watchtower worker` processes.")
+    ] = False,
     enrich_every: EnrichEvery = 15,
     detect_every: DetectEvery = 24 * 60,
 ) -> None:
@@ -113,17 +142,9 @@ def up(
         # A port that is taken is said at once, before a database is made and workers begin.
         _claim(settings, host, port)
         tower = stack.enter_context(build(settings, rulebook=rulebook))
-        threads = [
-            repeat(ticking(tower), stop, "clock"),
-            repeat(
-                working(
-                    tower, enrich_every=timedelta(minutes=enrich_every), detect_every=timedelta(minutes=detect_every),
-                    use_model=not no_model,
-                ),
-                stop,
-                "workers",
-            ),
-        ]  # fmt: skip
+        every = {"enrich_every": timedelta(minutes=enrich_every), "detect_every": timedelta(minutes=detect_every)}
+        work = desk_work(tower, **every) if no_worker else working(tower, **every, use_model=not no_model)
+        threads = [repeat(ticking(tower), stop, "clock"), repeat(work, stop, "workers")]
         try:
             _serve(tower, settings, host, port)
         finally:
@@ -142,30 +163,34 @@ def serve(data: Data = None, rulebook: RulebookOption = None, host: Host = None,
 
 def worker(
     data: Data = None,
+    jobs: Annotated[
+        str | None,
+        typer.Option("--jobs", metavar="URL", help="The jobs database (better: WATCHTOWER_JOBS_URL; see there)."),
+    ] = None,
     no_model: NoModel = False,
-    enrich_every: EnrichEvery = 15,
-    detect_every: DetectEvery = 24 * 60,
 ) -> None:
-    """Enrichment and detection alone, until Ctrl-C."""
-    settings = settings_of(data)
+    """Enrichment and detection for a tower that runs `watchtower up --no-worker`, until Ctrl-C.
+
+    It needs the jobs database and the settings of its model, and nothing else: no address, password or table of
+    the core. Several may run, on one machine or many. Without WATCHTOWER_JOBS_URL it looks beside the embedded
+    database of the data folder.
+
+    Example: WATCHTOWER_JOBS_URL=postgresql://worker:...@db/watchtower_jobs watchtower worker
+    """
+    settings = read_settings(**{k: v for k, v in (("data", data), ("jobs_url", jobs)) if v is not None})
     configure(settings.log_format, verbose=True)
-    stop = threading.Event()
-    with build(settings) as tower:
-        thread = repeat(
-            working(
-                tower, enrich_every=timedelta(minutes=enrich_every), detect_every=timedelta(minutes=detect_every),
-                use_model=not no_model,
-            ),
-            stop,
-            "workers",
-        )  # fmt: skip
+    with ExitStack() as stack:
+        if settings.jobs_url is not None:
+            url = settings.jobs_url.get_secret_value()
+        elif settings.database_url is not None:
+            raise InputError(
+                "WATCHTOWER_JOBS_URL: names no jobs database",
+                remedy="A worker is not given the core's address: unset DATABASE_URL and set WATCHTOWER_JOBS_URL.",
+            )
+        else:
+            url = beside(stack.enter_context(embedded.start(settings.data)).url)
         console.print("working; Ctrl-C ends it")
-        try:
-            while thread.is_alive():
-                thread.join(timeout=1)
-        finally:
-            stop.set()
-            thread.join(timeout=10)
+        run_for_good(settings, url, use_model=not no_model)
 
 
 def _claim(settings: Settings, host: str | None, port: int | None) -> None:

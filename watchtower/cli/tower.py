@@ -16,7 +16,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from watchtower.bootstrap import Tower, build, model_status
+from watchtower.bootstrap import Tower, build
 from watchtower.cli.output import console, errors, print_json
 from watchtower.connectors import load_mapping, open_source
 from watchtower.contract import format_time
@@ -25,6 +25,7 @@ from watchtower.logs import configure
 from watchtower.settings import Settings, read_settings
 from watchtower.store import queries
 from watchtower.store.rows import AlertFilter
+from watchtower.workers import model_status
 
 Data = Annotated[
     Path | None,
@@ -140,9 +141,19 @@ def import_file(
         raise typer.Exit(1)
 
 
-def tick(data: Data = None, as_json: AsJson = False) -> None:
+def tick(
+    data: Data = None,
+    workers: Annotated[
+        bool,
+        typer.Option("--workers", help="Also take up what worker processes answered, and ask them what is due."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Open and resolve what has fallen due, once. `watchtower up` does this by itself."""
     with open_tower(data) as tower:
+        if workers:
+            tower.take_up()
+            tower.hand_down()
         done = tower.tick()
         after = tower.next_instant()
     if as_json:

@@ -10,7 +10,7 @@ from watchtower.flow.apply import Applied, Engine, evaluate_records, rebuild_rec
 from watchtower.flow.settle import Settled, settle
 from watchtower.rulebook import from_content
 from watchtower.rulebook.compare import differences
-from watchtower.store import journal, rulebooks
+from watchtower.store import audit, journal, rulebooks
 from watchtower.store.alerts import Closing, NewAction, add_actions, close_alerts
 from watchtower.store.database import Connection, Database
 
@@ -36,6 +36,7 @@ def activate(
         changes = [] if before is None else [d.to_json() for d in differences(from_content(before), book)]
         rulebooks.save(conn, book.version, book.name, book.content(), now)
         rulebooks.activate(conn, book.version, by=by, now=now, note=note, changes=changes)
+        audit.note(conn, actor=by, what="rulebook.activate", about=book.version, now=now, data={"note": note})
         subject = f"rulebook/{book.version}"
         seq = journal.last_seq(conn)
         event = Event(

@@ -22,18 +22,16 @@ _ARROW: dict[str, pa.DataType] = {
 
 
 def write_snapshot(conn: Connection, book: Rulebook, name: str, at: datetime, folder: Path) -> Path:
-    """The versions of an object as they were known at `at`, in a Parquet file; complete or not there."""
+    """The versions of an object as they were known at `at`, in a Parquet file; complete or not there.
+
+    Columns: record, valid_from, valid_to (null: still so) and the object's fields.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{at:%Y%m%dT%H%M%SZ}.parquet"
     partial = path.with_suffix(".partial")
     pq.write_table(versions_table(records.history(conn, name, at), book, name, at), partial)
     os.replace(partial, path)
     return path
-
-
-def read_snapshot(path: Path) -> pa.Table:
-    """record, valid_from, valid_to (null: still so) and the object's fields."""
-    return pq.read_table(path)
 
 
 def versions_table(

@@ -13,6 +13,7 @@ import msgspec
 
 from watchtower.contract import (
     CORE_SOURCE,
+    DetectionRequest,
     Event,
     FieldRequest,
     Proposal,
@@ -59,11 +60,13 @@ def plan(
     limit: int,
     only: frozenset[str] | None = None,
     means: str = "",
+    waiting: frozenset[str] = frozenset(),
     write: bool = True,
 ) -> list[FieldRequest]:
     """The fields that starve rules, as requests, the most starving first; each is journalled.
 
-    A record is asked about once per set of documents and `means` (the model at hand): nothing is asked twice.
+    A record is asked about once per set of documents and `means` (the model at hand): nothing is asked twice, and
+    nothing again that is `waiting` in a queue.
     `only`: these records (`object/id`), whether they starve a rule or not.
     """
     starving = _starving(conn, engine, now, only)
@@ -109,6 +112,8 @@ def plan(
         if len(asked) == limit:
             break
         before = known.get(request.id)
+        if request.id in waiting:
+            continue
         if before is not None and (before.answered_at is not None or now - before.asked_at < ASK_AGAIN):
             continue
         asked.append(request)
@@ -385,6 +390,19 @@ def take_signals(
     work.answered(conn, [request.id], now)
     settle(conn, engine, now, applied)
     return len(fresh)
+
+
+def stored_detection(request: DetectionRequest) -> StoredRequest:
+    """A request of detection as it is kept."""
+    return StoredRequest(
+        id=request.id, kind="signal", object=request.object, record="", fields=[request.signal], because=[],
+        asked_at=request.at,
+    )  # fmt: skip
+
+
+def overtaken(conn: Connection, request: StoredRequest) -> bool:
+    """Whether a later look for the same signal was answered before this one: then this one says nothing new."""
+    return work.answered_after(conn, request.fields[0], request.asked_at)
 
 
 def _admission(event_id: str, subject: str, now: datetime, data: dict[str, Any]) -> Event:

@@ -49,6 +49,11 @@ class Database:
     """For people: without the password."""
     server: embedded.EmbeddedServer | None = None
 
+    @property
+    def url(self) -> str:
+        """The whole address, password and all."""
+        return self.engine.url.render_as_string(hide_password=False)
+
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction: committed at the end, rolled back where an error leaves the block."""

@@ -8,6 +8,8 @@ alert        what stands in a queue, with its history in `action`
 document, request, proposal, signal: what enrichment and detection read, were asked, and said
 rulebook, activation: which rules were in force when
 deadletter   what could not be read, with the reason
+api_key, session: who may come in, and who has signed in
+audit        who did what when, each row bound to the one before by its hash
 """
 
 from __future__ import annotations
@@ -265,3 +267,42 @@ deadletter = Table(
     Column("reason", Text, nullable=False),
     Column("body", JSONB, nullable=False),
 )
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    _time("made_at"),
+    Column("made_by", Text, nullable=False),
+    _time("revoked_at", nullable=True),
+)
+"""`hash` is the SHA-256 of the key, which is nowhere else; `role` is viewer, operator, admin, source or worker; `name`
+is the person's, or the source's that events posted with it bear."""
+
+session = Table(
+    "session",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("key", Text, ForeignKey("api_key.id", ondelete="CASCADE"), nullable=False, index=True),
+    _time("begun_at"),
+    _time("ends_at"),
+)
+"""`hash` is the SHA-256 of what the browser's cookie holds."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    _time("at"),
+    Column("actor", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("about", Text, nullable=False),
+    Column("data", JSONB, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+"""`seq` counts from 1 without a gap; `key` is the id of the API key it was done with, empty on the command line; `what`
+is a verb, `about` what it was done to; `hash` is over the row and the hash of the row before."""

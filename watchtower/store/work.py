@@ -107,6 +107,12 @@ _RAISED = text(
 )
 
 
+_OVERTAKEN = text(
+    "select exists (select 1 from request where kind = 'signal' and fields[1] = :signal and asked_at > :asked_at "
+    "and answered_at is not null)"
+)
+
+
 def _json(rows: Sequence[msgspec.Struct]) -> str:
     return msgspec.json.encode(rows).decode()
 
@@ -125,6 +131,11 @@ def requests(conn: Connection, ids: Sequence[str]) -> dict[str, StoredRequest]:
 def answered(conn: Connection, ids: Sequence[str], now: datetime) -> None:
     """The worker has been through these requests."""
     conn.execute(_ANSWERED, {"ids": list(ids), "now": now})
+
+
+def answered_after(conn: Connection, signal: str, asked_at: datetime) -> bool:
+    """Whether a request for this signal that was made later has its answer."""
+    return bool(conn.execute(_OVERTAKEN, {"signal": signal, "asked_at": asked_at}).scalar())
 
 
 def add_proposals(conn: Connection, proposals: Sequence[NewProposal]) -> None:

@@ -131,13 +131,17 @@ def page(request: Request, template: str, context: Mapping[str, Any], *, status:
         "path": request.url.path,
         "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         "reviewer": reviewer(request),
+        "signed_in": getattr(request.state, "credential", None) is not None,
         **context,
     }
     return HTMLResponse(ENVIRONMENT.get_template(template).render(words), status_code=status)
 
 
 def reviewer(request: Request) -> str:
-    """Under which name this browser reviews: its cookie, else `operator`."""
+    """Under which name this browser reviews: its key's, else its cookie's, else `operator`."""
+    credential = getattr(request.state, "credential", None)
+    if credential is not None:
+        return str(credential.name)
     name = unquote(request.cookies.get("watchtower_reviewer", "")).strip()
     return name if 0 < len(name) <= 120 and name.isprintable() else "operator"
 

@@ -4,46 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Literal
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
+from watchtower.api.auth import acting, credential_of
 from watchtower.api.port import VERBS, TowerPort
 from watchtower.api.review import pages, queue
 from watchtower.api.review.environment import page, reviewer
+from watchtower.api.review.forms import back, form_of
 from watchtower.api.views import actor_name, named
 from watchtower.errors import InputError, Missing
 from watchtower.store import queries
 
 SNOOZE_DAYS = {"1": 1, "3": 3, "7": 7, "30": 30}
-MAX_FORM = 20_000
-
-
-async def form_of(request: Request) -> dict[str, str]:
-    """The fields of a form. InputError where it is not one."""
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media != "application/x-www-form-urlencoded":
-        raise InputError(f"Content-Type: {media!r} is not a form", remedy="send application/x-www-form-urlencoded")
-    body = await request.body()
-    try:
-        if len(body) > MAX_FORM:
-            raise ValueError
-        fields = dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20))
-    except ValueError:
-        raise InputError("the form cannot be read") from None
-    if any("\x00" in value for value in fields.values()):
-        raise InputError("the form has the character U+0000, which cannot be stored")
-    return fields
-
-
-def back(form: dict[str, str], default: str) -> RedirectResponse:
-    """To the page the form was on, if that is one of ours."""
-    path = form.get("next", "")
-    plain = path.isascii() and path.isprintable() and "\\" not in path
-    ours = plain and path.startswith("/") and not path.startswith("//")
-    return RedirectResponse(path if ours else default, status_code=303)
 
 
 def snooze_until(form: dict[str, str], now: datetime) -> datetime:
@@ -86,6 +62,8 @@ def routes(tower: TowerPort) -> APIRouter:
     async def post_reviewer(request: Request) -> Response:
         form = await form_of(request)
         response = back(form, "/")
+        if credential_of(request) is not None:
+            return response  # the key says who this is
         name = actor_name(form.get("name", ""))
         response.set_cookie("watchtower_reviewer", quote(name), max_age=31_536_000, httponly=True, samesite="strict")
         return response
@@ -100,7 +78,7 @@ def routes(tower: TowerPort) -> APIRouter:
         if (known == "comment" and not note) or (known == "assign" and not assignee):
             raise InputError("the comment is empty" if known == "comment" else "nobody is named to assign it to")
         until = snooze_until(form, tower.clock()) if known == "snooze" else None
-        actor = actor_name(reviewer(request))
+        actor = acting(request, reviewer(request))
 
         def act() -> Response:
             tower.act(
@@ -130,7 +108,7 @@ def routes(tower: TowerPort) -> APIRouter:
     @router.post("/review/proposals/{proposal_id}/{verdict}")
     async def post_decide(request: Request, proposal_id: str, verdict: Literal["accept", "reject"]) -> Response:
         form = await form_of(request)
-        actor, note = actor_name(reviewer(request)), form.get("note", "").strip()[:4000]
+        actor, note = acting(request, reviewer(request)), form.get("note", "").strip()[:4000]
 
         def decide() -> Response:
             tower.decide(named(proposal_id, "proposal"), verdict, actor=actor, note=note)

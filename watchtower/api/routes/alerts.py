@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Query, Request
 
 from watchtower.api import models
+from watchtower.api.auth import acting
 from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort, Verb
-from watchtower.api.views import actor_name, alert_detail, alert_model, named
+from watchtower.api.views import alert_detail, alert_model, named
 from watchtower.errors import InputError, Missing
 from watchtower.store import queries
 from watchtower.store.rows import AlertFilter, AlertKey
@@ -74,9 +75,14 @@ def routes(tower: TowerPort) -> APIRouter:
         return alert_of(tower, alert_id)
 
     def act(
-        alert_id: str, verb: Verb, ask: models.Act, until: datetime | None = None, assignee: str | None = None
+        request: Request,
+        alert_id: str,
+        verb: Verb,
+        ask: models.Act,
+        until: datetime | None = None,
+        assignee: str | None = None,
     ) -> models.AlertDetail:
-        actor = actor_name(ask.actor)
+        actor = acting(request, ask.actor)
         named(alert_id, "alert")
         if "\x00" in ask.note or (assignee and "\x00" in assignee):
             raise InputError("note, assignee: the character U+0000 cannot be stored")
@@ -84,23 +90,27 @@ def routes(tower: TowerPort) -> APIRouter:
         return alert_of(tower, alert_id)
 
     @router.post("/alerts/{alert_id}/acknowledge", summary="Say that you have seen it")
-    def acknowledge(alert_id: str, ask: Annotated[models.Act | None, Body()] = None) -> models.AlertDetail:
-        return act(alert_id, "acknowledge", ask or models.Act())
+    def acknowledge(
+        request: Request, alert_id: str, ask: Annotated[models.Act | None, Body()] = None
+    ) -> models.AlertDetail:
+        return act(request, alert_id, "acknowledge", ask or models.Act())
 
     @router.post("/alerts/{alert_id}/snooze", summary="Set it aside until a time")
-    def snooze(alert_id: str, ask: models.Snooze) -> models.AlertDetail:
-        return act(alert_id, "snooze", ask, until=ask.until)
+    def snooze(request: Request, alert_id: str, ask: models.Snooze) -> models.AlertDetail:
+        return act(request, alert_id, "snooze", ask, until=ask.until)
 
     @router.post("/alerts/{alert_id}/resolve", summary="Close it by hand")
-    def resolve(alert_id: str, ask: Annotated[models.Act | None, Body()] = None) -> models.AlertDetail:
-        return act(alert_id, "resolve", ask or models.Act())
+    def resolve(
+        request: Request, alert_id: str, ask: Annotated[models.Act | None, Body()] = None
+    ) -> models.AlertDetail:
+        return act(request, alert_id, "resolve", ask or models.Act())
 
     @router.post("/alerts/{alert_id}/assign", summary="Give it to someone")
-    def assign(alert_id: str, ask: models.Assign) -> models.AlertDetail:
-        return act(alert_id, "assign", ask, assignee=ask.assignee)
+    def assign(request: Request, alert_id: str, ask: models.Assign) -> models.AlertDetail:
+        return act(request, alert_id, "assign", ask, assignee=ask.assignee)
 
     @router.post("/alerts/{alert_id}/comment", summary="Add a line to its history")
-    def comment(alert_id: str, ask: models.Comment) -> models.AlertDetail:
-        return act(alert_id, "comment", ask)
+    def comment(request: Request, alert_id: str, ask: models.Comment) -> models.AlertDetail:
+        return act(request, alert_id, "comment", ask)
 
     return router

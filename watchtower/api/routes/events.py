@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from watchtower.api import models
+from watchtower.api.auth import source_of
 from watchtower.api.cloudevents import BATCH, STRUCTURED, read_events
 from watchtower.api.port import TowerPort, Verdict
 from watchtower.api.problems import problem
@@ -74,7 +75,7 @@ def routes(tower: TowerPort) -> APIRouter:
         """One verdict for each event, in order. An event that was acknowledged is kept and applied once:
         sending it again answers `duplicate`; another body under the same source and id is a `conflict`."""
         received = read_events(request.headers, await request.body())
-        verdicts = await run_in_threadpool(tower.take, received.events)
+        verdicts = await run_in_threadpool(tower.take, received.events, source=source_of(request))
         return _answer(list(verdicts), received.single)
 
     return router

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from watchtower.api import models
+from watchtower.api.auth import acting
 from watchtower.api.port import TowerPort
 from watchtower.api.problems import problem
-from watchtower.api.views import actor_name
 from watchtower.errors import InputError
 
 _MADE = ("offered", "accepted", "rejected", "moved")
@@ -24,14 +24,14 @@ def routes(tower: TowerPort) -> APIRouter:
         response_model=models.Crossing,
         responses={201: {"model": models.Crossing, "description": "It was written."}},
     )
-    def post_handoff(ask: models.Cross) -> Response:
+    def post_handoff(request: Request, ask: models.Cross) -> Response:
         """Offer, accept or reject a handoff; without `handoff`, move the record by `fields`. Where a rule at the
         gate says no, the answer is 422 with every rule that does and every field that is missing, and nothing
         changes. 201: it was written; 200: it was so already, or this was a trial."""
         if any("\x00" in text for text in (ask.record, ask.note, ask.handoff or "")):
             raise InputError("record, handoff, note: the character U+0000 cannot be stored")
         crossing = tower.cross(
-            ask.record, handoff=ask.handoff, action=ask.action, fields=ask.fields, actor=actor_name(ask.actor),
+            ask.record, handoff=ask.handoff, action=ask.action, fields=ask.fields, actor=acting(request, ask.actor),
             note=ask.note, trial=ask.trial,
         )  # fmt: skip
         body = crossing.to_json()

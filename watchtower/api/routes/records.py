@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Query, Request
 from pydantic import AwareDatetime
 
 from watchtower.api import models
+from watchtower.api.auth import acting
 from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort
 from watchtower.api.routes.alerts import subject_of
-from watchtower.api.views import actor_name, named, proposal_model, record_model, record_view
+from watchtower.api.views import named, proposal_model, record_model, record_view
 from watchtower.errors import InputError, Missing
 from watchtower.store import queries
 from watchtower.store.rows import TimeKey
@@ -56,10 +57,12 @@ def routes(tower: TowerPort) -> APIRouter:
         more = cursor(TimeKey(rows[limit - 1].proposed_at, rows[limit - 1].id)) if len(rows) > limit else None
         return models.ProposalPage(items=[proposal_model(row) for row in rows[:limit]], next=more)
 
-    def decide(proposal_id: str, verdict: Literal["accept", "reject"], ask: models.Act) -> models.Proposal:
+    def decide(
+        request: Request, proposal_id: str, verdict: Literal["accept", "reject"], ask: models.Act
+    ) -> models.Proposal:
         if "\x00" in ask.note:
             raise InputError("note: the character U+0000 cannot be stored")
-        tower.decide(named(proposal_id, "proposal"), verdict, actor=actor_name(ask.actor), note=ask.note)
+        tower.decide(named(proposal_id, "proposal"), verdict, actor=acting(request, ask.actor), note=ask.note)
         with tower.database.read() as conn:
             row = queries.proposal_by_id(conn, proposal_id)
         if row is None:
@@ -67,12 +70,12 @@ def routes(tower: TowerPort) -> APIRouter:
         return proposal_model(row)
 
     @router.post("/proposals/{proposal_id}/accept", summary="Let it become the value", tags=["proposals"])
-    def accept(proposal_id: str, ask: Annotated[models.Act | None, Body()] = None) -> models.Proposal:
-        return decide(proposal_id, "accept", ask or models.Act())
+    def accept(request: Request, proposal_id: str, ask: Annotated[models.Act | None, Body()] = None) -> models.Proposal:
+        return decide(request, proposal_id, "accept", ask or models.Act())
 
     @router.post("/proposals/{proposal_id}/reject", summary="Refuse it", tags=["proposals"])
-    def reject(proposal_id: str, ask: Annotated[models.Act | None, Body()] = None) -> models.Proposal:
-        return decide(proposal_id, "reject", ask or models.Act())
+    def reject(request: Request, proposal_id: str, ask: Annotated[models.Act | None, Body()] = None) -> models.Proposal:
+        return decide(request, proposal_id, "reject", ask or models.Act())
 
     @router.get("/explain", summary="Why a rule holds on a record, or does not", tags=["rulebook"])
     def get_explanation(

@@ -1,0 +1,273 @@
+"""The tower's desk at the jobs database: batches go down, answers come up and are decided on, each exactly once.
+
+Three transactions, never one inside another: the core's (what is asked is journalled), the jobs database's (the
+batch and its job), and, when answers have come, the core's again. Killed between any two of them, the next round
+goes on: a request without an answer is asked again, an answer that was decided on is known by its request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+from uuid import uuid4
+
+import msgspec
+import structlog
+
+from watchtower.contract import DetectionRequest, Document, FieldRequest
+from watchtower.contract.batch import (
+    DETECTION,
+    ENRICHMENT,
+    Answer,
+    DetectionBatch,
+    FieldBatch,
+    Labelled,
+    proposals_of,
+    signals_of,
+)
+from watchtower.flow import work
+from watchtower.flow.apply import Engine
+from watchtower.store import jobs
+from watchtower.store import work as stored_work
+from watchtower.store.database import Connection, Database
+
+log = structlog.get_logger(__name__)
+
+RECORDS = 20
+"""Records in one batch, at most: what a worker that dies gives back."""
+ANSWERS = 50
+"""Answers decided on in one transaction."""
+MAX_PROPOSALS = 256
+"""Proposals to one request that are looked at; more are refused unread."""
+SHARED = (ENRICHMENT, DETECTION)
+"""The queues of worker processes. What is run in the tower's own process has a queue of its own."""
+
+Write = Callable[[], AbstractContextManager[tuple[Connection, Engine]]]
+
+
+@dataclass
+class Tally:
+    """What was decided on the answers that came."""
+
+    answers: int = 0
+    proposals: int = 0
+    decided: work.Decided = field(default_factory=work.Decided)
+    signals: dict[str, Found] = field(default_factory=dict)
+    """By request."""
+    faults: dict[str, str] = field(default_factory=dict)
+    """Requests that got none, and why."""
+
+    def add(self, other: Tally) -> None:
+        self.answers += other.answers
+        self.proposals += other.proposals
+        self.decided.accepted += other.decided.accepted
+        self.decided.review += other.decided.review
+        self.decided.refused += other.decided.refused
+        self.signals |= other.signals
+        self.faults |= other.faults
+
+
+class Found(NamedTuple):
+    """What a detector's answer came to."""
+
+    raised: int
+    abstained: dict[str, str]
+
+
+class Desk:
+    """Hands requests down and takes answers up. `write` opens a transaction of the core."""
+
+    def __init__(self, database: Database, write: Write, clock: Callable[[], datetime]) -> None:
+        self.database, self._write, self._clock = database, write, clock
+
+    def waiting(self) -> frozenset[str]:
+        """The requests that stand in a queue of the worker processes, or came up and are not taken yet."""
+        with self.database.begin() as conn:
+            return jobs.waiting(conn, SHARED)
+
+    def ask_fields(self, requests: Sequence[FieldRequest], labelled: Labelled, queue: str) -> list[str]:
+        """Hand requests of enrichment down, with what classifiers may learn from; the batches' ids."""
+        made = []
+        with self.database.begin() as conn:
+            shared = jobs.keep_blob(conn, msgspec.json.encode(labelled)) if any(labelled.values()) else None
+            for several in batches_of(requests):
+                body = msgspec.json.encode(FieldBatch(requests=tuple(several))).decode()
+                asked = [(request.id, 1) for request in several]
+                made.append(_hand_down(conn, ENRICHMENT, queue, body, shared, asked))
+        return made
+
+    def ask_detection(self, request: DetectionRequest, snapshot: bytes, queue: str) -> str:
+        """Hand one request of detection down, with the snapshot it looks at; the batch's id."""
+        with self._write() as (conn, _):
+            stored_work.ask(conn, [work.stored_detection(request)])
+        with self.database.begin() as conn:
+            body = msgspec.json.encode(DetectionBatch(request=request)).decode()
+            shared = jobs.keep_blob(conn, snapshot)
+            return _hand_down(conn, DETECTION, queue, body, shared, [(request.id, jobs.MAX_PARTS)])
+
+    def collect(self, batches: Collection[str] | None = None) -> Tally:
+        """Decide on the answers that have come: of these batches, else of the worker processes and of the dead."""
+        tally = Tally()
+        stale = self._clock_of_jobs()
+        while True:
+            with self.database.begin() as conn:
+                arrived = jobs.arrived(conn, queues=SHARED, stale=stale, batches=batches, limit=ANSWERS)
+            if not arrived:
+                return tally
+            with self._write() as (conn, engine):
+                tally.add(_decide(conn, engine, arrived, self._clock()))
+            with self._briefly() as conn:
+                jobs.taken(conn, [(one.batch, one.request) for one in arrived])
+
+    def tend(self, *, silent: float = jobs.STALLED) -> None:
+        """Begin the jobs of dead workers again, give up what kills them, and forget the batches that are through.
+
+        A worker counts as dead after so many seconds without a heartbeat.
+        """
+        with self._briefly() as conn:
+            again, given_up = jobs.requeue(conn, seconds=silent)
+        if again:
+            log.warning("begun again", jobs=again, because="their worker's heartbeat has stopped")
+        for batch in given_up:
+            self._give_up(batch)
+        self.forget(None)
+
+    def _give_up(self, batch: str) -> None:
+        """The request at which a batch's worker died each time is not asked again; those behind it are."""
+        with self.database.begin() as conn:
+            left = jobs.unanswered(conn, batch)
+        if left:
+            log.error("given up", request=left[0], because=f"{jobs.DEATHS} workers died over it")
+            with self._write() as (conn, _):
+                stored_work.answered(conn, left[:1], self._clock())
+
+    def forget(self, batches: Collection[str] | None) -> None:
+        """Forget batches that are through, or whose job ended; what they left is asked again later."""
+        with self._briefly() as conn:
+            ended = jobs.ended(conn, queues=SHARED, stale=self._clock_of_jobs(), batches=batches)
+            jobs.forget(conn, [one.id for one in ended])
+
+    def abandon(self, batches: Collection[str]) -> None:
+        """Forget batches of this process whatever their state."""
+        with self._briefly() as conn:
+            jobs.forget(conn, batches)
+
+    def _clock_of_jobs(self) -> datetime:
+        """Before this, a batch of a process's own queue is one of a process that has died."""
+        with self.database.begin() as conn:
+            return jobs.time(conn) - work.ASK_AGAIN
+
+    @contextmanager
+    def _briefly(self) -> Iterator[Connection]:
+        """A transaction that waits for nobody: a worker may hold a lock here for as long as it likes."""
+        with self.database.begin() as conn:
+            jobs.wait_briefly(conn)
+            yield conn
+
+
+def own_queue(queue: str) -> str:
+    """The name of a queue that only this process knows."""
+    return f"{queue}.{uuid4().hex[:12]}"
+
+
+def batches_of(requests: Sequence[FieldRequest], *, records: int = RECORDS) -> list[list[FieldRequest]]:
+    """Requests in batches of at most `records` and MAX_BODY bytes, in their order."""
+    batches: list[list[FieldRequest]] = []
+    room = 0
+    for request in requests:
+        request = fitted(request)
+        size = len(msgspec.json.encode(request)) + 1
+        if not batches or len(batches[-1]) == records or size > room:
+            batches.append([])
+            room = jobs.MAX_BODY - 1000
+        batches[-1].append(request)
+        room -= size
+    return batches
+
+
+def fitted(request: FieldRequest, most: int = jobs.MAX_BODY // 4) -> FieldRequest:
+    """The request with as many of its documents, the first ones first, as fit into `most` bytes.
+
+    The last one is cut where it must be; quotes count from a document's start, so they stay true.
+    """
+    if len(msgspec.json.encode(request)) <= most:
+        return request
+    room, kept = most - len(msgspec.json.encode(msgspec.structs.replace(request, documents=()))), list[Document]()
+    for document in request.documents:
+        size = len(msgspec.json.encode(document)) + 1
+        if size > room:
+            if not kept:
+                kept.append(msgspec.structs.replace(document, text=document.text[: max(room, 0) // 6]))
+            break
+        kept.append(document)
+        room -= size
+    return msgspec.structs.replace(request, documents=tuple(kept))
+
+
+def _hand_down(
+    conn: Connection, task: str, queue: str, body: str, blob: str | None, asked: Sequence[tuple[str, int]]
+) -> str:
+    batch = jobs.NewBatch(id=f"b_{uuid4().hex}", queue=queue, body=body, blob=blob, requests=asked)
+    jobs.hand_down(conn, task, batch)
+    return batch.id
+
+
+def _decide(conn: Connection, engine: Engine, arrived: Sequence[jobs.Arrived], now: datetime) -> Tally:
+    """Decide on answers in one transaction; those to a request that has its answer are passed over."""
+    tally = Tally()
+    known = stored_work.requests(conn, sorted({one.request for one in arrived}))
+    proposals, requests, unreadable = [], [], 0
+    for one in arrived:
+        request = known.get(one.request)
+        if request is None or request.answered_at is not None:
+            continue
+        parts = [part for part in map(_parsed, one.bodies) if part is not None]
+        fault = next((part.fault for part in parts if part.fault), "") or ("" if parts else "not an answer")
+        tally.answers += 1
+        if fault:
+            tally.faults[one.request] = fault[:500]
+            log.error("no answer", request=one.request, because=fault[:500])
+        if request.kind == "signal":
+            tally.signals[one.request] = _signals(conn, engine, request, [] if fault else parts, now, fault)
+            continue
+        requests.append(one.request)
+        for part in parts:
+            found, bad = proposals_of(part, MAX_PROPOSALS)
+            proposals.extend(found)
+            unreadable += bad
+    if requests:
+        tally.decided = work.take_proposals(conn, engine, proposals, now, requests=requests)
+        tally.decided.refused += unreadable
+        tally.proposals = len(proposals) + unreadable
+    return tally
+
+
+def _signals(
+    conn: Connection,
+    engine: Engine,
+    request: stored_work.StoredRequest,
+    parts: Sequence[Answer],
+    now: datetime,
+    fault: str,
+) -> Found:
+    [name] = request.fields
+    declared = engine.program.book.signals.get(name)
+    if fault or declared is None or declared.object != request.object or work.overtaken(conn, request):
+        stored_work.answered(conn, [request.id], now)
+        return Found(0, {})
+    signals = [signal for part in parts for signal in signals_of(part)[0]]
+    abstained = {cohort: reason for part in parts for cohort, reason in part.abstained.items()}
+    return Found(work.take_signals(conn, engine, request, signals, now), abstained)
+
+
+def _parsed(body: str) -> Answer | None:
+    try:
+        return msgspec.json.decode(body, type=Answer)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+__all__ = ["Desk", "Found", "Tally", "batches_of", "own_queue"]

@@ -1,0 +1,142 @@
+"""What is done with a job: a batch is read, each request answered, in a transaction of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+
+import msgspec
+import structlog
+
+from watchtower.contract import EnrichmentWorker
+from watchtower.contract.batch import Answer, Batch, DetectionBatch, FieldBatch, written
+from watchtower.errors import ModelError, StoreError
+from watchtower.store import jobs
+from watchtower.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+WorkerFor = Callable[[str | None, Callable[[str], bytes]], EnrichmentWorker]
+"""(id of the labelled texts, how to read them) -> the worker that has learnt from them."""
+
+
+def no_worker(blob: str | None, read: Callable[[str], bytes]) -> EnrichmentWorker:
+    """For a bench that only sees batches of detection."""
+    raise ModelError("no enrichment worker stands here")
+
+
+def detector_names() -> tuple[str, ...]:
+    """The detectors there are."""
+    from detectors import ROSTER
+
+    return tuple(ROSTER)
+
+
+@dataclass
+class Bench:
+    """Where jobs are done: the jobs database, and who answers. One job at a time."""
+
+    database: Database
+    worker_for: WorkerFor
+    after: Callable[[], None] = lambda: None
+    """Called after each answer, in the thread that works."""
+    enough: Callable[[], bool] = lambda: False
+    """Asked before each request: whether to leave the rest."""
+    faults: list[BaseException] = field(default_factory=list)
+    """What stopped a job, other than a request's own fault."""
+
+    def fields(self, batch_id: str, leave: Callable[[], bool]) -> None:
+        """Answer the requests of a batch that wait for an answer, each in a transaction of its own."""
+        read = self._read(batch_id)
+        if read is None:
+            return
+        batch, blob, left = read
+        assert isinstance(batch, FieldBatch)
+        worker = self.worker_for(blob, self._blob)
+        for request in batch.requests:
+            if request.id not in left:
+                continue
+            if leave() or self.enough():
+                return
+            try:
+                entries, unreadable = written(list(worker.propose([request])))
+                said = Answer(proposals=tuple(entries), unreadable=unreadable)
+            except jobs.Spent:
+                log.warning("stopped", batch=batch_id, because="the calls to models of today are spent")
+                return
+            except StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001  (one request that a worker cannot stand must not cost the others)
+                said = _fault(request.id, error)
+            self._say(batch_id, request.id, _bodies(said))
+            self.after()
+
+    def detection(self, batch_id: str, leave: Callable[[], bool]) -> None:
+        """Run one detector over one snapshot."""
+        import pyarrow.parquet as pq
+
+        from detectors import ROSTER
+
+        read = self._read(batch_id)
+        if read is None or not read[2] or leave():
+            return
+        batch, blob, _ = read
+        assert isinstance(batch, DetectionBatch) and blob is not None
+        request = batch.request
+        try:
+            detector = ROSTER[request.detector]
+            table = pq.read_table(BytesIO(self._blob(blob)))
+            fitted = detector.fit(table, request)
+            entries, unreadable = written(list(detector.raise_signals(table, fitted, request)))
+            abstained = dict(getattr(fitted, "abstentions", {}))
+            said = Answer(signals=tuple(entries), unreadable=unreadable, abstained=abstained)
+        except ValueError as error:
+            said = Answer(fault=str(error))
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001  (as above)
+            said = _fault(request.id, error)
+        self._say(batch_id, request.id, _bodies(said))
+        self.after()
+
+    def _read(self, batch_id: str) -> tuple[Batch, str | None, frozenset[str]] | None:
+        with self.database.begin() as conn:
+            found = jobs.batch(conn, batch_id)
+            left = frozenset(jobs.unanswered(conn, batch_id))
+        return None if found is None else (msgspec.json.decode(found[0], type=Batch), found[1], left)
+
+    def _blob(self, blob: str) -> bytes:
+        with self.database.begin() as conn:
+            return jobs.blob(conn, blob)
+
+    def _say(self, batch_id: str, request: str, bodies: Sequence[str]) -> None:
+        with self.database.begin() as conn:
+            if not jobs.answer(conn, batch_id, request, bodies):
+                log.info("not needed any more", request=request, because="answered, or forgotten")
+
+
+def _fault(request: str, error: Exception) -> Answer:
+    log.error("failed", request=request, because=f"{type(error).__name__}: {error}")
+    return Answer(fault=f"{type(error).__name__}: {str(error)[:500]}")
+
+
+def _bodies(said: Answer) -> list[str]:
+    """An answer as JSON, in parts of at most MAX_PART bytes; one that needs too many is a fault."""
+    parts: list[list[msgspec.Raw]] = [[]]
+    room, size = jobs.MAX_PART - 4096, 0
+    for entry in said.signals or said.proposals:
+        length = len(memoryview(entry)) + 1
+        if size + length > room and parts[-1]:
+            parts.append([])
+            size = 0
+        parts[-1].append(entry)
+        size += length
+    several = [Answer(signals=tuple(part)) if said.signals else Answer(proposals=tuple(part)) for part in parts]
+    first = msgspec.structs.replace(said, proposals=several[0].proposals, signals=several[0].signals)
+    bodies = [msgspec.json.encode(part) for part in (first, *several[1:])]
+    most = jobs.MAX_PARTS if said.signals else 1
+    if len(bodies) > most or any(len(body) > jobs.MAX_PART for body in bodies):
+        fault = Answer(fault=f"an answer of {sum(map(len, bodies))} bytes is larger than a worker may give")
+        bodies = [msgspec.json.encode(fault)]
+    return [body.decode() for body in bodies]
