@@ -17,6 +17,7 @@ from watchtower.contract.batch import DETECTION, ENRICHMENT
 from watchtower.errors import InputError, Missing
 from watchtower.flow import intake, work
 from watchtower.flow.activation import activate
+from watchtower.flow.acts import Verb, act
 from watchtower.flow.apply import Engine, folded
 from watchtower.flow.backtest import State, duckdb_engine, states_at
 from watchtower.flow.door import Door
@@ -33,7 +34,6 @@ from watchtower.rules.compile import Program, compile_rulebook
 from watchtower.settings import Settings, read_settings
 from watchtower.store import audit, journal, rulebooks, spans, turns
 from watchtower.store import work as stored_work
-from watchtower.store.alerts import NewAction, add_actions, lock_alert, set_alert
 from watchtower.store.database import Connection, Database, connect, migrate
 from watchtower.store.deadletters import DeadLetter, add_deadletters
 from watchtower.store.jobs import Ledger, beside, open_jobs
@@ -44,7 +44,6 @@ TAKE_EVERY = 1.0
 
 Clock = Callable[[], datetime]
 Progress = Callable[[int, int], None]
-Verb = Literal["acknowledge", "snooze", "resolve", "assign", "comment"]
 
 
 def system_clock() -> datetime:
@@ -181,40 +180,10 @@ class Tower:
         assignee: str | None = None,
     ) -> None:
         """A person acts on an alert. Missing, InputError."""
-        now = self.clock()
         with self._write() as conn:
-            found = lock_alert(conn, alert_id)
-            if found is None:
-                raise Missing(f"alert {alert_id!r} does not exist")
-            status, _, assigned = found
-            if verb != "comment" and status == "resolved":
-                raise InputError(f"alert {alert_id}: is resolved already", remedy="only a comment can be added")
-            if verb == "acknowledge":
-                set_alert(conn, alert_id, status="acknowledged", assignee=assigned or actor)
-            elif verb == "snooze":
-                if until is None or until <= now:
-                    raise InputError("until: a snooze ends at a time in the future")
-                set_alert(conn, alert_id, status="snoozed", assignee=assigned, snoozed_until=until)
-                note = note or f"until {format_time(until)}"
-            elif verb == "resolve":
-                resolution = note or f"{actor} says so"
-                set_alert(
-                    conn,
-                    alert_id,
-                    status="resolved",
-                    assignee=assigned,
-                    resolved_at=now,
-                    resolution=resolution,
-                )
-            elif verb == "assign":
-                if not assignee:
-                    raise InputError("assignee: name the person it goes to")
-                set_alert(conn, alert_id, status=status, assignee=assignee)
-                note = note or f"to {assignee}"
-            elif not note.strip():
-                raise InputError("note: a comment says something")
-            add_actions(conn, [NewAction(alert=alert_id, at=format_time(now), actor=actor, verb=verb, note=note)])
-            audit.note(conn, actor=actor, what=f"alert.{verb}", about=alert_id, now=now, data={"note": note})
+            now = self.clock()
+            said = act(conn, alert_id, verb, actor=actor, note=note, until=until, assignee=assignee, now=now)
+            audit.note(conn, actor=actor, what=f"alert.{verb}", about=alert_id, now=now, data={"note": said})
 
     def decide(self, proposal_id: str, verdict: Literal["accept", "reject"], *, actor: str, note: str = "") -> None:
         """A person accepts or rejects a proposal. Missing, InputError."""

@@ -25,7 +25,7 @@ TABLES = {
     "journal": "select source, id, type, object, record, time, layer, encode(body_hash, 'hex') from journal "
     "where layer = 'core' order by source, id",
     "decisions": "select type, object, record, time, data from journal where layer <> 'core' "
-    "and type <> 'rulebook.activated' order by 1, 2, 3, 4, id",
+    "and type not in ('rulebook.activated', 'clock.held') order by 1, 2, 3, 4, id",
     "record": "select object, id, state, provenance, created_at, changed_at, deleted_at from record order by 1, 2",
     "version": "select object, id, valid_from, valid_to, state from version order by 1, 2, 3",
     "span": "select * from span order by rule, object, record, state, since",

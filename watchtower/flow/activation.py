@@ -29,49 +29,64 @@ def activate(
     progress: Callable[[int], None] = lambda n: None,
 ) -> Settled:
     """Put a rulebook in force. All of it in one transaction: until it commits, the old one stands."""
-    book, names = engine.program.book, list(engine.rules)
     with database.begin() as conn:
         rulebooks.hold_turn(conn)
-        before = rulebooks.active(conn)
-        changes = [] if before is None else [d.to_json() for d in differences(from_content(before), book)]
-        rulebooks.save(conn, book.version, book.name, book.content(), now)
-        rulebooks.activate(conn, book.version, by=by, now=now, note=note, changes=changes)
-        audit.note(conn, actor=by, what="rulebook.activate", about=book.version, now=now, data={"note": note})
-        subject = f"rulebook/{book.version}"
-        seq = journal.last_seq(conn)
-        event = Event(
-            id=f"rb_{book.version}.{seq}",
-            source=CORE_SOURCE,
-            type="rulebook.activated",
-            subject=subject,
-            time=now,
-            data={"version": book.version, "by": by, "note": note, "changes": changes},
+        audit.note(
+            conn, actor=by, what="rulebook.activate", about=engine.program.book.version, now=now, data={"note": note}
         )
-        journal.append(conn, [event], layer="decision", received_at=now)
-        rulebooks.drop_other_spans(conn, names)
-        told = [name for name, compiled in engine.rules.items() if compiled.rule.mode == "active"]
-        orphans = rulebooks.orphaned_alerts(conn, told)
-        close_alerts(conn, [Closing(id=id_, at=format_time(now), resolution=NO_LONGER) for id_ in orphans])
-        add_actions(
-            conn,
-            [
-                NewAction(alert=id_, at=format_time(now), actor=CORE_SOURCE, verb="resolved", note=NO_LONGER)
-                for id_ in orphans
-            ],
-        )
-        for batch in _batches(conn, engine):
-            rebuild_records(conn, engine, batch)
-        # Only when all are folded: a rule may look through to a record of a later batch.
-        applied, done = Applied(), 0
-        for batch in _batches(conn, engine):
-            found = evaluate_records(conn, engine, batch)
-            applied.withdrawn += [span for span in found.withdrawn if not span.closed]
-            applied.reopened += found.reopened
-            done += len(batch)
-            progress(done)
-        rulebooks.skip_past_spans(conn, now)
-        rulebooks.tell_standing(conn, told, now)
-        return settle(conn, engine, now, applied, because=CHANGED)
+        return put_in_force(conn, engine, by=by, now=now, note=note, progress=progress)
+
+
+def put_in_force(
+    conn: Connection,
+    engine: Engine,
+    *,
+    by: str,
+    now: datetime,
+    note: str,
+    progress: Callable[[int], None] = lambda n: None,
+) -> Settled:
+    """The same, within a transaction that nobody else writes beside."""
+    book, names = engine.program.book, list(engine.rules)
+    before = rulebooks.active(conn)
+    changes = [] if before is None else [d.to_json() for d in differences(from_content(before), book)]
+    rulebooks.save(conn, book.version, book.name, book.content(), now)
+    rulebooks.activate(conn, book.version, by=by, now=now, note=note, changes=changes)
+    subject = f"rulebook/{book.version}"
+    seq = journal.last_seq(conn)
+    event = Event(
+        id=f"rb_{book.version}.{seq}",
+        source=CORE_SOURCE,
+        type="rulebook.activated",
+        subject=subject,
+        time=now,
+        data={"version": book.version, "by": by, "note": note, "changes": changes},
+    )
+    journal.append(conn, [event], layer="decision", received_at=now)
+    rulebooks.drop_other_spans(conn, names)
+    told = [name for name, compiled in engine.rules.items() if compiled.rule.mode == "active"]
+    orphans = rulebooks.orphaned_alerts(conn, told)
+    close_alerts(conn, [Closing(id=id_, at=format_time(now), resolution=NO_LONGER) for id_ in orphans])
+    add_actions(
+        conn,
+        [
+            NewAction(alert=id_, at=format_time(now), actor=CORE_SOURCE, verb="resolved", note=NO_LONGER)
+            for id_ in orphans
+        ],
+    )
+    for batch in _batches(conn, engine):
+        rebuild_records(conn, engine, batch)
+    # Only when all are folded: a rule may look through to a record of a later batch.
+    applied, done = Applied(), 0
+    for batch in _batches(conn, engine):
+        found = evaluate_records(conn, engine, batch)
+        applied.withdrawn += [span for span in found.withdrawn if not span.closed]
+        applied.reopened += found.reopened
+        done += len(batch)
+        progress(done)
+    rulebooks.skip_past_spans(conn, now)
+    rulebooks.tell_standing(conn, told, now)
+    return settle(conn, engine, now, applied, because=CHANGED, spoken=True)
 
 
 def _batches(conn: Connection, engine: Engine) -> Iterator[list[tuple[str, str, datetime]]]:

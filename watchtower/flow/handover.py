@@ -67,7 +67,7 @@ def cross(
     if trial:
         return Crossing("checked" if passage.allowed else "refused", passage)
     if not passage.allowed:
-        _note_refusal(conn, passage, actor, now)
+        _note_refusal(conn, passage, action, actor, now)
         return Crossing("refused", passage)
     verdict = intake.take(conn, engine, [event], now, origin="gate").verdicts[0]
     if verdict.status != "accepted":
@@ -88,12 +88,12 @@ def _related(
     return found
 
 
-def _note_refusal(conn: Connection, passage: Passage, actor: str, now: datetime) -> None:
+def _note_refusal(conn: Connection, passage: Passage, action: str, actor: str, now: datetime) -> None:
     """A decision of the rule layer: who asked, which rules said no, and what was missing."""
     event = passage.event
     kind = "handoff.refused" if event.data.get("handoff") else "transition.refused"
     data = {
-        "handoff": event.data.get("handoff"), "fields": event.data["fields"], "actor": actor,
+        "handoff": event.data.get("handoff"), "action": action, "fields": event.data["fields"], "actor": actor,
         "missing": list(passage.missing), "rules": [refusal.rule for refusal in passage.refusals],
         "version": passage.version,
     }  # fmt: skip

@@ -22,7 +22,7 @@ FUTURE = timedelta(minutes=5)
 
 RESERVED_SOURCES = frozenset({CORE_SOURCE, ENRICHMENT, DETECTORS, "ai"})
 """The names of the rule layer and of the workers: under them a source could take their keys, or pass for them."""
-_RESERVED = ("alert.", "field.", "signal.")
+_RESERVED = ("alert.", "field.", "signal.", "clock.", "rulebook.", "transition.", "handoff.refused")
 """Types that only workers and the rule layer speak; a source that sends one is refused."""
 
 
@@ -96,9 +96,13 @@ def take(
                 DeadLetter(origin=origin, reason=result.because, body={"id": event.id[:200].replace("\x00", "")})
             )
     add_deadletters(conn, dead, now)
+    return Taken([verdict for verdict in verdicts if verdict is not None], follow(conn, engine, fresh, now))
+
+
+def follow(conn: Connection, engine: Engine, fresh: Sequence[Event], now: datetime) -> Settled:
+    """What follows from new entries of sources and people: records, spans, decisions. A replay comes here, too."""
     applied = apply_events(conn, engine, fresh) if fresh else None
-    settled = settle(conn, engine, now, applied)
-    return Taken([verdict for verdict in verdicts if verdict is not None], settled)
+    return settle(conn, engine, now, applied, spoken=bool(fresh))
 
 
 def refusal(engine: Engine, event: Event, now: datetime) -> str:

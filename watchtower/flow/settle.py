@@ -72,24 +72,56 @@ def alert_id(span: Span) -> str:
 
 
 def settle(
-    conn: Connection, engine: Engine, now: datetime, applied: Applied | None = None, *, because: str = LATE_NEWS
+    conn: Connection,
+    engine: Engine,
+    now: datetime,
+    applied: Applied | None = None,
+    *,
+    because: str = LATE_NEWS,
+    spoken: bool = False,
 ) -> Settled:
     """Correct, open and resolve all that is due at `now`. `because`: why told alerts are corrected.
 
     While history is being imported nothing opens or resolves: what is not yet read in would look like silence.
+    `spoken`: whether this transaction has entries of its own, by which a replay comes here again. What else it must
+    know is noted: that the clock was held, or that spans were passed by without a word.
     """
-    done = Settled()
+    done, passed = Settled(), 0
+    journal.wait(conn)  # before the first look at what is due: transactions follow each other as their entries do
     turns.wait_for_tick(conn)
     if applied is not None and (applied.withdrawn or applied.reopened):
         done += _correct(conn, applied, now, because)
     if turns.import_under_way(conn):
+        if spoken:
+            _note(conn, "clock.held", now, {"because": "history is being imported"})
         return done
     while batch := span_store.due(conn, now, BATCH):
         done += _open(conn, engine, batch, now)
+        passed += len(batch)
     while batch := span_store.ended(conn, now, BATCH):
         done += _end(conn, batch, now)
-    wake_snoozed(conn, now)
+        passed += len(batch)
+    woken = _wake(conn, now)
+    if passed and not (spoken or woken or done.opened or done.resolved):
+        _note(conn, "clock.settled", now, {"spans": passed})
     return done
+
+
+def _note(conn: Connection, kind: str, now: datetime, data: dict[str, Any]) -> None:
+    """What the clock did, where no decision tells of it."""
+    key = f"ck_{journal.last_seq(conn)}"
+    event = Event(id=key, source=CORE_SOURCE, type=kind, subject="clock/tower", time=now, data=data)
+    journal.append(conn, [event], layer="decision", received_at=now)
+
+
+def _wake(conn: Connection, now: datetime) -> int:
+    decisions = []
+    for id_, rule, name, record, since in wake_snoozed(conn, now):
+        span = Span(rule=rule, object=name, record=record, state="holds", since=since, until=None, opens_at=since)
+        decisions.append(_Decision(id_, span, "woken", now, "", {}))
+    if decisions:
+        _record(conn, decisions, now)
+    return len(decisions)
 
 
 def _open(conn: Connection, engine: Engine, spans: Sequence[Span], now: datetime) -> Settled:

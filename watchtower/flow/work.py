@@ -178,20 +178,42 @@ def take_proposals(
     requests: Iterable[str] = (),
 ) -> Decided:
     """Journal what a worker proposed, decide on each by its acceptance rule, fold what is accepted."""
-    asked = work.requests(conn, sorted({proposal.request for proposal in proposals}))
+    asked = work.requests(conn, sorted({*requests, *(proposal.request for proposal in proposals)}))
     events = []
     for proposal in proposals:
         request = asked.get(proposal.request)
         if request is not None and (event := _proposed(request, proposal, now)) is not None:
             events.append(event)
-    appended = journal.append(conn, events, layer="worker", received_at=now)
-    fresh = [event for event, result in zip(events, appended, strict=True) if result.verdict == "new"]
-    unkept = sum(result.verdict in ("refused", "conflict") for result in appended)
-    decided = Decided(refused=len(proposals) - len(events) + unkept)
-    applied = _decide_all(conn, engine, fresh, asked, now, decided)
-    work.answered(conn, sorted({*requests, *asked}), now)
-    settle(conn, engine, now, applied)
+    answers = [_answered(request, now) for request in asked.values()]
+    appended = journal.append(conn, [*events, *answers], layer="worker", received_at=now)
+    said, heard = appended[: len(events)], appended[len(events) :]
+    fresh = [event for event, result in zip(events, said, strict=True) if result.verdict == "new"]
+    done = [event for event, result in zip(answers, heard, strict=True) if result.verdict == "new"]
+    decided = decide_proposals(conn, engine, fresh, done, now)
+    decided.refused += len(proposals) - len(events)
+    decided.refused += sum(result.verdict in ("refused", "conflict") for result in said)
     return decided
+
+
+def decide_proposals(
+    conn: Connection, engine: Engine, proposed: Sequence[Event], answered: Sequence[Event], now: datetime
+) -> Decided:
+    """What follows from new entries `field.proposed` and `field.answered`. A replay comes here, too."""
+    asked = work.requests(conn, sorted({event.data["request"] for event in proposed}))
+    decided = Decided()
+    applied = _decide_all(conn, engine, proposed, asked, now, decided)
+    work.answered(conn, sorted(event.data["request"] for event in answered), now)
+    settle(conn, engine, now, applied, spoken=bool(proposed or answered))
+    return decided
+
+
+def _answered(request: StoredRequest, now: datetime) -> Event:
+    """A worker has been through a request, whether it had anything to say or not."""
+    subject = f"{request.object}/{request.record}"
+    data = {"request": request.id}
+    return Event(
+        id=f"{request.id}.answered", source=ENRICHMENT, type="field.answered", subject=subject, time=now, data=data
+    )
 
 
 def _proposed(request: StoredRequest, proposal: Proposal, now: datetime) -> Event | None:
@@ -208,7 +230,7 @@ def _proposed(request: StoredRequest, proposal: Proposal, now: datetime) -> Even
 def _decide_all(
     conn: Connection,
     engine: Engine,
-    fresh: list[Event],
+    fresh: Sequence[Event],
     asked: dict[str, StoredRequest],
     now: datetime,
     decided: Decided,
@@ -292,6 +314,7 @@ def person_decides(
     conn: Connection, engine: Engine, proposal_id: str, verdict: str, *, actor: str, note: str, now: datetime
 ) -> None:
     """A person accepts or rejects a proposal. Missing, InputError."""
+    journal.wait(conn)
     row = work.lock_proposal(conn, proposal_id)
     if row is None:
         raise Missing(f"proposal {proposal_id!r} does not exist")
@@ -316,7 +339,7 @@ def person_decides(
     )  # fmt: skip
     journal.append(conn, [event], layer="decision", received_at=now)
     applied = apply_events(conn, engine, [event]) if verdict == "accept" else None
-    settle(conn, engine, now, applied)
+    settle(conn, engine, now, applied, spoken=True)
 
 
 def _person_may_set(conn: Connection, engine: Engine, name: str, record: str, field: str, proposal_id: str) -> None:
@@ -337,11 +360,19 @@ def _person_may_set(conn: Connection, engine: Engine, name: str, record: str, fi
 def take_signals(
     conn: Connection, engine: Engine, request: StoredRequest, signals: Sequence[Signal], now: datetime
 ) -> int:
-    """Journal what a detector raised, admit it to the records that it is about, lapse what is not raised again."""
-    work.ask(conn, [request])
+    """Journal what a detector raised, admit it to the records that it is about, lapse what is not raised again.
+
+    A request is answered once: what comes for it again is passed over.
+    """
     name = request.fields[0]
+    asked = Event(
+        id=request.id, source=CORE_SOURCE, type="signal.requested", subject=f"signal/{name}", time=request.asked_at,
+        data={"signal": name, "object": request.object},
+    )  # fmt: skip
+    if journal.append(conn, [asked], layer="decision", received_at=now)[0].verdict != "new":
+        return 0
     stored = records.load(conn, request.object, [signal.subject.partition("/")[2] for signal in signals])
-    events, rows = [], []
+    events = []
     for signal in signals:
         kind, _, record = signal.subject.partition("/")
         known = stored.get(record) if kind == request.object else None
@@ -359,7 +390,17 @@ def take_signals(
         )
     appended = journal.append(conn, events, layer="worker", received_at=now)
     fresh = [event for event, result in zip(events, appended, strict=True) if result.verdict == "new"]
-    decisions = []
+    admit_signals(conn, engine, request, fresh, now)
+    return len(fresh)
+
+
+def admit_signals(
+    conn: Connection, engine: Engine, request: StoredRequest, fresh: Sequence[Event], now: datetime
+) -> None:
+    """What follows from `signal.requested` and the entries `signal.raised` for it. A replay comes here, too."""
+    work.ask(conn, [request])
+    name = request.fields[0]
+    decisions, rows = [], []
     for event in fresh:
         rows.append(
             NewSignal(
@@ -378,7 +419,7 @@ def take_signals(
         }
         data["began_at"] = format_time(msgspec.convert(event.data["began_at"], datetime))
         decisions.append(_admission(f"{event.id}.admitted", event.subject, now, data))
-    raised = {event.record_id for event in events}
+    raised = {event.record_id for event in fresh}
     for record in work.holding(conn, request.object, f"{name}.raised_at"):
         if record not in raised:
             data = {"signal": name, "raised": None, "p_value": None, "strength": None, "began_at": None}
@@ -388,8 +429,7 @@ def take_signals(
     journal.append(conn, decisions, layer="decision", received_at=now)
     applied = apply_events(conn, engine, decisions) if decisions else None
     work.answered(conn, [request.id], now)
-    settle(conn, engine, now, applied)
-    return len(fresh)
+    settle(conn, engine, now, applied, spoken=True)
 
 
 def stored_detection(request: DetectionRequest) -> StoredRequest:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
-
-from watchtower.contract import format_time
 
 
 class NewAlert(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +90,7 @@ _COUNT = text("select alert, count(*) from action where alert = any(:ids) group 
     bindparam("ids", type_=ARRAY(Text))
 )
 _EXISTING = text("select id from alert where id = any(:ids)").bindparams(bindparam("ids", type_=ARRAY(Text)))
-_LOCK = text("select status, owner, assignee from alert where id = :id for update")
+_LOCK = text("select rule, object, record, since, status, assignee, snoozed_until from alert where id = :id for update")
 _SET = text(
     """
     update alert set status = :status, resolved_at = :resolved_at, resolution = :resolution,
@@ -101,7 +99,7 @@ _SET = text(
 )
 _WAKE = text(
     "update alert set status = 'open', snoozed_until = null where status = 'snoozed' and snoozed_until <= :now "
-    "returning id"
+    "returning id, rule, object, record, since"
 )
 
 
@@ -148,10 +146,22 @@ def count_actions(conn: Connection, ids: Sequence[str]) -> dict[str, int]:
     return {str(row[0]): int(row[1]) for row in conn.execute(_COUNT, {"ids": list(ids)})}
 
 
-def lock_alert(conn: Connection, alert_id: str) -> tuple[str, str, str | None] | None:
-    """(status, owner, assignee) of an alert, held until the transaction ends; None where there is none."""
+class Held(NamedTuple):
+    """An alert as it stands, held until the transaction ends."""
+
+    rule: str
+    object: str
+    record: str
+    since: datetime
+    status: str
+    assignee: str | None
+    snoozed_until: datetime | None
+
+
+def lock_alert(conn: Connection, alert_id: str) -> Held | None:
+    """An alert, held until the transaction ends; None where there is none."""
     row = conn.execute(_LOCK, {"id": alert_id}).one_or_none()
-    return None if row is None else (row.status, row.owner, row.assignee)
+    return None if row is None else Held(*row)
 
 
 def set_alert(
@@ -174,14 +184,19 @@ def set_alert(
     )  # fmt: skip
 
 
-def wake_snoozed(conn: Connection, now: datetime) -> list[str]:
-    """Alerts whose snooze is over are open again."""
-    woken = list(conn.execute(_WAKE, {"now": now}).scalars())
-    add_actions(
-        conn,
-        [NewAction(alert=id_, at=format_time(now), actor="watchtower", verb="woken") for id_ in sorted(woken)],
-    )
-    return woken
+class Woken(NamedTuple):
+    """An alert whose snooze is over."""
+
+    id: str
+    rule: str
+    object: str
+    record: str
+    since: datetime
+
+
+def wake_snoozed(conn: Connection, now: datetime) -> list[Woken]:
+    """Alerts whose snooze is over are open again; ordered by id."""
+    return sorted(Woken(*row) for row in conn.execute(_WAKE, {"now": now}))
 
 
 _TOLD = text("select rule, object, record, since from alert where coalesce(resolution, '') not like 'withdrawn%'")

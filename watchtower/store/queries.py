@@ -185,7 +185,7 @@ def timeline(
     conn: Connection, object_name: str, record_id: str, *, before: SeqKey | None, limit: int
 ) -> list[EventRow]:
     """Events and decisions about a record, the latest first, from before the place `before`."""
-    columns = [column for column in journal.c if column.name != "body_hash"]
+    columns = [column for column in journal.c if column.name not in ("body_hash", "txn")]
     query = select(*columns).where(journal.c.object == object_name, journal.c.record == record_id)
     order = (journal.c.time, journal.c.seq)
     if before is not None:
@@ -197,7 +197,7 @@ def events_by_key(conn: Connection, keys: Sequence[tuple[str, str]]) -> list[Eve
     """The events with these (source, id), in the order of their times."""
     if not keys:
         return []
-    columns = [column for column in journal.c if column.name != "body_hash"]
+    columns = [column for column in journal.c if column.name not in ("body_hash", "txn")]
     query = select(*columns).where(tuple_(journal.c.source, journal.c.id).in_(list(keys)))
     return _listed(conn, EventRow, query.order_by(journal.c.time, journal.c.seq))
 

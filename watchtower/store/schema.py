@@ -58,10 +58,12 @@ journal = Table(
     Column("data", JSONB, nullable=False),
     Column("body_hash", LargeBinary, nullable=False),
     Column("layer", Text, nullable=False),
+    Column("txn", BigInteger, server_default=text("txid_current()")),
     UniqueConstraint("source", "id"),
     Index("ix_journal_object_record_time_seq", "object", "record", "time", "seq"),
 )
-"""`layer` is core (a source system or a person), worker (below the rules) or decision (the rule layer)."""
+"""`layer` is core (a source system or a person), worker (below the rules) or decision (the rule layer, and people on
+its alerts and proposals). `txn`: entries written together, which a replay takes together; null in old entries."""
 
 record = Table(
     "record",

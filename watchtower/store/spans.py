@@ -182,8 +182,10 @@ _TELL = text(
 _SPAN = "select rule, object, record, state, since, until, opens_at, opened, closed from span "
 _WAITING = "state = 'holds' and not opened and (until is null or until > opens_at)"
 _ENDING = "state = 'holds' and opened and not closed and until is not null"
-_DUE = text(_SPAN + f"where {_WAITING} and opens_at <= :now order by opens_at, rule, object, record limit :limit")
-_ENDED = text(_SPAN + f"where {_ENDING} and until <= :now order by until, rule, object, record limit :limit")
+# The order of decisions is part of what a replay gives again: no tie is left, and no collation has a say in it.
+_TIES = 'rule collate "C", object collate "C", record collate "C", since'
+_DUE = text(_SPAN + f"where {_WAITING} and opens_at <= :now order by opens_at, {_TIES} limit :limit")
+_ENDED = text(_SPAN + f"where {_ENDING} and until <= :now order by until, {_TIES} limit :limit")
 _NEXT = text(
     f"select least((select min(opens_at) from span where {_WAITING}), (select min(until) from span where {_ENDING}))"
 )

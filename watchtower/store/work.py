@@ -103,7 +103,8 @@ _DOCUMENTS = text(
     "order by record, added_at, id"
 ).bindparams(bindparam("ids", type_=ARRAY(Text)))
 _RAISED = text(
-    "select id, state from record where object = :object and deleted_at is null and jsonb_exists(state, :key)"
+    "select id, state from record where object = :object and deleted_at is null and jsonb_exists(state, :key) "
+    'order by id collate "C"'
 )
 
 
@@ -169,7 +170,7 @@ def documents_of(conn: Connection, object_name: str, ids: Sequence[str]) -> dict
 
 
 def holding(conn: Connection, object_name: str, key: str) -> dict[str, dict[str, Any]]:
-    """The living records whose state has this key, with their state."""
+    """The living records whose state has this key, with their state, ordered by id."""
     return {row.id: row.state for row in conn.execute(_RAISED, {"object": object_name, "key": key})}
 
 
