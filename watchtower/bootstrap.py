@@ -27,6 +27,7 @@ from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.history import fold_history
 from watchtower.flow.intake import Verdict
 from watchtower.flow.jobs import Desk, Tally, own_queue
+from watchtower.flow.replay import Replayed, replay
 from watchtower.flow.settle import Settled, settle
 from watchtower.flow.snapshot import write_snapshot
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
@@ -278,6 +279,17 @@ class Tower:
             history = fold_history(program, _folded(conn), until=at)
         with duckdb_engine(history.versions) as engine:
             return program, states_at(engine, program, at)
+
+    def replay(
+        self,
+        *,
+        verify: bool = True,
+        until: int | None = None,
+        dump: Path | None = None,
+        progress: Progress = lambda seq, last: None,
+    ) -> Replayed:
+        """Make everything again from the journal, beside what is there, and say whether it is the same. InputError."""
+        return replay(self.database, verify=verify, until=until, dump=dump, progress=progress)
 
     # ---- the workers
 

@@ -89,6 +89,7 @@ def tower(database_url: str, tmp_path: Path, clock: Clock) -> Iterator[Tower]:
     settings = Settings(data=tmp_path, database_url=SecretStr(database_url))
     with build(settings, rulebook=tmp_path / "rules.yaml", clock=clock) as built:
         yield built
+        assert list(map(str, built.replay().differences)) == []
 
 
 _numbers = iter(range(10**9))

@@ -30,6 +30,7 @@ COMMANDS = {
     "alerts": "tower:alerts",
     "metrics": "metrics:metrics",
     "audit": "audit:audit",
+    "replay": "replay:replay",
     "models": "models:app",
     "keys": "keys:app",
     "audit-log": "audit_log:app",

@@ -131,6 +131,18 @@ def plan(
     return asked
 
 
+def asked(conn: Connection, events: Sequence[Event]) -> None:
+    """The requests behind entries `field.requested`, kept once more: a replay comes here."""
+    rows = [
+        StoredRequest(
+            id=event.id, kind="fields", object=event.object, record=event.record_id, fields=event.data["fields"],
+            because=event.data["because"], asked_at=event.time,
+        )
+        for event in events
+    ]  # fmt: skip
+    work.ask(conn, rows)
+
+
 def _fillable(engine: Engine, name: str) -> list[str]:
     book = engine.program.book
     return [
@@ -392,6 +404,14 @@ def take_signals(
     fresh = [event for event, result in zip(events, appended, strict=True) if result.verdict == "new"]
     admit_signals(conn, engine, request, fresh, now)
     return len(fresh)
+
+
+def detection(event: Event) -> StoredRequest:
+    """The request behind an entry `signal.requested`."""
+    return StoredRequest(
+        id=event.id, kind="signal", object=event.data["object"], record="", fields=[event.data["signal"]], because=[],
+        asked_at=event.time,
+    )  # fmt: skip
 
 
 def admit_signals(

@@ -21,11 +21,18 @@ _ANYONE = text("select pg_try_advisory_xact_lock(:key)")
 
 def wait_for_tick(conn: Connection) -> None:
     """One settles at a time, to the end of its transaction."""
-    conn.execute(_WAIT_TICK, {"key": _TICK})
+    if not conn.get_execution_options().get("watchtower_alone"):
+        conn.execute(_WAIT_TICK, {"key": _TICK})
 
 
 def import_under_way(conn: Connection) -> bool:
-    """Whether history is being read in: until it is all there, nothing can be said of what is due now."""
+    """Whether history is being read in: until it is all there, nothing can be said of what is due now.
+
+    A replay knows what was so then, and says it through its connection (`scratch.hold_clock`).
+    """
+    held: bool | None = conn.get_execution_options().get("watchtower_held")
+    if held is not None:
+        return held
     return not conn.execute(_ANYONE, {"key": _IMPORT}).scalar_one()
 
 
