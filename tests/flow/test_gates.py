@@ -76,6 +76,7 @@ def book(tmp_path: Path) -> Path:
 def tower(tmp_path: Path, database_url: str, book: Path) -> Iterator[Tower]:
     with build(Settings(data=tmp_path, database_url=SecretStr(database_url)), rulebook=book, clock=Clock()) as made:
         yield made
+        assert list(map(str, made.replay().differences)) == []
 
 
 def tell(tower: Tower, subject: str, **fields: Any) -> None:

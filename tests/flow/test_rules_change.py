@@ -60,6 +60,7 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 def tower(tmp_path: Path, settings: Settings, clock: Clock) -> Iterator[Tower]:
     with build(settings, rulebook=written(tmp_path, BOOK), clock=clock) as made:
         yield made
+        assert list(map(str, made.replay().differences)) == []
 
 
 def written(folder: Path, content: str) -> Path:

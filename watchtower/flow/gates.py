@@ -110,7 +110,9 @@ def guards(program: Program, event: Event, before: Record) -> list[CompiledRule]
         moved = cycle.field in fields and fields[cycle.field] != before.state.get(cycle.field)
         if cycle.object == event.object and moved:
             gates.add(("lifecycles", name))
-    return [compiled for compiled in program.of_object(event.object) if gate_of(compiled.rule) in gates]
+    # By id: a rulebook read from its YAML lists them in another order than one read from the database.
+    found = [compiled for compiled in program.of_object(event.object) if gate_of(compiled.rule) in gates]
+    return sorted(found, key=lambda compiled: compiled.rule.id)
 
 
 def after_event(fold: ObjectFold, before: Record, event: Event) -> Record:

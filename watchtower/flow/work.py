@@ -144,12 +144,10 @@ def asked(conn: Connection, events: Sequence[Event]) -> None:
 
 
 def _fillable(engine: Engine, name: str) -> list[str]:
+    """In the order of their names: that of a rulebook's file is not kept, and what is asked must be the same again."""
     book = engine.program.book
-    return [
-        field
-        for field, spec in book.objects[name].fields.items()
-        if spec.fill == "enrichment" and f"{name}.{field}" in book.acceptance
-    ]
+    fields = book.objects[name].fields.items()
+    return sorted(f for f, spec in fields if spec.fill == "enrichment" and f"{name}.{f}" in book.acceptance)
 
 
 def _starving(

@@ -105,7 +105,7 @@ class Program:
         for compiled in self.rules:
             for other in compiled.rule.inhibits:
                 found.setdefault(other, []).append(compiled.rule.id)
-        return found
+        return {rule: sorted(others) for rule, others in found.items()}
 
     @cached_property
     def columns_of(self) -> dict[str, dict[str, Column]]:
