@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -85,7 +86,7 @@ class Life:
             for start, end in pairwise([*range(0, history, 1500), history]):
                 self._take(coming[start:end])
         position, middle, later = history, len(coming) // 2, 3 * len(coming) // 4
-        looked, sizes = position, SIZES if len(coming) > 20_000 else SIZES[:4]
+        looked, sizes = position, SIZES if len(coming) > 20_000 else SIZES[2:5]
         first = tower.rulebook.version
         while position < len(coming):
             size = rng.choice(sizes)
@@ -252,7 +253,11 @@ def campaign(url: str, folder: Path, options: argparse.Namespace) -> int:
     database.close()
     again = url.replace("@/watchtower?", "@/second?")
     began = time.perf_counter()
-    counts = live_in_child(url, options.events, options.seed, folder / "a", FIRST)
+    with ThreadPoolExecutor(2) as pool:
+        life = pool.submit(live_in_child, url, options.events, options.seed, folder / "a", FIRST)
+        if options.twice:
+            other_life = pool.submit(live_in_child, again, options.events, options.seed, folder / "b", SECOND)
+        counts = life.result()
     print(f"lived in {time.perf_counter() - began:.0f} s: {counts}", flush=True)
     began = time.perf_counter()
     found = replay_in_child(url, folder / "x", SECOND)
@@ -265,7 +270,7 @@ def campaign(url: str, folder: Path, options: argparse.Namespace) -> int:
     print({table: digest["rows"] for table, digest in found["tables"].items()})
     bad = found["different"]
     if options.twice:
-        assert live_in_child(again, options.events, options.seed, folder / "b", SECOND) == counts
+        assert other_life.result() == counts
         other = replay_in_child(again, folder / "y", FIRST)
         same = files(folder / "x") == files(folder / "y")
         entries = list(journal_of(url)) == list(journal_of(again))
