@@ -102,7 +102,7 @@ class Desk:
     def ask_detection(self, request: DetectionRequest, snapshot: bytes, queue: str) -> str:
         """Hand one request of detection down, with the snapshot it looks at; the batch's id."""
         with self._write() as (conn, _):
-            stored_work.ask(conn, [work.stored_detection(request)])
+            work.ask_detection(conn, work.stored_detection(request), self._clock())
         with self.database.begin() as conn:
             body = msgspec.json.encode(DetectionBatch(request=request)).decode()
             shared = jobs.keep_blob(conn, snapshot)
@@ -142,7 +142,8 @@ class Desk:
         if left:
             log.error("given up", request=left[0], because=f"{jobs.DEATHS} workers died over it")
             with self._write() as (conn, _):
-                stored_work.answered(conn, left[:1], self._clock())
+                because = f"{jobs.DEATHS} workers died over it"
+                work.leave_unanswered(conn, left[:1], self._clock(), because=because)
 
     def forget(self, batches: Collection[str] | None) -> None:
         """Forget batches that are through, or whose job ended; what they left is asked again later."""
@@ -256,7 +257,8 @@ def _signals(
     [name] = request.fields
     declared = engine.program.book.signals.get(name)
     if fault or declared is None or declared.object != request.object or work.overtaken(conn, request):
-        stored_work.answered(conn, [request.id], now)
+        because = fault or "it is not declared any more, or a later look was answered before"
+        work.leave_unanswered(conn, [request.id], now, because=because[:500])
         return Found(0, {})
     signals = [signal for part in parts for signal in signals_of(part)[0]]
     abstained = {cohort: reason for part in parts for cohort, reason in part.abstained.items()}

@@ -33,6 +33,7 @@ from watchtower.rulebook import Loaded, from_content
 from watchtower.rules.compile import compile_rulebook
 from watchtower.rules.fold import FIELD_ACCEPTED
 from watchtower.store import journal, rulebooks, scratch
+from watchtower.store import work as requests
 from watchtower.store.database import Connection, Database
 from watchtower.store.scratch import Entry
 
@@ -40,8 +41,7 @@ PAGE = 2_000
 """Entries read at once; a transaction of more is held in memory whole."""
 SHOWN = 20
 """Differences that are named; the others are counted."""
-ASKED, LOOKED = "field.requested", "signal.requested"
-_GIVEN = (ASKED, LOOKED)
+_GIVEN = ("field.requested", "signal.requested")
 """What the rule layer asks of workers: taken over like their answers, for it depends on which of them were there."""
 _REFUSALS = ("handoff.refused", "transition.refused")
 _VERBS = {kind: verb for verb, kind in ENTRIES.items()}
@@ -199,13 +199,26 @@ class _Walk:
         self.engine = engine
 
 
+_KINDS = {
+    "field.proposed": "proposals", "field.answered": "proposals", "signal.answered": "signals",
+    "signal.raised": "signals", "field.unanswered": "unanswered", "signal.unanswered": "unanswered",
+}  # fmt: skip
+
+
+def kind(entry: Entry) -> str:
+    """What is to be done with an input: inputs of one kind that follow each other are taken together."""
+    return "core" if entry.layer == "core" else _KINDS.get(entry.type, entry.type)
+
+
 def parts(transaction: Sequence[Entry]) -> Iterator[list[Entry]]:
-    """What was taken, with what was decided on it; more than one where a transaction went through the door twice."""
+    """What was taken, with what was decided on it; more than one where one transaction took several things."""
     part: list[Entry] = []
     for entry in transaction:
-        if part and given(entry) and not given(part[-1]):
-            yield part
-            part = []
+        if part and given(entry):
+            last = part[-1]
+            if not given(last) or kind(entry) != kind(last) or entry.type == "signal.answered":
+                yield part
+                part = []
         part.append(entry)
     if part:
         yield part
@@ -214,17 +227,24 @@ def parts(transaction: Sequence[Entry]) -> Iterator[list[Entry]]:
 def _follow(conn: Connection, engine: Engine, inputs: Sequence[Entry]) -> None:
     """What follows from what was said."""
     events, now = [entry.event for entry in inputs], inputs[0].received_at
-    kind = inputs[0].type
-    if inputs[0].layer == "core":
+    what = kind(inputs[0])
+    if what == "core":
         intake.follow(conn, engine, events, now)
-    elif kind == ASKED:
+    elif what == "field.requested":
         work.asked(conn, events)
-    elif kind == LOOKED:
-        work.admit_signals(conn, engine, work.detection(events[0]), events[1:], now)
-    else:
+    elif what == "signal.requested":
+        requests.ask(conn, [work.detection(event) for event in events])
+    elif what == "signals":
+        asked = events[0].data["request"]
+        work.admit_signals(conn, engine, requests.requests(conn, [asked])[asked], events[1:], now)
+    elif what == "unanswered":
+        requests.answered(conn, [event.data["request"] for event in events], now)
+    elif what == "proposals":
         proposed = [event for event in events if event.type == "field.proposed"]
         answered = [event for event in events if event.type == "field.answered"]
         work.decide_proposals(conn, engine, proposed, answered, now)
+    else:
+        raise ValueError(f"{what} is no kind of entry that is known here")
 
 
 def _decide(conn: Connection, engine: Engine, entry: Entry) -> None:

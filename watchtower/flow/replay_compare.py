@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from watchtower.store.journal import body_hash
+from watchtower.store.journal_rows import body_hash
 from watchtower.store.scratch import Entry, Line
 
 SAID = ("type", "object", "record", "time", "received_at", "data", "layer", "hash")

@@ -217,13 +217,15 @@ def decide_proposals(
     return decided
 
 
-def _answered(request: StoredRequest, now: datetime) -> Event:
+def _answered(request: StoredRequest, now: datetime, *, how: str = "answered", **data: str) -> Event:
     """A worker has been through a request, whether it had anything to say or not."""
-    subject = f"{request.object}/{request.record}"
-    data = {"request": request.id}
+    signal = request.kind == "signal"
     return Event(
-        id=f"{request.id}.answered", source=ENRICHMENT, type="field.answered", subject=subject, time=now, data=data
-    )
+        id=f"{request.id}.{how}", source=DETECTORS if signal else ENRICHMENT, time=now,
+        type=f"signal.{how}" if signal else f"field.{how}",
+        subject=f"signal/{request.fields[0]}" if signal else f"{request.object}/{request.record}",
+        data={"request": request.id, **data},
+    )  # fmt: skip
 
 
 def _proposed(request: StoredRequest, proposal: Proposal, now: datetime) -> Event | None:
@@ -374,12 +376,9 @@ def take_signals(
 
     A request is answered once: what comes for it again is passed over.
     """
-    name = request.fields[0]
-    asked = Event(
-        id=request.id, source=CORE_SOURCE, type="signal.requested", subject=f"signal/{name}", time=request.asked_at,
-        data={"signal": name, "object": request.object},
-    )  # fmt: skip
-    if journal.append(conn, [asked], layer="decision", received_at=now)[0].verdict != "new":
+    ask_detection(conn, request, now)
+    name, answered = request.fields[0], _answered(request, now)
+    if journal.append(conn, [answered], layer="worker", received_at=now)[0].verdict != "new":
         return 0
     stored = records.load(conn, request.object, [signal.subject.partition("/")[2] for signal in signals])
     events = []
@@ -404,6 +403,25 @@ def take_signals(
     return len(fresh)
 
 
+def ask_detection(conn: Connection, request: StoredRequest, now: datetime) -> None:
+    """Journal and keep a request of detection; nothing where it is there."""
+    name = request.fields[0]
+    event = Event(
+        id=request.id, source=CORE_SOURCE, type="signal.requested", subject=f"signal/{name}", time=request.asked_at,
+        data={"signal": name, "object": request.object},
+    )  # fmt: skip
+    journal.append(conn, [event], layer="decision", received_at=now)
+    work.ask(conn, [request])
+
+
+def leave_unanswered(conn: Connection, ids: Sequence[str], now: datetime, *, because: str) -> None:
+    """No answer to these requests will come, or none that counts: they are closed."""
+    found = work.requests(conn, ids)
+    events = [_answered(request, now, how="unanswered", because=because) for request in found.values()]
+    journal.append(conn, events, layer="worker", received_at=now)
+    work.answered(conn, list(found), now)
+
+
 def detection(event: Event) -> StoredRequest:
     """The request behind an entry `signal.requested`."""
     return StoredRequest(
@@ -415,8 +433,7 @@ def detection(event: Event) -> StoredRequest:
 def admit_signals(
     conn: Connection, engine: Engine, request: StoredRequest, fresh: Sequence[Event], now: datetime
 ) -> None:
-    """What follows from `signal.requested` and the entries `signal.raised` for it. A replay comes here, too."""
-    work.ask(conn, [request])
+    """What follows from `signal.answered` and the entries `signal.raised` behind it. A replay comes here, too."""
     name = request.fields[0]
     decisions, rows = [], []
     for event in fresh:
