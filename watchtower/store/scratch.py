@@ -75,15 +75,22 @@ def scratch(database: Database) -> Iterator[Connection]:
     StoreError where the user may not make temporary tables.
     """
     with database.explained(), database.engine.connect() as connection:
-        connection.detach()  # never back into the pool: the tables go with the connection
-        connection.exec_driver_sql("set temp_buffers = '64MB'")
-        place = connection.execute(_PLACE).scalar_one()
-        for table in metadata.sorted_tables:
-            connection.exec_driver_sql(f'create temp table "{table.name}" (like {place}."{table.name}" including all)')
-        connection.exec_driver_sql("set search_path = pg_temp")
-        connection.commit()
-        connection.execution_options(watchtower_alone=True)
-        yield connection
+        try:
+            _furnish(connection)
+            yield connection
+        finally:
+            connection.invalidate()  # never back into the pool: the tables go with the connection
+
+
+def _furnish(connection: Connection) -> None:
+    """Empty copies of all tables, the only ones that this connection sees from here on."""
+    connection.exec_driver_sql("set temp_buffers = '64MB'")
+    place = connection.execute(_PLACE).scalar_one()
+    for table in metadata.sorted_tables:
+        connection.exec_driver_sql(f'create temp table "{table.name}" (like {place}."{table.name}" including all)')
+    connection.exec_driver_sql("set search_path = pg_temp")
+    connection.commit()
+    connection.execution_options(watchtower_alone=True)
 
 
 def hold_clock(conn: Connection, held: bool) -> None:
