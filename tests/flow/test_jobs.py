@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from watchtower.errors import InputError, StoreError
 from watchtower.flow.jobs import MAX_PROPOSALS, batches_of, fitted
 from watchtower.settings import Settings
 from watchtower.store import jobs
+from watchtower.store.database import open_database
 from watchtower.workers import Bench, run_until_empty
 
 
@@ -303,11 +306,30 @@ def test_a_request_with_too_many_words_keeps_the_first_documents_whole_or_cuts_t
     assert 0 < len(cut.text) < 500 and set(cut.text) == {"\x01"}
 
 
+def test_towers_that_open_it_at_once_make_it_once(database_url: str, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        core = open_database(database_url)
+        opened = list(
+            pool.map(lambda _: jobs.open_jobs(jobs.beside(database_url), core=core, calls_per_day=1), range(4))
+        )
+        for database in opened:
+            with database.begin() as conn:
+                assert conn.execute(text("select count(*) from about")).scalar_one() == 2
+            database.close()
+        core.close()
+
+
+def test_an_older_procrastinate_is_brought_up_by_its_own_scripts() -> None:
+    assert len(jobs._scripts(None)) == 1
+    assert jobs._scripts(version("procrastinate")) == []
+    assert 1 <= len(jobs._scripts("3.3.0")) < len(jobs._scripts("3.1.0"))
+
+
 def test_the_address_of_a_jobs_database_that_is_none_is_told(tower: Tower) -> None:
     with pytest.raises(StoreError, match="is not a jobs database yet"):
         jobs.open_as_worker(tower.database.url)
     with pytest.raises(StoreError) as none:
         jobs.open_as_worker(tower.database.url.replace("@/test_", "@/no_such_"))
-    assert "does not exist" in none.value.message and "WATCHTOWER_JOBS_URL" in none.value.remedy
+    assert "does not exist" in none.value.message and "watchtower up --no-worker" in none.value.remedy
     with pytest.raises(InputError, match="WATCHTOWER_JOBS_URL: 'mysql' is not supported"):
         jobs.open_as_worker("mysql://localhost/x")

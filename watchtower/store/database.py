@@ -213,7 +213,10 @@ def _check(connection: Connection, address: str) -> None:
 
 
 def _revision(connection: Connection) -> str | None:
-    if connection.execute(text("select to_regclass('alembic_version')")).scalar() is None:
+    # to_regclass alone may answer from a cache that is older than the lock we waited for; reading pg_class renews it.
+    if not connection.execute(
+        text("select count(*) from pg_class where oid = to_regclass('alembic_version')")
+    ).scalar():
         return None
     return connection.execute(text("select version_num from alembic_version")).scalar()
 

@@ -7,6 +7,7 @@ Nothing of the core waits for this database inside a transaction of its own: wha
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -98,16 +99,23 @@ def open_jobs(url: str, *, core: Database | None, calls_per_day: int) -> Databas
     return database
 
 
+class NotYet(StoreError):
+    """The tower has not made the jobs database yet."""
+
+
 def open_as_worker(url: str) -> Database:
-    """The jobs database as a worker opens it: it makes nothing. StoreError where the tower has not set it up."""
-    database = _open(url)
+    """The jobs database as a worker opens it: it makes nothing. NotYet where the tower has not set it up."""
+    remedy = "Start the tower (watchtower up --no-worker): it makes the jobs database and its tables."
+    try:
+        database = _open(url)
+    except StoreError as error:
+        if re.search(r'database "[^"]*" does not exist', error.message):
+            raise NotYet(error.message, remedy=remedy) from error
+        raise
     try:
         with database.begin() as conn:
             if conn.execute(text("select to_regclass('public.batch')")).scalar() is None:
-                raise StoreError(
-                    f"{database.address}: is not a jobs database yet",
-                    remedy="Start the tower first (watchtower up --no-worker); it makes the tables.",
-                )
+                raise NotYet(f"{database.address}: is not a jobs database yet", remedy=remedy)
     except BaseException:
         database.close()
         raise
@@ -160,7 +168,8 @@ def _set_up(conn: Connection) -> None:
 
 def _about(conn: Connection) -> dict[str, str]:
     """What the tables are of; empty where there are none."""
-    if conn.execute(text("select to_regclass('public.about')")).scalar() is None:
+    # to_regclass alone may answer from a cache that is older than the lock we waited for; reading pg_class renews it.
+    if not conn.execute(text("select count(*) from pg_class where oid = to_regclass('public.about')")).scalar():
         return {}
     return {row.name: row.value for row in conn.execute(text("select name, value from about"))}
 

@@ -24,6 +24,8 @@ GRACE = 5.0
 """Seconds that a worker who is asked to stop gives the request at hand."""
 ATTEMPTS = 3
 """How often a job that fails is begun, at most."""
+NOT_YET = 2.0
+"""Seconds between two looks for a jobs database that the tower is yet to make."""
 AGAIN = 5.0
 """Seconds until a worker that lost its database tries again."""
 
@@ -36,8 +38,16 @@ def run_until_empty(bench: Bench, url: str, queue: str) -> None:
 
 
 def run_for_good(settings: Settings, url: str, *, use_model: bool, stop: threading.Event | None = None) -> None:
-    """Work for the tower behind this jobs database until Ctrl-C, SIGTERM or `stop`."""
-    database = jobs.open_as_worker(url)
+    """Work for the tower behind this jobs database until Ctrl-C, SIGTERM or `stop`; wait where it is not there yet."""
+    stopped = stop or threading.Event()
+    database = None
+    while database is None:
+        try:
+            database = jobs.open_as_worker(url)
+        except jobs.NotYet as missing:
+            log.warning("waiting", because=missing.message, remedy=missing.remedy)
+            if stopped.wait(NOT_YET):
+                return
     try:
         with open_model(settings, use_model=use_model) as make:
             ledger = jobs.Ledger(database)
@@ -51,7 +61,6 @@ def run_for_good(settings: Settings, url: str, *, use_model: bool, stop: threadi
                 return known[blob]
 
             bench = Bench(database, worker_for)
-            stopped = stop or threading.Event()
             while not stopped.is_set():
                 try:
                     if _run(bench, url, [ENRICHMENT, DETECTION], wait=True, stop=stopped):
