@@ -19,6 +19,7 @@ from watchtower.flow import intake, work
 from watchtower.flow.activation import activate
 from watchtower.flow.apply import Engine, folded
 from watchtower.flow.backtest import State, duckdb_engine, states_at
+from watchtower.flow.delivery import Courier
 from watchtower.flow.door import Door
 from watchtower.flow.explain_stored import explain_stored
 from watchtower.flow.group import Group
@@ -30,7 +31,7 @@ from watchtower.flow.settle import Settled, settle
 from watchtower.flow.snapshot import write_snapshot
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
 from watchtower.rules.compile import Program, compile_rulebook
-from watchtower.settings import Settings, read_settings
+from watchtower.settings import Settings, read_secret, read_settings
 from watchtower.store import audit, journal, rulebooks, spans, turns
 from watchtower.store import work as stored_work
 from watchtower.store.alerts import NewAction, add_actions, lock_alert, set_alert
@@ -167,6 +168,15 @@ class Tower:
         """When the clock alone will change something."""
         with self.database.read() as conn:
             return spans.next_instant(conn)
+
+    @contextmanager
+    def courier(self) -> Iterator[Courier]:
+        """What carries notifications to the receivers that the rulebook in force names."""
+        courier = Courier(self.database, lambda: self.rulebook.receivers, read_secret, self.clock)
+        try:
+            yield courier
+        finally:
+            courier.close()
 
     # ---- people
 

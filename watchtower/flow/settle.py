@@ -16,6 +16,7 @@ import msgspec
 
 from watchtower.contract import CORE_SOURCE, Event, format_time
 from watchtower.flow.apply import Applied, Engine, Moment, moments
+from watchtower.flow.outbox import tell
 from watchtower.rules.compile import CompiledRule
 from watchtower.rules.fold import Record, reading
 from watchtower.rules.spans_kept import Span
@@ -80,15 +81,16 @@ def settle(
     """
     done = Settled()
     turns.wait_for_tick(conn)
+    begun = journal.last_seq(conn)
     if applied is not None and (applied.withdrawn or applied.reopened):
         done += _correct(conn, applied, now, because)
-    if turns.import_under_way(conn):
-        return done
-    while batch := span_store.due(conn, now, BATCH):
-        done += _open(conn, engine, batch, now)
-    while batch := span_store.ended(conn, now, BATCH):
-        done += _end(conn, batch, now)
-    wake_snoozed(conn, now)
+    if not turns.import_under_way(conn):
+        while batch := span_store.due(conn, now, BATCH):
+            done += _open(conn, engine, batch, now)
+        while batch := span_store.ended(conn, now, BATCH):
+            done += _end(conn, batch, now)
+        wake_snoozed(conn, now)
+    tell(conn, engine.program.book.receivers, begun, now)
     return done
 
 

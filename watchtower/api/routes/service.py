@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from watchtower.api import models
 from watchtower.api.port import TowerPort
-from watchtower.store import queries
+from watchtower.store import outbox, queries
 
 
 def _label(value: object) -> str:
@@ -32,6 +32,7 @@ def metrics(tower: TowerPort) -> str:
         journal = queries.journal_counts(conn)
         proposals = queries.proposal_counts(conn)
         health = queries.health(conn)
+        messages = outbox.counts(conn)
     now = tower.clock()
     lines = _metric(
         "watchtower_alerts_standing",
@@ -58,6 +59,12 @@ def metrics(tower: TowerPort) -> str:
         "watchtower_dead_letters_total", "counter", "What could not be read.", [({}, health["dead_letters"])]
     )
     lines += _metric("watchtower_records", "gauge", "Records that exist.", [({}, health["records"])])
+    lines += _metric(
+        "watchtower_notifications",
+        "gauge",
+        "Notifications, by receiver and by how far they have come.",
+        (({"receiver": receiver, "state": state}, count) for receiver, state, count in messages),
+    )
     late = (now - health["next_due"]).total_seconds() if health["next_due"] is not None else 0.0
     lines += _metric(
         "watchtower_tick_lag_seconds",
