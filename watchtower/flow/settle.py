@@ -80,6 +80,8 @@ def settle(
     While history is being imported nothing opens or resolves: what is not yet read in would look like silence.
     """
     done = Settled()
+    # The journal's lock first, as for those who append and then settle: in the other order the two would deadlock.
+    journal.wait(conn)
     turns.wait_for_tick(conn)
     begun = journal.last_seq(conn)
     if applied is not None and (applied.withdrawn or applied.reopened):

@@ -37,6 +37,11 @@ _SESSION = {
     "statement_timeout": "10min",
     "idle_in_transaction_session_timeout": "10min",
     "extra_float_digits": "1",
+    # A process that is killed, or whose machine is gone, holds its locks for a few seconds at most.
+    "client_connection_check_interval": "2s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
 }
 
 
@@ -241,6 +246,7 @@ _STATES = {
     ),
     "25P03": (StoreError, "the transaction stood idle for too long", "Try again; nothing of it was written."),
     "55P03": (Busy, "another session has held a lock for too long", "Try again; look for long transactions."),
+    "40P01": (Busy, "two sessions waited for each other", "Try again; nothing of it was written."),
     "57014": (StoreError, "the statement took longer than allowed", "Try again with fewer records at once."),
     "42501": (
         StoreError,
