@@ -112,7 +112,7 @@ def campaign(
             seconds = _under_fire(score, seed, folder, server, database_kills, sources := _sources(seed))
             at = now()
             tower.tick(at)
-            _deliver_all(tower)
+            deliver_all(tower)
             deliverers = score.kills["up"] + score.kills["deliver"]
             # A postmaster's end cuts off what every delivering process had under way.
             cuts = {"each lane": deliverers + 2 * score.database + 2}
@@ -128,7 +128,7 @@ _PORTS: list[int] = []
 
 
 def _sources(seed: int) -> list[Source]:
-    _PORTS[:] = [_free_port() for _ in range(4)]
+    _PORTS[:] = [free_port() for _ in range(4)]
     return [Source(name, _PORTS, seed) for name in ("crm", "billing", "product", "support")]
 
 
@@ -176,7 +176,7 @@ def _under_fire(
             share.close()
 
 
-def _deliver_all(tower: Tower) -> None:
+def deliver_all(tower: Tower) -> None:
     """What is left is delivered, as a process that is not killed would."""
     deadline = time.monotonic() + 120
     with tower.courier() as courier:
@@ -188,7 +188,7 @@ def _deliver_all(tower: Tower) -> None:
             time.sleep(0.2)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -7,8 +7,8 @@ from pathlib import Path
 from kill_campaign import campaign
 
 
-def test_sixty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
-    faults, figures = campaign(60, 7, tmp_path)
+def test_sixty_kills_lose_nothing_and_double_nothing(own_folder: Path) -> None:
+    faults, figures = campaign(60, 7, own_folder)
     assert faults == []
     assert figures["kills"] >= 60 and figures["of"]["postmaster"] == 1
     assert len(figures["of"]) == 6, "every kind of process was killed"
