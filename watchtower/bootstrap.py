@@ -27,6 +27,7 @@ from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.history import fold_history
 from watchtower.flow.intake import Verdict
 from watchtower.flow.jobs import Desk, Tally, own_queue
+from watchtower.flow.outbox import tell_ended
 from watchtower.flow.settle import Settled, settle
 from watchtower.flow.snapshot import write_snapshot
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
@@ -225,6 +226,8 @@ class Tower:
                 raise InputError("note: a comment says something")
             add_actions(conn, [NewAction(alert=alert_id, at=format_time(now), actor=actor, verb=verb, note=note)])
             audit.note(conn, actor=actor, what=f"alert.{verb}", about=alert_id, now=now, data={"note": note})
+            if verb == "resolve":
+                tell_ended(conn, self._engine.program.book.receivers, [alert_id], f"{alert_id}.{format_time(now)}", now)
 
     def decide(self, proposal_id: str, verdict: Literal["accept", "reject"], *, actor: str, note: str = "") -> None:
         """A person accepts or rejects a proposal. Missing, InputError."""

@@ -104,6 +104,11 @@ def say(tower: Tower, record: str, at: datetime, **fields: Any) -> None:
     assert tower.take([event])[0].status == "accepted"
 
 
+def rows_of(tower: Tower, sql: str) -> list[str]:
+    with tower.database.read() as conn:
+        return list(conn.execute(text(sql)).scalars())
+
+
 def states(tower: Tower) -> dict[tuple[str, str, str], str]:
     sql = "select o.receiver, o.type, a.rule, o.state from outbox o join alert a on a.id = o.alert order by o.seq"
     with tower.database.read() as conn:
@@ -140,6 +145,34 @@ def test_what_was_told_wrongly_is_corrected(tower: Tower, clock: Clock) -> None:
     courier(tower, post).deliver()
     assert [kind for kind, _, _ in post.told("sales")] == ["alert.opened", "alert.corrected"]
     assert post.got[-1][2]["data"]["status"] == "resolved"
+
+
+def test_the_end_is_told_too_where_a_person_resolves_or_the_rule_goes(
+    tower: Tower, clock: Clock, tmp_path: Path
+) -> None:
+    post = Post()
+    for record in ("L1", "L2"):
+        say(tower, record, START, stage="mql", spam=False)
+    clock.now = START + 2 * HOUR
+    tower.tick()
+    (first,) = rows_of(tower, "select id from alert where record = 'L1'")
+    tower.act(first, "resolve", actor="ada", note="called them")
+    courier(tower, post).deliver()
+    assert post.told("sales")[-1] == ("alert.resolved", "waiting", "lead/L1")
+    assert [m["data"]["note"] for who, _, m in post.got if who == "sales"][-1] == "called them"
+    path = book(tmp_path)
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if "id: waiting" not in line)
+                    .replace(", inhibits: [waiting]", ""))  # fmt: skip
+    tower.activate(load(path), by="ada")
+    courier(tower, post).deliver()
+    assert post.told("sales")[-1] == ("alert.resolved", "waiting", "lead/L2")
+    assert len(post.told("sales")) == 4
+    say(tower, "L3", START, size=3)
+    (untold,) = rows_of(tower, "select id from alert where record = 'L3'")
+    with tower.database.begin() as conn:
+        conn.execute(text("delete from outbox where alert = :id"), {"id": untold})
+    tower.act(untold, "resolve", actor="ada")
+    assert courier(tower, post).deliver().delivered == 0, "who never heard of it need not hear of its end"
 
 
 def test_shadow_rules_tell_nobody(tower: Tower) -> None:

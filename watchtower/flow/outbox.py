@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,7 +28,22 @@ def tell(conn: Connection, receivers: Mapping[str, Receiver], after_seq: int, no
     """
     if not receivers:
         return 0
-    decisions = outbox.decided(conn, after_seq)
+    told = _write(conn, receivers, outbox.decided(conn, after_seq), now)
+    outbox.release(conn, now)
+    return told
+
+
+def tell_ended(
+    conn: Connection, receivers: Mapping[str, Receiver], alerts: Sequence[str], event: str, now: datetime
+) -> int:
+    """Write the messages of alerts that ended otherwise: a person resolved them, or their rule is no longer in force.
+
+    `event` names what ended them. Who was never told of such an alert is not told of its end.
+    """
+    return _write(conn, receivers, outbox.ended(conn, alerts, event, now), now) if receivers and alerts else 0
+
+
+def _write(conn: Connection, receivers: Mapping[str, Receiver], decisions: Sequence[Decided], now: datetime) -> int:
     messages: list[NewMessage] = []
     known = outbox.known(conn, sorted({d.alert["id"] for d in decisions})) if decisions else {}
     for decision in decisions:
@@ -47,7 +62,6 @@ def tell(conn: Connection, receivers: Mapping[str, Receiver], after_seq: int, no
                 messages.append(_message(decision, name, "pending"))
                 known[alert["id"], name] = knows._replace(told=True)
     outbox.add(conn, messages, now)
-    outbox.release(conn, now)
     return len(messages)
 
 
@@ -79,7 +93,7 @@ def _content(decision: Decided) -> dict[str, Any]:
         "data": {
             **said,
             "record": f"{alert['object']}/{alert['record']}",
-            "since": decision.data["since"],
+            "since": format_time(datetime.fromisoformat(alert["since"])),
             "status": "resolved" if _ends(decision) else "open",
             "note": decision.data.get("resolution") or decision.data.get("because") or "",
         },

@@ -88,6 +88,9 @@ _DECIDED = text(
     order by j.seq
     """
 )
+_ALERTS = text("select to_jsonb(a) from alert a where id = any(:ids) order by id").bindparams(
+    bindparam("ids", type_=ARRAY(Text))
+)
 _KNOWN = text(
     """
     select alert, receiver, bool_or(state in ('pending', 'delivered', 'dead')), bool_or(state = 'waiting')
@@ -162,6 +165,15 @@ _COUNTS = text("select receiver, state, count(*) from outbox group by receiver, 
 def decided(conn: Connection, after_seq: int) -> list[Decided]:
     """The decisions on alerts that the journal holds after this number, in order."""
     return [Decided(*row) for row in conn.execute(_DECIDED, {"after": after_seq})]
+
+
+def ended(conn: Connection, alerts: Sequence[str], event: str, now: datetime) -> list[Decided]:
+    """These alerts, as ended now by an entry of the journal that is not a decision on each of them."""
+    found = conn.execute(_ALERTS, {"ids": list(alerts)}).scalars()
+    return [
+        Decided(f"{event} {alert['id']}", "alert.resolved", now, {"resolution": alert["resolution"]}, alert)
+        for alert in found
+    ]
 
 
 def known(conn: Connection, alerts: Sequence[str]) -> dict[tuple[str, str], Known]:
