@@ -20,6 +20,7 @@ from watchtower.flow.activation import activate
 from watchtower.flow.acts import Verb, act
 from watchtower.flow.apply import Engine, folded
 from watchtower.flow.backtest import State, duckdb_engine, states_at
+from watchtower.flow.delivery import Courier
 from watchtower.flow.door import Door
 from watchtower.flow.explain_stored import explain_stored
 from watchtower.flow.group import Group
@@ -27,12 +28,13 @@ from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.history import fold_history
 from watchtower.flow.intake import Verdict
 from watchtower.flow.jobs import Desk, Tally, own_queue
+from watchtower.flow.outbox import tell_ended
 from watchtower.flow.replay import Replayed, replay
 from watchtower.flow.settle import Settled, settle
 from watchtower.flow.snapshot import write_snapshot
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
 from watchtower.rules.compile import Program, compile_rulebook
-from watchtower.settings import Settings, read_settings
+from watchtower.settings import Settings, read_secret, read_settings
 from watchtower.store import audit, journal, rulebooks, spans, turns
 from watchtower.store import work as stored_work
 from watchtower.store.database import Connection, Database, connect, migrate
@@ -168,6 +170,15 @@ class Tower:
         with self.database.read() as conn:
             return spans.next_instant(conn)
 
+    @contextmanager
+    def courier(self) -> Iterator[Courier]:
+        """What carries notifications to the receivers that the rulebook in force names."""
+        courier = Courier(self.database, lambda: self.rulebook.receivers, read_secret, self.clock)
+        try:
+            yield courier
+        finally:
+            courier.close()
+
     # ---- people
 
     def act(
@@ -185,6 +196,8 @@ class Tower:
             now = self.clock()
             said = act(conn, alert_id, verb, actor=actor, note=note, until=until, assignee=assignee, now=now)
             audit.note(conn, actor=actor, what=f"alert.{verb}", about=alert_id, now=now, data={"note": said})
+            if verb == "resolve":
+                tell_ended(conn, self._engine.program.book.receivers, [alert_id], f"{alert_id}.{format_time(now)}", now)
 
     def decide(self, proposal_id: str, verdict: Literal["accept", "reject"], *, actor: str, note: str = "") -> None:
         """A person accepts or rejects a proposal. Missing, InputError."""

@@ -6,6 +6,7 @@ address is DATABASE_URL, as everywhere else.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,6 +99,11 @@ def read_settings(**overrides: Any) -> Settings:
             value = "***" if setting in _SECRET else repr(fault.get("input"))
             lines.append(f"{variable}: {value} is not accepted; accepted is {_ACCEPTED.get(setting, fault['msg'])}")
         raise InputError("\n".join(lines), remedy="Set or unset the variable and start again.") from None
+
+
+def read_secret(variable: str) -> str | None:
+    """A secret that the rulebook names by its environment variable; None where it is not set."""
+    return os.environ.get(variable) or None
 
 
 def variable_of(setting: str) -> str:

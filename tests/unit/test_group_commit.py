@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from watchtower.errors import StoreError
 from watchtower.flow.group import LARGEST, Group
 
 
@@ -67,6 +68,28 @@ def test_a_fault_is_its_callers_alone() -> None:
     writer = Writer()
     assert together(writer, [1], [[2], [-3], [4]]) == [[2], [4], "negative in [-3]", [8]]
     assert writer.calls == [[1], [2, -3, 4], [2], [-3], [4]]
+
+
+def test_a_database_that_is_away_is_asked_once_for_all_who_wait() -> None:
+    calls: list[int] = []
+
+    class Away(Writer):
+        def __call__(self, items: Sequence[int]) -> list[int]:
+            super().__call__(items)
+            calls.append(len(items))
+            raise StoreError("away") if len(calls) > 1 else ValueError("first")
+
+    group: Group[int, int] = Group(writer := Away())
+    with ThreadPoolExecutor(8) as pool:
+        leading = pool.submit(group.put, [1])
+        assert writer.began.wait(10)
+        rest = [pool.submit(group.put, [number]) for number in range(5)]
+        while len(group._waiting) < 5:
+            threading.Event().wait(0.001)
+        writer.go.set()
+        assert isinstance(leading.exception(10), ValueError)
+        assert {type(one.exception(10)) for one in rest} == {StoreError}
+    assert calls == [1, 5]
 
 
 def test_a_shared_write_does_not_grow_without_bound() -> None:

@@ -19,6 +19,10 @@ class Reader(Protocol):
 
     def read(self) -> AbstractContextManager[Any]: ...
 
+    def check_ready(self) -> None:
+        """StoreError where events cannot be taken now."""
+        ...
+
 
 class Verdict(Protocol):
     """What became of one event. `status` is accepted, duplicate, conflict, refused, ..."""

@@ -22,6 +22,8 @@ COMMANDS = {
     "serve": "service:serve",
     "tick": "tower:tick",
     "worker": "service:worker",
+    "deliver": "service:deliver",
+    "outbox": "outbox:app",
     "rules": "rules:app",
     "import": "tower:import_file",
     "enrich": "tower:enrich",

@@ -1,4 +1,4 @@
-"""The commands that stay: `up` (service, clock and workers in one process), `serve`, `worker`."""
+"""The commands that stay: `up` (all in one process), and its parts alone: `serve`, `worker`, `deliver`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import typer
 from watchtower.api.server import claim
 from watchtower.api.server import serve as serve_http
 from watchtower.bootstrap import Tower, build
-from watchtower.cli.output import console, errors
-from watchtower.cli.tower import Data, RulebookOption, settings_of
+from watchtower.cli.output import console, errors, print_json
+from watchtower.cli.tower import AsJson, Data, RulebookOption, settings_of
 from watchtower.errors import InputError, WatchtowerError
 from watchtower.logs import configure
 from watchtower.settings import Settings, read_settings
@@ -130,7 +130,7 @@ def up(
     enrich_every: EnrichEvery = 15,
     detect_every: DetectEvery = 24 * 60,
 ) -> None:
-    """Service, clock and workers in one process, over the embedded database or DATABASE_URL.
+    """Service, clock, workers and notifications in one process, over the embedded database or DATABASE_URL.
 
     Example: watchtower up --rulebook rulebook/ --port 8080
     """
@@ -144,7 +144,11 @@ def up(
         tower = stack.enter_context(build(settings, rulebook=rulebook))
         every = {"enrich_every": timedelta(minutes=enrich_every), "detect_every": timedelta(minutes=detect_every)}
         work = desk_work(tower, **every) if no_worker else working(tower, **every, use_model=not no_model)
-        threads = [repeat(ticking(tower), stop, "clock"), repeat(work, stop, "workers")]
+        threads = [
+            repeat(ticking(tower), stop, "clock"),
+            repeat(work, stop, "workers"),
+            repeat(stack.enter_context(tower.courier()).look, stop, "outbox"),
+        ]
         try:
             _serve(tower, settings, host, port)
         finally:
@@ -193,6 +197,39 @@ def worker(
         run_for_good(settings, url, use_model=not no_model)
 
 
+def deliver(
+    data: Data = None,
+    once: Annotated[bool, typer.Option("--once", help="Deliver what is due now, and end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Carry notifications to their receivers, until Ctrl-C. `watchtower up` does this by itself.
+
+    Each receiver's secret is read from the environment variable that the rulebook names.
+
+    Example: OPS_WEBHOOK_SECRET=whsec_... watchtower deliver
+    """
+    settings = settings_of(data)
+    configure(settings.log_format, verbose=True)
+    stop = threading.Event()
+    with build(settings) as tower, tower.courier() as courier:
+        if once:
+            done = courier.deliver()
+            if as_json:
+                print_json({"delivered": done.delivered, "failed": done.failed, "dead": done.dead})
+            else:
+                console.print(f"{done.delivered} delivered, {done.failed} failed, {done.dead} given up")
+            return
+        names = ", ".join(tower.rulebook.receivers) or "none"
+        thread = repeat(courier.look, stop, "outbox")
+        console.print(f"delivering to: {names}; Ctrl-C ends it")
+        try:
+            while thread.is_alive():
+                thread.join(timeout=1)
+        finally:
+            stop.set()
+            thread.join(timeout=15)
+
+
 def _claim(settings: Settings, host: str | None, port: int | None) -> None:
     claim(host or settings.host, settings.port if port is None else port)
 
@@ -208,4 +245,4 @@ def _serve(tower: Tower, settings: Settings, host: str | None, port: int | None)
     errors.print("stopped")
 
 
-__all__ = ["repeat", "serve", "ticking", "up", "worker", "working"]
+__all__ = ["deliver", "repeat", "serve", "ticking", "up", "worker", "working"]

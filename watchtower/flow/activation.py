@@ -7,6 +7,7 @@ from datetime import datetime
 
 from watchtower.contract import CORE_SOURCE, Event, format_time
 from watchtower.flow.apply import Applied, Engine, evaluate_records, rebuild_records
+from watchtower.flow.outbox import tell_ended
 from watchtower.flow.settle import Settled, settle
 from watchtower.rulebook import from_content
 from watchtower.rulebook.compare import differences
@@ -67,6 +68,7 @@ def put_in_force(
     told = [name for name, compiled in engine.rules.items() if compiled.rule.mode == "active"]
     orphans = rulebooks.orphaned_alerts(conn, told)
     close_alerts(conn, [Closing(id=id_, at=format_time(now), resolution=NO_LONGER) for id_ in orphans])
+    tell_ended(conn, book.receivers, orphans, event.id, now)
     add_actions(
         conn,
         [

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from watchtower.errors import StoreError
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -82,7 +84,8 @@ class Group(Generic[Item, Answer]):
         try:
             answers = self._write([item for caller in shared for item in caller.items])
         except BaseException as error:  # noqa: BLE001  (kept for the caller it belongs to)
-            if len(shared) == 1 or not isinstance(error, Exception):
+            # Where the database is away or locked, each caller alone would wait for it anew, one after the other.
+            if len(shared) == 1 or isinstance(error, StoreError) or not isinstance(error, Exception):
                 for caller in shared:
                     caller.error = error
                 return

@@ -16,6 +16,7 @@ import msgspec
 
 from watchtower.contract import CORE_SOURCE, Event, format_time
 from watchtower.flow.apply import Applied, Engine, Moment, moments
+from watchtower.flow.outbox import tell
 from watchtower.rules.compile import CompiledRule
 from watchtower.rules.fold import Record, reading
 from watchtower.rules.spans_kept import Span
@@ -89,11 +90,13 @@ def settle(
     done, passed = Settled(), 0
     journal.wait(conn)  # before the first look at what is due: transactions follow each other as their entries do
     turns.wait_for_tick(conn)
+    begun = journal.last_seq(conn)
     if applied is not None and (applied.withdrawn or applied.reopened):
         done += _correct(conn, applied, now, because)
     if turns.import_under_way(conn):
         if spoken:
             _note(conn, "clock.held", now, {"because": "history is being imported"})
+        tell(conn, engine.program.book.receivers, begun, now)
         return done
     while batch := span_store.due(conn, now, BATCH):
         done += _open(conn, engine, batch, now)
@@ -104,6 +107,7 @@ def settle(
     woken = _wake(conn, now)
     if passed and not (spoken or woken or done.opened or done.resolved):
         _note(conn, "clock.settled", now, {"spans": passed})
+    tell(conn, engine.program.book.receivers, begun, now)
     return done
 
 

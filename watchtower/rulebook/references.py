@@ -20,7 +20,7 @@ def hint(word: str, known: Iterable[str]) -> str:
 
 def references(loaded: Loaded) -> list[Fault]:
     """Every name that points at nothing, or would mean two things, with its place."""
-    parts = (_objects, _lifecycles, _named_facts, _signals, _acceptance, _rules, _metrics)
+    parts = (_objects, _lifecycles, _named_facts, _signals, _acceptance, _rules, _receivers, _metrics)
     return [fault for part in parts for fault in part(loaded)]
 
 
@@ -128,6 +128,20 @@ def _rules(loaded: Loaded) -> Iterator[Fault]:
             if other not in seen:
                 place = loaded.place("rules", index, "inhibits")
                 yield place.fault(f"rule {rule.id} inhibits the unknown rule {other!r}{hint(other, seen)}")
+
+
+def _receivers(loaded: Loaded) -> Iterator[Fault]:
+    """A receiver that names a queue or an owner of no rule would never be told anything."""
+    book = loaded.rulebook
+    queues = {*book.queues, *(rule.queue for rule in book.rules)}
+    owners = {*book.roles, *(rule.owner for rule in book.rules if rule.owner)}
+    for name, receiver in book.receivers.items():
+        for part, given, known in (("queues", receiver.queues, queues), ("owners", receiver.owners, owners)):
+            for word in given:
+                if word not in known:
+                    yield loaded.place("receivers", name, part).fault(
+                        f"receiver {name}: {word!r} is none of the {part} that rules name{hint(word, known)}"
+                    )
 
 
 def _metrics(loaded: Loaded) -> Iterator[Fault]:

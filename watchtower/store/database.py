@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from watchtower.errors import Busy, InputError, StoreError
 from watchtower.settings import Settings
-from watchtower.store import embedded
+from watchtower.store import embedded, readiness
 from watchtower.store.migrations import HEAD
+from watchtower.store.readiness import Readiness
 
 OLDEST = 15
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -37,6 +39,11 @@ _SESSION = {
     "statement_timeout": "10min",
     "idle_in_transaction_session_timeout": "10min",
     "extra_float_digits": "1",
+    # A process that is killed, or whose machine is gone, holds its locks for a few seconds at most.
+    "client_connection_check_interval": "2s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
 }
 
 
@@ -54,6 +61,14 @@ class Database:
         """The whole address, password and all."""
         return self.engine.url.render_as_string(hide_password=False)
 
+    @cached_property
+    def readiness(self) -> Readiness:
+        def ask() -> None:
+            with self.begin() as connection:
+                readiness.work(connection)
+
+        return Readiness(ask, self.address)
+
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction: committed at the end, rolled back where an error leaves the block."""
@@ -67,6 +82,10 @@ class Database:
             connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin():
                 yield connection
+
+    def check_ready(self) -> None:
+        """Return where events can be taken now. StoreError or Busy says why not, within a few seconds."""
+        self.readiness.check()
 
     def close(self) -> None:
         """Close the connections, and give the share in the embedded server back."""
@@ -83,6 +102,8 @@ class Database:
             known = _explain(error, self.address)
             if known is None:
                 raise
+            if self.server is not None and _lost(error):
+                self.server.revive()
             raise known from error
 
 
@@ -245,6 +266,7 @@ _STATES = {
     ),
     "25P03": (StoreError, "the transaction stood idle for too long", "Try again; nothing of it was written."),
     "55P03": (Busy, "another session has held a lock for too long", "Try again; look for long transactions."),
+    "40P01": (Busy, "two sessions waited for each other", "Try again; nothing of it was written."),
     "57014": (StoreError, "the statement took longer than allowed", "Try again with fewer records at once."),
     "42501": (
         StoreError,
@@ -270,6 +292,13 @@ _WORDS = (
 )
 
 
+def _lost(error: SQLAlchemyError) -> bool:
+    """Whether the server, or the way to it, is gone."""
+    cause = getattr(error, "orig", None)
+    state = getattr(cause, "sqlstate", None)
+    return isinstance(cause, psycopg.OperationalError) and (state is None or state.startswith(("08", "57P")))
+
+
 def _explain(error: SQLAlchemyError, address: str) -> StoreError | None:
     """The error for people. None: a fault of ours (a wrong statement), to be shown as it is."""
     if isinstance(error, PoolTimeout):
@@ -279,8 +308,7 @@ def _explain(error: SQLAlchemyError, address: str) -> StoreError | None:
     if state in _STATES:
         kind, what, remedy = _STATES[state]
         return kind(f"{address}: {what} ({str(cause).splitlines()[0]})", remedy=remedy)
-    lost = state is None or state.startswith(("08", "57P"))
-    if not isinstance(cause, psycopg.OperationalError) or not lost:
+    if not _lost(error):
         return None
     words = " ".join(str(cause).split())
     remedy = next((remedy for word, remedy in _WORDS if word.lower() in words.lower()), "")

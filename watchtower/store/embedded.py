@@ -12,6 +12,7 @@ close stops the server. Where the last one was killed, the guard does (embedded_
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import stat
@@ -31,6 +32,8 @@ from watchtower.store.locks import FileLock, exclusive, single_service_lock
 from watchtower.store.programs import MAJOR, USER, Programs, initialise, launch, programs_for, stop
 
 __all__ = ["MINIMUM_FREE", "EmbeddedServer", "single_service_lock", "start"]
+
+_log = logging.getLogger(__name__)
 
 DATABASE = "watchtower"
 MINIMUM_FREE = 200 * 1024 * 1024
@@ -58,6 +61,27 @@ class EmbeddedServer:
     def pid(self) -> int:
         """The postmaster's process id."""
         return _noted(_cluster(self.data) / "postmaster.pid")
+
+    def revive(self) -> bool:
+        """Start the server again where it has died; whether it runs. Nothing where this share was given back.
+
+        Nobody else would: who uses it knows it by its socket alone. A failed start is logged, and tried again by
+        whoever needs the server next.
+        """
+        if not self._finalizer.alive:
+            return False
+        cluster = _cluster(self.data)
+        try:
+            with exclusive(self.data / "postgres.lock", seconds=1):
+                if _running(cluster) is None:
+                    sockets = _start(programs_for(cluster), cluster, 0)
+                    embedded_guard.begin(self.data, _noted(cluster / "postmaster.pid"))
+                    _await(sockets)
+                    _log.warning("the embedded PostgreSQL had ended and was started again: %s", cluster)
+        except (StoreError, OSError, psycopg.Error) as error:
+            _log.warning("the embedded PostgreSQL has ended and does not start: %s", error)
+            return False
+        return True
 
     def close(self) -> None:
         """Give the share back. A second call does nothing."""

@@ -311,9 +311,3 @@ def dead_letters(conn: Connection, *, limit: int = 50) -> list[tuple[datetime, s
     query = select(deadletter.c.received_at, deadletter.c.origin, deadletter.c.reason)
     rows = conn.execute(query.order_by(deadletter.c.seq.desc()).limit(limit))
     return [(_utc(at), origin, reason) for at, origin, reason in rows]
-
-
-def answers(conn: Connection) -> bool:
-    """True where the database answers and its tables are there."""
-    conn.execute(select(record.c.id).limit(1)).first()
-    return True

@@ -5,6 +5,7 @@ record       what is so now; version: what was so when (rebuilt from the journal
 span         the intervals in which each rule holds, or is unknown, on each record
 link         which records look through to which others
 alert        what stands in a queue, with its history in `action`
+outbox       who is told of an alert, and how far that has come
 document, request, proposal, signal: what enrichment and detection read, were asked, and said
 rulebook, activation: which rules were in force when
 deadletter   what could not be read, with the reason
@@ -22,6 +23,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
@@ -308,3 +310,31 @@ audit = Table(
 )
 """`seq` counts from 1 without a gap; `key` is the id of the API key it was done with, empty on the command line; `what`
 is a verb, `about` what it was done to; `hash` is over the row and the hash of the row before."""
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("receiver", Text, nullable=False),
+    Column("alert", Text, ForeignKey("alert.id"), nullable=False),
+    Column("event", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("ai_informed", Boolean, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    _time("created_at"),
+    _time("due_at"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    _time("first_tried_at", nullable=True),
+    _time("tried_at", nullable=True),
+    Column("error", Text, nullable=False, server_default=""),
+    Index("ix_outbox_alert_receiver", "alert", "receiver", "seq"),
+    Index("ix_outbox_receiver_tried", "receiver", "ai_informed", "tried_at"),
+    Index("ix_outbox_pending", "receiver", "ai_informed", "rank", "seq", postgresql_where=text("state = 'pending'")),
+    Index("ix_outbox_waiting", "alert", postgresql_where=text("state = 'waiting'")),
+)
+"""`state` is waiting (for what inhibits the alert), withheld (the alert ended while it waited), pending, delivered or
+dead; `id` is the webhook-id; `event` the decision in the journal; `rank` 0 is the gravest; `body` the bytes that are
+signed and sent."""

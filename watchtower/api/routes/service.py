@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter
 from starlette.responses import PlainTextResponse, Response
 
 from watchtower.api import models
 from watchtower.api.port import TowerPort
-from watchtower.store import queries
+from watchtower.store import outbox, queries
+
+_NOT_READY: dict[int | str, dict[str, Any]] = {503: models.PROBLEM}
 
 
 def _label(value: object) -> str:
@@ -32,6 +36,7 @@ def metrics(tower: TowerPort) -> str:
         journal = queries.journal_counts(conn)
         proposals = queries.proposal_counts(conn)
         health = queries.health(conn)
+        messages = outbox.counts(conn)
     now = tower.clock()
     lines = _metric(
         "watchtower_alerts_standing",
@@ -58,6 +63,12 @@ def metrics(tower: TowerPort) -> str:
         "watchtower_dead_letters_total", "counter", "What could not be read.", [({}, health["dead_letters"])]
     )
     lines += _metric("watchtower_records", "gauge", "Records that exist.", [({}, health["records"])])
+    lines += _metric(
+        "watchtower_notifications",
+        "gauge",
+        "Notifications, by receiver and by how far they have come.",
+        (({"receiver": receiver, "state": state}, count) for receiver, state, count in messages),
+    )
     late = (now - health["next_due"]).total_seconds() if health["next_due"] is not None else 0.0
     lines += _metric(
         "watchtower_tick_lag_seconds",
@@ -76,10 +87,12 @@ def routes(tower: TowerPort) -> APIRouter:
     def healthz() -> models.Ready:
         return models.Ready(status="ok")
 
-    @router.get("/readyz", summary="The database answers", responses={503: models.PROBLEM})
-    def readyz() -> models.Ready:
-        with tower.database.read() as conn:
-            queries.answers(conn)
+    # Threads of its own: where every other one waits for the database, this is what has to say so.
+    threads = CapacityLimiter(2)
+
+    @router.get("/readyz", summary="Events can be taken: the database answers, locks, has room", responses=_NOT_READY)
+    async def readyz() -> models.Ready:
+        await to_thread.run_sync(tower.database.check_ready, limiter=threads)
         return models.Ready(status="ok")
 
     @router.get("/metrics", summary="Counts, in the Prometheus text format", response_class=PlainTextResponse)
