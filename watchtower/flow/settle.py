@@ -72,9 +72,18 @@ def alert_id(span: Span) -> str:
 
 
 def settle(
-    conn: Connection, engine: Engine, now: datetime, applied: Applied | None = None, *, because: str = LATE_NEWS
+    conn: Connection,
+    engine: Engine,
+    now: datetime,
+    applied: Applied | None = None,
+    *,
+    because: str = LATE_NEWS,
+    informed_only: bool = False,
 ) -> Settled:
     """Correct, open and resolve all that is due at `now`. `because`: why told alerts are corrected.
+
+    `informed_only`: a worker is the occasion. Then only rules that read what AI may supply are told; a worker's word
+    is no tick for the others, whose alerts would otherwise show when it spoke.
 
     While history is being imported nothing opens or resolves: what is not yet read in would look like silence.
     """
@@ -84,11 +93,13 @@ def settle(
         done += _correct(conn, applied, now, because)
     if turns.import_under_way(conn):
         return done
-    while batch := span_store.due(conn, now, BATCH):
+    rules = [rule.rule.id for rule in engine.program.rules if rule.ai_informed] if informed_only else None
+    while batch := span_store.due(conn, now, BATCH, rules=rules):
         done += _open(conn, engine, batch, now)
-    while batch := span_store.ended(conn, now, BATCH):
+    while batch := span_store.ended(conn, now, BATCH, rules=rules):
         done += _end(conn, batch, now)
-    wake_snoozed(conn, now)
+    if not informed_only:
+        wake_snoozed(conn, now)
     return done
 
 

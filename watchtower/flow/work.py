@@ -185,7 +185,7 @@ def take_proposals(
     decided = Decided(refused=len(proposals) - len(events) + unkept)
     applied = _decide_all(conn, engine, fresh, asked, now, decided)
     work.answered(conn, sorted({*requests, *asked}), now)
-    settle(conn, engine, now, applied)
+    settle(conn, engine, now, applied, informed_only=True)
     return decided
 
 
@@ -309,7 +309,7 @@ def person_decides(
     )  # fmt: skip
     journal.append(conn, [event], layer="decision", received_at=now)
     applied = apply_events(conn, engine, [event]) if verdict == "accept" else None
-    settle(conn, engine, now, applied)
+    settle(conn, engine, now, applied, informed_only=True)
 
 
 def take_signals(
@@ -366,7 +366,7 @@ def take_signals(
     journal.append(conn, decisions, layer="decision", received_at=now)
     applied = apply_events(conn, engine, decisions) if decisions else None
     work.answered(conn, [request.id], now)
-    settle(conn, engine, now, applied)
+    settle(conn, engine, now, applied, informed_only=True)
     return len(fresh)
 
 

@@ -226,7 +226,7 @@ def _verdict(row: _Row, seq: int, body: str, new: bool) -> Appended:
     return Appended(
         "conflict",
         seq,
-        f"id: {row.id!r} of source {row.source!r} came before with another body (journal {seq}); "
+        f"id: {row.id!r} of source {row.source!r} came before with another body; "
         "a changed event needs an id of its own",
     )
 
