@@ -97,7 +97,8 @@ def take(
             )
     add_deadletters(conn, dead, now)
     applied = apply_events(conn, engine, fresh) if fresh else None
-    settled = settle(conn, engine, now, applied)
+    # What is refused, or was said before, is no tick: whoever sends it must not choose when alerts are told.
+    settled = settle(conn, engine, now, applied) if fresh else Settled()
     return Taken([verdict for verdict in verdicts if verdict is not None], settled)
 
 

@@ -173,9 +173,10 @@ def take_proposals(
     requests: Iterable[str] = (),
 ) -> Decided:
     """Journal what a worker proposed, decide on each by its acceptance rule, fold what is accepted."""
-    asked = work.requests(conn, sorted({proposal.request for proposal in proposals}))
+    sound = [proposal for proposal in proposals if _sound(proposal, Proposal) and proposal.value is not None]
+    asked = work.requests(conn, sorted({proposal.request for proposal in sound}))
     events = []
-    for proposal in proposals:
+    for proposal in sound:
         request = asked.get(proposal.request)
         if request is not None and (event := _proposed(request, proposal, now)) is not None:
             events.append(event)
@@ -187,6 +188,18 @@ def take_proposals(
     work.answered(conn, sorted({*requests, *asked}), now)
     settle(conn, engine, now, applied, informed_only=True)
     return decided
+
+
+def _sound(said: Any, kind: type[Proposal] | type[Signal]) -> bool:
+    """Whether what a worker said is of the contract's form, down to the types: one flaw must not void the rest."""
+    if not isinstance(said, kind):
+        return False
+    try:
+        data = said.to_data()
+        msgspec.convert(data, kind)
+        return "\x00" not in f"{data['request']}{data.get('subject', '')}".encode().decode()
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        return False
 
 
 def _proposed(request: StoredRequest, proposal: Proposal, now: datetime) -> Event | None:
@@ -318,6 +331,7 @@ def take_signals(
     """Journal what a detector raised, admit it to the records that it is about, lapse what is not raised again."""
     work.ask(conn, [request])
     name = request.fields[0]
+    signals = [signal for signal in signals if _sound(signal, Signal)]
     stored = records.load(conn, request.object, [signal.subject.partition("/")[2] for signal in signals])
     events, rows = [], []
     for signal in signals:
