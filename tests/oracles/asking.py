@@ -53,7 +53,7 @@ _BUSINESS = """
         select lower(r) as a, upper(r) as b, coalesce(sum(upper(r) - lower(r)) over (
           order by lower(r) rows between unbounded preceding and 1 preceding), interval '0') as before
         from unnest((select open from hours where calendar = cal)
-          * tstzmultirange(tstzrange(since, since + interval '300 days')) - p) r) s
+          * tstzmultirange(tstzrange(since, null)) - p) r) s
       where since is not null and before <= length and length - before <= b - a
     $$;
 """
