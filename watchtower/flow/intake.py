@@ -101,8 +101,8 @@ def take(
 
 def follow(conn: Connection, engine: Engine, fresh: Sequence[Event], now: datetime) -> Settled:
     """What follows from new entries of sources and people: records, spans, decisions. A replay comes here, too."""
-    applied = apply_events(conn, engine, fresh) if fresh else None
-    return settle(conn, engine, now, applied, spoken=bool(fresh))
+    # What is refused, or was said before, is no tick: whoever sends it must not choose when alerts are told.
+    return settle(conn, engine, now, apply_events(conn, engine, fresh), spoken=True) if fresh else Settled()
 
 
 def refusal(engine: Engine, event: Event, now: datetime) -> str:

@@ -80,8 +80,12 @@ def settle(
     *,
     because: str = LATE_NEWS,
     spoken: bool = False,
+    informed_only: bool = False,
 ) -> Settled:
     """Correct, open and resolve all that is due at `now`. `because`: why told alerts are corrected.
+
+    `informed_only`: a worker is the occasion. Then only rules that read what AI may supply are told; a worker's word
+    is no tick for the others, whose alerts would otherwise show when it spoke.
 
     While history is being imported nothing opens or resolves: what is not yet read in would look like silence.
     `spoken`: whether this transaction has entries of its own, by which a replay comes here again. What else it must
@@ -98,13 +102,14 @@ def settle(
             _note(conn, "clock.held", now, {"because": "history is being imported"})
         tell(conn, engine.program.book.receivers, begun, now)
         return done
-    while batch := span_store.due(conn, now, BATCH):
+    rules = [rule.rule.id for rule in engine.program.rules if rule.ai_informed] if informed_only else None
+    while batch := span_store.due(conn, now, BATCH, rules=rules):
         done += _open(conn, engine, batch, now)
         passed += len(batch)
-    while batch := span_store.ended(conn, now, BATCH):
+    while batch := span_store.ended(conn, now, BATCH, rules=rules):
         done += _end(conn, batch, now)
         passed += len(batch)
-    woken = _wake(conn, now)
+    woken = 0 if informed_only else _wake(conn, now)
     if passed and not (spoken or woken or done.opened or done.resolved):
         _note(conn, "clock.settled", now, {"spans": passed})
     tell(conn, engine.program.book.receivers, begun, now)

@@ -188,9 +188,10 @@ def take_proposals(
     requests: Iterable[str] = (),
 ) -> Decided:
     """Journal what a worker proposed, decide on each by its acceptance rule, fold what is accepted."""
-    asked = work.requests(conn, sorted({*requests, *(proposal.request for proposal in proposals)}))
+    sound = [proposal for proposal in proposals if _sound(proposal, Proposal) and proposal.value is not None]
+    asked = work.requests(conn, sorted({*requests, *(proposal.request for proposal in sound)}))
     events = []
-    for proposal in proposals:
+    for proposal in sound:
         request = asked.get(proposal.request)
         if request is not None and (event := _proposed(request, proposal, now)) is not None:
             events.append(event)
@@ -213,8 +214,20 @@ def decide_proposals(
     decided = Decided()
     applied = _decide_all(conn, engine, proposed, asked, now, decided)
     work.answered(conn, sorted(event.data["request"] for event in answered), now)
-    settle(conn, engine, now, applied, spoken=bool(proposed or answered))
+    settle(conn, engine, now, applied, spoken=bool(proposed or answered), informed_only=True)
     return decided
+
+
+def _sound(said: Any, kind: type[Proposal] | type[Signal]) -> bool:
+    """Whether what a worker said is of the contract's form, down to the types: one flaw must not void the rest."""
+    if not isinstance(said, kind):
+        return False
+    try:
+        data = said.to_data()
+        msgspec.convert(data, kind)
+        return "\x00" not in f"{data['request']}{data.get('subject', '')}".encode().decode()
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        return False
 
 
 def _answered(request: StoredRequest, now: datetime, *, how: str = "answered", **data: str) -> Event:
@@ -351,7 +364,7 @@ def person_decides(
     )  # fmt: skip
     journal.append(conn, [event], layer="decision", received_at=now)
     applied = apply_events(conn, engine, [event]) if verdict == "accept" else None
-    settle(conn, engine, now, applied, spoken=True)
+    settle(conn, engine, now, applied, spoken=True, informed_only=True)
 
 
 def _person_may_set(conn: Connection, engine: Engine, name: str, record: str, field: str, proposal_id: str) -> None:
@@ -378,6 +391,7 @@ def take_signals(
     """
     ask_detection(conn, request, now)
     name, answered = request.fields[0], _answered(request, now)
+    signals = [signal for signal in signals if _sound(signal, Signal)]
     if journal.append(conn, [answered], layer="worker", received_at=now)[0].verdict != "new":
         return 0
     stored = records.load(conn, request.object, [signal.subject.partition("/")[2] for signal in signals])
@@ -464,7 +478,7 @@ def admit_signals(
     journal.append(conn, decisions, layer="decision", received_at=now)
     applied = apply_events(conn, engine, decisions) if decisions else None
     work.answered(conn, [request.id], now)
-    settle(conn, engine, now, applied, spoken=True)
+    settle(conn, engine, now, applied, spoken=True, informed_only=True)
 
 
 def stored_detection(request: DetectionRequest) -> StoredRequest:

@@ -281,7 +281,7 @@ def _columns(
         if column.gathered:
             home = book.objects[object_name].fields[column.ref].to if column.ref else object_name
             rollup = gathered.get((home, column.target or column.name))
-            column = replace(column, from_ai=rollup is not None and rollup.from_ai)
+            column = replace(column, from_ai=column.from_ai or (rollup is not None and rollup.from_ai))
         columns.append(column)
     return tuple(columns)
 

@@ -26,10 +26,12 @@ class Gathered:
     what: Col | None
     where: Scalar | None
     columns: tuple[Column, ...]
+    via_ai: bool = False
+    """Whether enrichment may fill the reference by which records are gathered."""
 
     @property
     def from_ai(self) -> bool:
-        return any(column.from_ai for column in self.columns)
+        return self.via_ai or any(column.from_ai for column in self.columns)
 
 
 def via_of(book: Rulebook, object_name: str, over: str, via: str) -> str:
@@ -83,7 +85,10 @@ def compile_gathered(book: Rulebook, object_name: str, field: str) -> Gathered:
     for column in columns.values():
         if column.ref or column.gathered:
             raise PredicateError(f"{column.name}: a rollup over records reads only their own fields")
-    return Gathered(object_name, field, spec.type, rollup.op, rollup.over, via, what, where, tuple(columns.values()))
+    via_ai = book.objects[rollup.over].fields[via].fill == "enrichment"
+    return Gathered(
+        object_name, field, spec.type, rollup.op, rollup.over, via, what, where, tuple(columns.values()), via_ai
+    )
 
 
 def _timeless(node: Node) -> Scalar:

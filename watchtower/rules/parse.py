@@ -285,16 +285,18 @@ class _Reader:
         source = self.scalar(inner)
         if not isinstance(source, Col) or source.type != "timestamp" or self.columns[source.name].gathered:
             self.refuse(call, "business_elapsed takes a timestamp field", form)
-        paused = f",{self.pause(call, rest[0], source, form)}" if rest else ""
+        pause = self.pause(call, rest[0], source, form) if rest else None
+        paused = f",{pause.target or pause.name}" if pause else ""
         # elapsed >= d from the first instant that has d; elapsed > d from just after the last that has it.
         kind = "business_first" if op in (">=", "<") else "business_last"
-        column = self.derived(f"{kind}({{}},{calendar.name},{span.micros}{paused})", source.name)
+        kept = f"{kind}({{}},{calendar.name},{span.micros}{paused})"
+        column = self.derived(kept, source.name, from_ai=pause is not None and pause.from_ai)
         instant: Scalar = column.col
         if op in (">", "<="):
             instant = Call("shift", (instant,), "timestamp", Span(micros=1))
         return Bound(instant, op in (">=", ">"), text)
 
-    def pause(self, call: exp.Anonymous, node: exp.Expr, source: Col, form: str) -> str:
+    def pause(self, call: exp.Anonymous, node: exp.Expr, source: Col, form: str) -> Column:
         """The boolean field, of the same record as the timestamp, while which the calendar's clock stands."""
         if not (isinstance(node, exp.Kwarg) and node.this.name.lower() == "paused_by"):
             self.refuse(call, "business_elapsed knows one option, paused_by", form)
@@ -310,10 +312,12 @@ class _Reader:
             self.refuse(
                 call, f"paused_by names a boolean field of the same record, not {field.name} ({field.type})", form
             )
-        return here.target or here.name
+        return here
 
-    def derived(self, form: str, name: str) -> Column:
-        """A column that the fold computes from a field: `changed_at(stage)`, also through a reference."""
+    def derived(self, form: str, name: str, *, from_ai: bool = False) -> Column:
+        """A column that the fold computes from a field: `changed_at(stage)`, also through a reference.
+
+        `from_ai`: whether enrichment may fill another field that it follows."""
         base = self.columns[name]
         inner = form.format(base.target or base.name)
         full = f"{base.ref}.{inner}" if base.ref else inner
@@ -321,7 +325,7 @@ class _Reader:
         values: tuple[str, ...] = ()
         if form.startswith("previous"):
             type_, values = base.type, base.values
-        column = Column(full, type_, values, base.ref, inner if base.ref else "", base.field, base.from_ai)
+        column = Column(full, type_, values, base.ref, inner if base.ref else "", base.field, from_ai or base.from_ai)
         return self.columns.setdefault(full, column)
 
     # ---- scalars

@@ -75,7 +75,9 @@ def resolve(book: Rulebook, object_name: str, path: tuple[str, ...]) -> Column:
     target = fields[name].to
     inner = resolve(book, target, path[1:])
     full = ".".join(path)
-    return Column(full, inner.type, inner.values, name, inner.name, full, inner.from_ai, inner.gathered)
+    # Whoever fills the reference chooses the record that is read.
+    from_ai = inner.from_ai or fields[name].fill == "enrichment"
+    return Column(full, inner.type, inner.values, name, inner.name, full, from_ai, inner.gathered)
 
 
 def _signals(book: Rulebook, object_name: str) -> list[str]:

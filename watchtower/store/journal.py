@@ -181,7 +181,7 @@ def _repeat(row: JournalRow, seq: int, body: str) -> Appended:
     return Appended(
         "conflict",
         seq,
-        f"id: {row.id!r} of source {row.source!r} came before with another body (journal {seq}); "
+        f"id: {row.id!r} of source {row.source!r} came before with another body; "
         "a changed event needs an id of its own",
     )
 

@@ -85,6 +85,8 @@ _INHIBITED_BY = (
     .where(
         func.cardinality(alert.c.inhibitors) > 0, _other.c.object == alert.c.object, _other.c.record == alert.c.record,
         _other.c.rule == any_(alert.c.inhibitors), _other.c.status != "resolved",
+        # A rule that has come to read AI since then hides no alert of one that does not.
+        _other.c.ai_informed <= alert.c.ai_informed,
     )
     .scalar_subquery()
 )  # fmt: skip
@@ -294,7 +296,10 @@ def health(conn: Connection) -> Mapping[str, Any]:
             .where(record.c.deleted_at.is_(None))
             .scalar_subquery()
             .label("records"),
-            select(func.max(journal.c.received_at)).scalar_subquery().label("last_received"),
+            select(func.max(journal.c.received_at))
+            .where(journal.c.layer == "core")
+            .scalar_subquery()
+            .label("last_received"),
             select(func.max(journal.c.time)).where(journal.c.layer == "core").scalar_subquery().label("last_event"),
             select(func.count()).select_from(deadletter).scalar_subquery().label("dead_letters"),
             select(func.min(span.c.opens_at))

@@ -184,8 +184,9 @@ _WAITING = "state = 'holds' and not opened and (until is null or until > opens_a
 _ENDING = "state = 'holds' and opened and not closed and until is not null"
 # The order of decisions is part of what a replay gives again: no tie is left, and no collation has a say in it.
 _TIES = 'rule collate "C", object collate "C", record collate "C", since'
-_DUE = text(_SPAN + f"where {_WAITING} and opens_at <= :now order by opens_at, {_TIES} limit :limit")
-_ENDED = text(_SPAN + f"where {_ENDING} and until <= :now order by until, {_TIES} limit :limit")
+_AMONG = "and (cast(:rules as text[]) is null or rule = any(cast(:rules as text[])))"
+_DUE = text(_SPAN + f"where {_WAITING} and opens_at <= :now {_AMONG} order by opens_at, {_TIES} limit :limit")
+_ENDED = text(_SPAN + f"where {_ENDING} and until <= :now {_AMONG} order by until, {_TIES} limit :limit")
 _NEXT = text(
     f"select least((select min(opens_at) from span where {_WAITING}), (select min(until) from span where {_ENDING}))"
 )
@@ -226,14 +227,14 @@ def tell(conn: Connection, spans: Sequence[Span]) -> None:
         conn.execute(_TELL, {"rows": _json(spans)})
 
 
-def due(conn: Connection, now: datetime, limit: int) -> list[Span]:
-    """Spans on which an alert is to open by now: an index scan of what falls due."""
-    return [_span(row) for row in conn.execute(_DUE, {"now": now, "limit": limit})]
+def due(conn: Connection, now: datetime, limit: int, *, rules: Sequence[str] | None = None) -> list[Span]:
+    """Spans on which an alert is to open by now: an index scan of what falls due. `rules`: of these alone."""
+    return [_span(row) for row in conn.execute(_DUE, {"now": now, "limit": limit, "rules": rules})]
 
 
-def ended(conn: Connection, now: datetime, limit: int) -> list[Span]:
-    """Opened spans that have ended by now."""
-    return [_span(row) for row in conn.execute(_ENDED, {"now": now, "limit": limit})]
+def ended(conn: Connection, now: datetime, limit: int, *, rules: Sequence[str] | None = None) -> list[Span]:
+    """Opened spans that have ended by now. `rules`: of these alone."""
+    return [_span(row) for row in conn.execute(_ENDED, {"now": now, "limit": limit, "rules": rules})]
 
 
 def next_instant(conn: Connection) -> datetime | None:
