@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from watchtower.contract import Event
 from watchtower.errors import EventError
 from watchtower.flow.backtest import duckdb_engine, held_between, held_in_turn
+from watchtower.flow.gaps import valued
 from watchtower.flow.history import History, fold_history
 from watchtower.flow.spill import Spill
 from watchtower.rulebook import load
@@ -114,6 +115,19 @@ def test_several_processes_and_streamed_answers_say_the_same(program: Program) -
     folder = found.spill.folder
     found.spill.close()
     assert not folder.exists()
+
+
+def test_the_columns_that_a_question_adds_reach_every_process(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(BOOK.replace("  deal:\n", "  deal:\n    value: amount\n", 1))
+    asked = valued(compile_rulebook(load(tmp_path / "rules.yaml")))
+    events = [
+        Event(
+            id=f"e{n}", source="crm", type="record.updated", subject=f"deal/{n}", time=T, data={"fields": {"amount": n}}
+        )
+        for n in range(20)
+    ]
+    assert rows(spilled(asked, events, None, workers=2)) == rows(fold_history(asked, events))
+    assert "amount" in fold_history(asked, events).versions["deal"].arrow().column_names
 
 
 def test_what_cannot_be_written_down_is_named(program: Program) -> None:

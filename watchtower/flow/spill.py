@@ -18,7 +18,8 @@ from datetime import datetime
 from hashlib import blake2b
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from time import sleep
 from zlib import crc32
 
 import msgspec
@@ -31,8 +32,7 @@ import pyarrow.parquet as pq
 from watchtower.contract import Event
 from watchtower.errors import EventError
 from watchtower.flow.history import Problem, Versions, conflict, empty_versions, fold_record, refused
-from watchtower.rulebook import Loaded, from_content
-from watchtower.rules.compile import Program, compile_rulebook
+from watchtower.rules.compile import Program
 from watchtower.rules.fold import build_folds
 
 PARTS = 256
@@ -129,7 +129,7 @@ class Spill:
             return
         # Spawned: a forked process would take the threads of Arrow and DuckDB for its own.
         pool = ProcessPoolExecutor(
-            workers, get_context("spawn"), initializer=_begin, initargs=(self._program.book.content(),)
+            workers, get_context("spawn"), initializer=_begin, initargs=(self._program, os.getpid())
         )
         try:
             yield from pool.map(_fold_asked, asked)
@@ -160,11 +160,19 @@ def _repeats(files: Iterable[Path]) -> npt.NDArray[np.uint64]:
 _PROGRAM: Program | None = None
 
 
-def _begin(content: dict[str, Any]) -> None:
-    """Of a process: the rulebook, once. It leaves Ctrl-C to its parent."""
+def _begin(program: Program, parent: int) -> None:
+    """Of a process: the program, once, with what a question adds to its rules. It leaves Ctrl-C to its parent, and ends
+    with it however that ends."""
     global _PROGRAM
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _PROGRAM = compile_rulebook(Loaded(from_content(content), {}))
+    _PROGRAM = program
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            sleep(1)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _fold_asked(asked: tuple[Path, int, datetime | None]) -> Folded:
