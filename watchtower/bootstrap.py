@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from watchtower.connectors import Refused
 from watchtower.contract import DetectionRequest, EnrichmentWorker, Event, FieldRequest, format_time
 from watchtower.contract.batch import DETECTION, ENRICHMENT
 from watchtower.errors import InputError, Missing
-from watchtower.flow import intake, work
+from watchtower.flow import deadletters, intake, work
 from watchtower.flow.activation import activate
 from watchtower.flow.apply import Engine, folded
 from watchtower.flow.backtest import State, duckdb_engine, states_at
@@ -24,9 +25,9 @@ from watchtower.flow.explain_stored import explain_stored
 from watchtower.flow.group import Group
 from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.history import fold_history
-from watchtower.flow.intake import Verdict
+from watchtower.flow.intake import Sent, Verdict
 from watchtower.flow.jobs import Desk, Tally, own_queue
-from watchtower.flow.settle import Settled, settle
+from watchtower.flow.settle import Settled
 from watchtower.flow.snapshot import write_snapshot
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
 from watchtower.rules.compile import Program, compile_rulebook
@@ -35,7 +36,7 @@ from watchtower.store import audit, journal, rulebooks, spans, turns
 from watchtower.store import work as stored_work
 from watchtower.store.alerts import NewAction, add_actions, lock_alert, set_alert
 from watchtower.store.database import Connection, Database, connect, migrate
-from watchtower.store.deadletters import DeadLetter, add_deadletters
+from watchtower.store.deadletters import DeadLetter, add_deadletters, discard, next_due
 from watchtower.store.jobs import Ledger, beside, open_jobs
 from watchtower.workers import Bench, detector_names, model_status, no_worker, open_worker, run_until_empty
 
@@ -80,7 +81,7 @@ class Tower:
         self.settings, self.database, self.clock = settings, database, clock
         self._engine = engine
         self._looked = monotonic()
-        self._group: Group[Event | Verdict, Verdict] = Group(lambda items: self._take(items, "api"))
+        self._group: Group[Sent, Verdict] = Group(lambda items: self._take(items, "api"))
         self._desk: Desk | None = None
         self._opening = Lock()
         self.door = Door(database, clock)
@@ -135,10 +136,7 @@ class Tower:
     ) -> list[Verdict]:
         """Events that a connector read; rows it could not read go to the dead letters."""
         if refused:
-            letters = [
-                DeadLetter(origin=f"{origin}: {r.place}", reason=r.reason, body={"raw": str(r.raw)[:10_000]})
-                for r in refused
-            ]
+            letters = [DeadLetter(origin=r.place, reason=r.reason, body=r.raw, event=r.event) for r in refused]
             with self._write() as conn:
                 add_deadletters(conn, letters, self.clock())
         return self._take(list(events), origin)
@@ -150,23 +148,41 @@ class Tower:
             yield
         self.tick()
 
-    def _take(self, items: Sequence[Event | Verdict], origin: str) -> list[Verdict]:
+    def _take(self, items: Sequence[Event | Sent], origin: str) -> list[Verdict]:
         if not items:
             return []
         with self._write() as conn:
             return intake.take(conn, self._engine, items, self.clock(), origin=origin).verdicts
 
+    def redrive(self, seqs: Sequence[int] | None = None) -> Counter[str]:
+        """Dead letters go through the door again, those that can: how many got which verdict. None: all of them."""
+        counts: Counter[str] = Counter()
+        after = 0
+        while True:
+            with self._write() as conn:
+                done = deadletters.redrive(conn, self._engine, self.clock(), seqs=seqs, after=after)
+            counts += done.counts
+            if not done.last:
+                return counts
+            after = done.last
+
+    def discard(self, seq: int, because: str) -> bool:
+        """A dead letter is not wanted; False where it is closed already, or unknown."""
+        with self._write() as conn:
+            return discard(conn, seq, because, self.clock())
+
     # ---- the clock
 
     def tick(self, now: datetime | None = None) -> Settled:
-        """Open, resolve and correct what is due."""
+        """Take what waited for its time, and open, resolve and correct what is due."""
         with self._write() as conn:
-            return settle(conn, self._engine, now or self.clock())
+            return deadletters.tick(conn, self._engine, now or self.clock())
 
     def next_instant(self) -> datetime | None:
         """When the clock alone will change something."""
         with self.database.read() as conn:
-            return spans.next_instant(conn)
+            known = (spans.next_instant(conn), next_due(conn))
+        return min((instant for instant in known if instant is not None), default=None)
 
     # ---- people
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "detect": "tower:detect",
     "eval": "evals:app",
     "alerts": "tower:alerts",
+    "deadletters": "deadletters:app",
     "metrics": "metrics:metrics",
     "audit": "audit:audit",
     "models": "models:app",

@@ -296,7 +296,8 @@ def health(conn: Connection) -> Mapping[str, Any]:
             .label("records"),
             select(func.max(journal.c.received_at)).scalar_subquery().label("last_received"),
             select(func.max(journal.c.time)).where(journal.c.layer == "core").scalar_subquery().label("last_event"),
-            select(func.count()).select_from(deadletter).scalar_subquery().label("dead_letters"),
+            select(func.count()).select_from(deadletter).scalar_subquery().label("dead_letters_ever"),
+            select(func.count()).where(*_OPEN_LETTER).select_from(deadletter).scalar_subquery().label("dead_letters"),
             select(func.min(span.c.opens_at))
             .where(span.c.state == "holds", ~span.c.opened)
             .scalar_subquery()
@@ -306,9 +307,12 @@ def health(conn: Connection) -> Mapping[str, Any]:
     return {name: _utc(value) for name, value in row._mapping.items()}
 
 
+_OPEN_LETTER = (deadletter.c.closed_at.is_(None), deadletter.c.due_at.is_(None))
+
+
 def dead_letters(conn: Connection, *, limit: int = 50) -> list[tuple[datetime, str, str]]:
-    """(received at, origin, reason) of what could not be read, the latest first."""
-    query = select(deadletter.c.received_at, deadletter.c.origin, deadletter.c.reason)
+    """(received at, origin, reason) of what could not be taken and stands open, the latest first."""
+    query = select(deadletter.c.received_at, deadletter.c.origin, deadletter.c.reason).where(*_OPEN_LETTER)
     rows = conn.execute(query.order_by(deadletter.c.seq.desc()).limit(limit))
     return [(_utc(at), origin, reason) for at, origin, reason in rows]
 

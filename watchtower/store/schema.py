@@ -7,7 +7,7 @@ link         which records look through to which others
 alert        what stands in a queue, with its history in `action`
 document, request, proposal, signal: what enrichment and detection read, were asked, and said
 rulebook, activation: which rules were in force when
-deadletter   what could not be read, with the reason
+deadletter   what could not be taken, whole, with the reason; and events of the future until their time has come
 api_key, session: who may come in, and who has signed in
 audit        who did what when, each row bound to the one before by its hash
 """
@@ -265,8 +265,25 @@ deadletter = Table(
     _time("received_at"),
     Column("origin", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("body", JSONB, nullable=False),
+    Column("raw", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("redrivable", Boolean, nullable=False),
+    Column("credential", Text, nullable=True),
+    Column("source", Text, nullable=True),
+    Column("event", Text, nullable=True),
+    Column("type", Text, nullable=True),
+    Column("digest", LargeBinary, nullable=True),
+    Column("attempts", BigInteger, nullable=False, server_default=text("1")),
+    _time("tried_at"),
+    _time("due_at", nullable=True),
+    _time("redriven_at", nullable=True),
+    _time("closed_at", nullable=True),
+    Column("because", Text, nullable=False, server_default=""),
+    Index("ix_deadletter_digest", "digest", unique=True, postgresql_where=text("closed_at is null")),
+    Index("ix_deadletter_due_at", "due_at", postgresql_where=text("closed_at is null and due_at is not null")),
 )
+"""`raw` is the body as JSON, of `size` characters where it is whole; `credential` the source it came under.
+Open while `closed_at` is null; `due_at` of an event of the future: it waits in quarantine until then."""
 
 api_key = Table(
     "api_key",
