@@ -200,9 +200,13 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
         raw = json.dumps(letter.body, separators=(",", ":"), ensure_ascii=False)
         if not raw.isascii() and any("\ud800" <= character <= "\udfff" for character in raw):
             raw = json.dumps(letter.body, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError):
+    except RecursionError:
+        raw, whole = '"nested too deeply to be kept"', False
+    except (TypeError, ValueError):
         raw, whole = json.dumps({"text": ascii(letter.body)[: CAP // 2]}), False
-    known = letter.body if letter.event and isinstance(letter.body, dict) else {}
+    body = letter.body if letter.event and isinstance(letter.body, dict) else {}
+    known = {column: _known(body.get(key)) for column, key in (("source", "source"), ("event", "id"), ("type", "type"))}
+    key = json.dumps([letter.credential, known, raw])
     return {
         "origin": _plain(letter.origin, _KEY),
         "reason": _plain(letter.reason, _REASON),
@@ -210,8 +214,8 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
         "size": len(raw),
         "redrivable": letter.event and whole and len(raw) <= CAP,
         "credential": letter.credential,
-        **{column: _known(known.get(key)) for column, key in (("source", "source"), ("event", "id"), ("type", "type"))},
-        "digest": hashlib.blake2b(f"{letter.credential}\n{raw}".encode(), digest_size=16).hexdigest(),
+        **known,
+        "digest": hashlib.blake2b(key.encode(), digest_size=16).hexdigest(),
         "attempts": 1,
         "due_at": format_time(letter.due) if letter.due else None,
     }
