@@ -29,6 +29,8 @@ COMMANDS = {
     "eval": "evals:app",
     "alerts": "tower:alerts",
     "deadletters": "deadletters:app",
+    "backup": "operations:backup",
+    "restore": "operations:restore",
     "metrics": "metrics:metrics",
     "audit": "audit:audit",
     "models": "models:app",

@@ -129,18 +129,18 @@ def open_database(url: str, *, server: embedded.EmbeddedServer | None = None) ->
 def migrate(database: Database) -> None:
     """Bring the tables to the newest revision; nothing where they are. Safe in several processes at once."""
     with database.begin() as connection:
-        if _revision(connection) == HEAD:
+        if revision_of(connection) == HEAD:
             return
     from alembic import command  # loading it takes longer than the check
 
     with database.begin() as connection:
         connection.execute(text("set local lock_timeout = '5min'"))
         connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        found = _revision(connection)
+        found = revision_of(connection)
         if found == HEAD:
             return
         config = migration_config(connection)
-        if found is not None and found not in _known_revisions(config):
+        if found is not None and found not in known_revisions(config):
             raise StoreError(
                 f"{database.address}: its tables are of revision {found}, which this version does not know",
                 remedy="A newer watchtower has used this database: install that one, or restore a backup.",
@@ -211,13 +211,13 @@ def _check(connection: Connection, address: str) -> None:
         )
 
 
-def _revision(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
     if connection.execute(text("select to_regclass('alembic_version')")).scalar() is None:
         return None
     return connection.execute(text("select version_num from alembic_version")).scalar()
 
 
-def _known_revisions(config: Any) -> set[str]:
+def known_revisions(config: Any) -> set[str]:
     from alembic.script import ScriptDirectory
 
     return {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}

@@ -1,0 +1,79 @@
+"""The commands of whoever keeps the tower running: backup and restore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from watchtower.bootstrap import system_clock
+from watchtower.cli.output import console, print_json
+from watchtower.cli.tower import AsJson, Data, settings_of
+from watchtower.errors import InputError
+from watchtower.store import backup as backups
+from watchtower.store.backup import Manifest
+from watchtower.store.database import connect
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it, such as watchtower.zip.")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write everything the tower knows into one file, while it runs. It holds what the tables hold: keep it safe.
+
+    The key of personal data (WATCHTOWER_MASTER_KEY, or master.key in the data folder) is not in it: keep that apart.
+
+    Example: watchtower backup /backups/monday.zip
+    """
+    if not file.parent.is_dir():
+        raise InputError(f"{file.parent}: is no folder")
+    database = connect(settings_of(data))
+    try:
+        manifest = backups.back_up(database, file, system_clock())
+    finally:
+        database.close()
+    _say(manifest, f"backed up to {file}", as_json)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A backup.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where the database holds something: it is lost.")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only read the file and compare every hash.")] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a backup back, into an empty database, and its tables to this version. All or nothing.
+
+    Stop the service first (watchtower up, serve, tick, worker).
+
+    Example: watchtower restore /backups/monday.zip
+    """
+    if check:
+        _say(backups.check(file), f"{file} is whole", as_json)
+        return
+    database = connect(settings_of(data))
+    try:
+        manifest = backups.restore(database, file, force=force)
+    finally:
+        database.close()
+    _say(manifest, f"restored {file}", as_json)
+
+
+def _say(manifest: Manifest, what: str, as_json: bool) -> None:
+    rows = sum(table.rows for table in manifest.tables)
+    if as_json:
+        facts: dict[str, Any] = {
+            "taken_at": manifest.taken_at, "watchtower": manifest.watchtower, "revision": manifest.revision,
+            "rulebook": manifest.rulebook, "last_seq": manifest.last_seq, "rows": rows,
+            "tables": {table.name: {"rows": table.rows, "sha256": table.sha256} for table in manifest.tables},
+        }  # fmt: skip
+        print_json(facts)
+        return
+    console.print(
+        f"{what}: {rows:,} rows of {len(manifest.tables)} tables, journal up to {manifest.last_seq}, "
+        f"revision {manifest.revision}, taken {manifest.taken_at}"
+    )
