@@ -31,6 +31,7 @@ COMMANDS = {
     "deadletters": "deadletters:app",
     "backup": "operations:backup",
     "restore": "operations:restore",
+    "doctor": "operations:doctor",
     "metrics": "metrics:metrics",
     "audit": "audit:audit",
     "models": "models:app",

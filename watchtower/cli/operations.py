@@ -1,16 +1,19 @@
-"""The commands of whoever keeps the tower running: backup and restore."""
+"""The commands of whoever keeps the tower running: backup, restore, doctor."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from watchtower.bootstrap import system_clock
+from watchtower.bootstrap import model_name, system_clock
 from watchtower.cli.output import console, print_json
 from watchtower.cli.tower import AsJson, Data, settings_of
-from watchtower.errors import InputError
+from watchtower.errors import InputError, StoreError
+from watchtower.flow import doctor as doctors
+from watchtower.flow.doctor import Finding
 from watchtower.store import backup as backups
 from watchtower.store.backup import Manifest
 from watchtower.store.database import connect
@@ -61,6 +64,40 @@ def restore(
     finally:
         database.close()
     _say(manifest, f"restored {file}", as_json)
+
+
+def doctor(data: Data = None, as_json: AsJson = False) -> None:
+    """Look at everything the tower stands on, and say what is wrong and what to do about it; exit 1 if anything is.
+
+    Example: watchtower doctor
+    """
+    settings = settings_of(data)
+    try:
+        database = connect(settings)
+    except StoreError as error:
+        found = [Finding("database", "wrong", error.message, error.remedy)]
+    else:
+        try:
+            found = list(doctors.examine(database, system_clock()))
+        finally:
+            database.close()
+    if settings.data.is_dir():
+        usage = shutil.disk_usage(settings.data)
+        found.append(doctors.disk(usage.free, usage.total, str(settings.data)))
+    found.append(doctors.model(model_name(settings)))
+    wrong = any(one.state == "wrong" for one in found)
+    if as_json:
+        print_json({
+            "wrong": wrong,
+            "findings": [{"name": f.name, "state": f.state, "says": f.says, "remedy": f.remedy} for f in found],
+        })  # fmt: skip
+    else:
+        for one in found:
+            console.print(f"{one.state:>6}  {one.name}: {one.says}", markup=False)
+            if one.remedy:
+                console.print(f"        {one.remedy}", markup=False)
+    if wrong:
+        raise typer.Exit(1)
 
 
 def _say(manifest: Manifest, what: str, as_json: bool) -> None:
