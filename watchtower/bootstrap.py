@@ -29,6 +29,7 @@ from watchtower.flow.intake import Sent, Verdict
 from watchtower.flow.jobs import Desk, Tally, own_queue
 from watchtower.flow.settle import Settled
 from watchtower.flow.snapshot import write_snapshot
+from watchtower.flow.watching import job_heard
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
 from watchtower.rules.compile import Program, compile_rulebook
 from watchtower.settings import Settings, read_settings
@@ -176,7 +177,9 @@ class Tower:
     def tick(self, now: datetime | None = None) -> Settled:
         """Take what waited for its time, and open, resolve and correct what is due."""
         with self._write() as conn:
-            return deadletters.tick(conn, self._engine, now or self.clock())
+            done = deadletters.tick(conn, self._engine, now or self.clock())
+            job_heard(conn, self._engine, "clock", now or self.clock())
+            return done
 
     def next_instant(self) -> datetime | None:
         """When the clock alone will change something."""
@@ -364,6 +367,7 @@ class Tower:
         asked = self.requests(limit=limit, only=only, means=model_status(worker).name)
         run, tally, took = Enriched(), Tally(), monotonic()
         if not asked:
+            self.beat("enrichment")
             return run
         queue = own_queue(ENRICHMENT)
         batches = self.desk.ask_fields(asked, self.labelled(), queue)
@@ -383,12 +387,20 @@ class Tower:
             self.desk.abandon(batches)
         run.requests, run.proposals, run.decided = tally.answers, tally.proposals, tally.decided
         run.faults = len(tally.faults)
+        self.beat("enrichment")
         return run
+
+    def beat(self, job: str) -> None:
+        """One of the tower's own jobs has run (clock, enrichment, detection). Nothing where it is not watched."""
+        if job in self.rulebook.jobs:
+            with self._write() as conn:
+                job_heard(conn, self._engine, job, self.clock())
 
     def detect(self, *, only: frozenset[str] | None = None) -> list[Detected]:
         """Run the declared detectors over a snapshot of now; admit what they raise."""
         asked = {request.id: request for request in self._detections(only)}
         if not asked:
+            self.beat("detection")
             return []
         queue = own_queue(DETECTION)
         batches = self._ask_detections(asked.values(), queue)
@@ -399,6 +411,7 @@ class Tower:
             self.desk.abandon(batches)
         for id_, fault in tally.faults.items():
             raise InputError(f"signal {asked[id_].signal}: {fault}", remedy="correct it in the rulebook's signals")
+        self.beat("detection")
         return [
             Detected(asked[id_].signal, asked[id_].detector, found.raised, found.abstained)
             for id_, found in tally.signals.items()
@@ -417,13 +430,19 @@ class Tower:
             asked = self.requests(limit=room, means=self.settings.llm_model or "", waiting=waiting)
             if asked:
                 self.desk.ask_fields(asked, self.labelled(), ENRICHMENT)
+            elif room == limit:
+                self.beat("enrichment")  # nothing is asked, and nothing waits for an answer
             handed += len(asked)
         return handed
 
     def take_up(self) -> Tally:
         """Decide on what worker processes have answered, and see to the jobs of those that died."""
         self.desk.tend()
-        return self.desk.collect()
+        tally = self.desk.collect()
+        for job, answers in (("enrichment", tally.answers), ("detection", tally.signals)):
+            if answers:
+                self.beat(job)
+        return tally
 
     def _detections(self, only: frozenset[str] | None) -> list[DetectionRequest]:
         at, known, found = self.clock(), detector_names(), []

@@ -12,7 +12,9 @@ import msgspec
 from watchtower.contract import CORE_SOURCE, Event, event_json, parse_event
 from watchtower.flow.apply import Engine, apply_events
 from watchtower.flow.settle import Settled, settle
+from watchtower.flow.watching import sources_heard
 from watchtower.flow.work import DETECTORS, ENRICHMENT
+from watchtower.rulebook.watched import WATCHED
 from watchtower.store import journal
 from watchtower.store.database import Connection
 from watchtower.store.deadletters import DeadLetter, add_deadletters
@@ -26,7 +28,7 @@ HORIZON = timedelta(days=366)
 """How far ahead an event may lie to wait for its time: what lies further (9999-12-31) is a date that means nothing."""
 RESERVED_SOURCES = frozenset({CORE_SOURCE, ENRICHMENT, DETECTORS, "ai"})
 """The names of the rule layer and of the workers: under them a source could take their keys, or pass for them."""
-_RESERVED = ("alert.", "field.", "signal.")
+_RESERVED = ("alert.", "field.", "signal.", "tower.")
 """Types that only workers and the rule layer speak; a source that sends one is refused."""
 
 
@@ -100,6 +102,7 @@ def take(
     given = [verdict for verdict in verdicts if verdict is not None]
     kept = [_letter(item, verdict, origin) for item, verdict in zip(sent, given, strict=True) if verdict.status in KEPT]
     add_deadletters(conn, kept, now)
+    fresh += sources_heard(conn, engine, fresh, now)
     applied = apply_events(conn, engine, fresh) if fresh else None
     return Taken(given, settle(conn, engine, now, applied))
 
@@ -131,6 +134,9 @@ def refusal(engine: Engine, event: Event, now: datetime) -> str:
         return f"source: {event.source!r} is reserved for the rule layer and the workers"
     if event.type.startswith(_RESERVED):
         return f"type: {event.type!r} is spoken by workers and the rule layer only"
+    book = engine.program.book
+    if event.object in WATCHED and (book.sources or book.jobs):
+        return f"subject: {event.object!r} is the tower's own: it says itself when it heard a source or a job"
     fold = engine.folds.get(event.object)
     if fold is None:
         known = ", ".join(engine.folds)

@@ -14,6 +14,7 @@ from watchtower.contract import FieldSpec
 from watchtower.rulebook.derive import Derived, derive
 from watchtower.rulebook.duties import Budget, Cadence, Handoff, Lifecycle
 from watchtower.rulebook.parts import Example, Name, Part, RuleId, Text, Texts
+from watchtower.rulebook.watched import FIELDS, JOBS, WATCHED, Watch
 
 FIELD_TYPES = (
     "text", "integer", "number", "money", "boolean", "timestamp", "date", "enum", "ref", "list",
@@ -266,6 +267,8 @@ class Rulebook(Part):
     scorecards: dict[str, Scorecard] = {}
     written: Annotated[list[RuleModel], Field(alias="rules")] = []
     signals: dict[Name, SignalModel] = {}
+    sources: dict[Name, Watch] = {}
+    jobs: dict[Name, Watch] = {}
     acceptance: dict[str, Acceptance] = {}
     queues: dict[str, Queue] = {}
     roles: dict[str, str | dict[str, Any] | None] = {}
@@ -276,6 +279,17 @@ class Rulebook(Part):
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError(f"timezone {self.timezone!r} is not an IANA name such as Europe/Rome") from None
+        return self
+
+    @model_validator(mode="after")
+    def _watched(self) -> Rulebook:
+        """What is watched are records of built-in objects."""
+        if unknown := [name for name in self.jobs if name not in JOBS]:
+            raise ValueError(f"jobs: {unknown[0]!r} is not one of {', '.join(JOBS)}")
+        for name, parts in zip(WATCHED, (self.sources, self.jobs), strict=True):
+            built_in = ObjectModel.model_validate({"fields": FIELDS, "label": "name"})
+            if parts and self.objects.setdefault(name, built_in) != built_in:
+                raise ValueError(f"objects: {name!r} is the tower's own where {name}s are watched; name it otherwise")
         return self
 
     @cached_property

@@ -38,7 +38,10 @@ _SOURCES = text(
     from known k where k.source is not null
     """
 )
-_SILENT = text("select record, since from alert where object = 'source' and status <> 'resolved' order by record")
+_SILENT = text(
+    "select object || ' ' || record, since from alert where object in ('source', 'job') "
+    "and rule = object || '.' || record || '.silent' and status <> 'resolved' order by 1"
+)
 _LETTERS = text(
     "select count(*) filter (where due_at is null), count(*) filter (where due_at is not null) "
     "from deadletter where closed_at is null"
