@@ -21,6 +21,7 @@ from watchtower.flow.activation import activate
 from watchtower.flow.apply import Engine, folded
 from watchtower.flow.backtest import State, duckdb_engine, states_at
 from watchtower.flow.door import Door
+from watchtower.flow.erasure import Erasure, erase
 from watchtower.flow.explain_stored import explain_stored
 from watchtower.flow.group import Group
 from watchtower.flow.handover import Crossing, cross
@@ -36,6 +37,7 @@ from watchtower.settings import Settings, read_settings
 from watchtower.store import audit, journal, rulebooks, spans, turns
 from watchtower.store import work as stored_work
 from watchtower.store.alerts import NewAction, add_actions, lock_alert, set_alert
+from watchtower.store.backup import forget
 from watchtower.store.database import Connection, Database, connect, migrate
 from watchtower.store.deadletters import DeadLetter, add_deadletters, discard, next_due
 from watchtower.store.jobs import Ledger, beside, open_jobs
@@ -171,6 +173,13 @@ class Tower:
         """A dead letter is not wanted; False where it is closed already, or unknown."""
         with self._write() as conn:
             return discard(conn, seq, because, self.clock())
+
+    def erase(self, subject: str, *, because: str, by: str) -> Erasure:
+        """Erase a person (`contact/C-1`): destroy the key of what is personal. InputError."""
+        with self._write() as conn:
+            done = erase(conn, self._engine, subject, because=because, by=by, now=self.clock())
+        forget(self.database, self.settings.data / "erased.keys", done.key)
+        return done
 
     # ---- the clock
 

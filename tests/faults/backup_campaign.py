@@ -149,7 +149,7 @@ def _try(
     report.backups += 1
     with fresh(server) as url:
         database = open_database(url)
-        manifest = backup.restore(database, file)
+        manifest = backup.restore(database, file, NOW)
         with database.read() as conn:
             mine = [tuple(row) for row in conn.exec_driver_sql(f"{JOURNAL} order by seq")]
             told = conn.exec_driver_sql(

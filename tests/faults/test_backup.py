@@ -60,7 +60,7 @@ def contents(url: str) -> dict[str, list[Any]]:
 
 def test_what_is_restored_is_what_was_backed_up_to_the_byte(saved: Path, database_url: str, empty_url: str) -> None:
     database = open_database(empty_url)
-    manifest = backup.restore(database, saved)
+    manifest = backup.restore(database, saved, NOW)
     database.close()
     assert contents(empty_url) == contents(database_url)
     assert manifest.revision == HEAD and {t.name: t.rows for t in manifest.tables}["journal"] > 200
@@ -71,7 +71,7 @@ def test_a_restored_tower_numbers_on_from_where_it_was(saved: Path, empty_url: s
     import random
 
     database = open_database(empty_url)
-    last = backup.restore(database, saved).last_seq
+    last = backup.restore(database, saved, NOW).last_seq
     database.close()
     with tower_of(empty_url, tmp_path) as tower:
         assert [v.status for v in tower.take([event("new", random.Random(1))])] == ["accepted"]
@@ -84,11 +84,11 @@ def test_a_database_that_holds_something_is_left_alone_unless_one_insists(saved:
     database = open_database(database_url)
     try:
         with pytest.raises(StoreError, match="is not empty .*journal") as told:
-            backup.restore(database, saved)
+            backup.restore(database, saved, NOW)
         assert "--force" in told.value.remedy
         with database.begin() as conn:
             conn.exec_driver_sql("delete from link; delete from span; update record set state = '{}'")
-        backup.restore(database, saved, force=True)
+        backup.restore(database, saved, NOW, force=True)
     finally:
         database.close()
     assert contents(database_url) == before
@@ -129,7 +129,7 @@ def test_a_damaged_backup_restores_nothing(
     database = open_database(empty_url)
     try:
         with pytest.raises((InputError, StoreError), match=words):
-            backup.restore(database, saved)
+            backup.restore(database, saved, NOW)
     finally:
         database.close()
     assert contents(empty_url) == {}

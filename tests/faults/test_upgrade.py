@@ -9,23 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic.script import ScriptDirectory
-from faults.upgrade_fixture import FOLDER, START, TABLES, expected, write
+from faults.upgrade_fixture import FOLDER, START, TABLES, expected, revisions, write
 from pydantic import SecretStr
 
 from watchtower.bootstrap import Tower, build
 from watchtower.flow.apply import evaluate_records, rebuild_records
 from watchtower.settings import Settings
 from watchtower.store import backup, rulebooks
-from watchtower.store.database import migration_config, open_database, revision_of
+from watchtower.store.database import open_database, revision_of
 from watchtower.store.migrations import HEAD
 
-REVISIONS = [
-    script.revision for script in ScriptDirectory.from_config(migration_config(None)).walk_revisions("base", "heads")
-][::-1]
 
-
-@pytest.mark.parametrize("revision", REVISIONS)
+@pytest.mark.parametrize("revision", revisions()[::-1])
 def test_a_database_of_each_revision_upgrades_and_says_what_it_said(
     revision: str, empty_url: str, tmp_path: Path
 ) -> None:
@@ -36,7 +31,7 @@ def test_a_database_of_each_revision_upgrades_and_says_what_it_said(
     assert len(said["alert"]) > 10 and len(said["action"]) > len(said["alert"]) and said["proposal"]
     database = open_database(empty_url)
     try:
-        assert backup.restore(database, file).revision == revision
+        assert backup.restore(database, file, START).revision == revision
         with database.read() as conn:
             assert revision_of(conn) == HEAD
             assert _told(expected(conn), said) == said
@@ -76,6 +71,6 @@ def _told(found: dict[str, list[Any]], said: dict[str, list[Any]]) -> dict[str, 
 
 
 def test_a_fixture_is_made_by_one_command_the_same_each_time(tmp_path: Path) -> None:
-    made = write(tmp_path / "fixtures", tmp_path / "work")
+    (made,) = write(tmp_path / "fixtures", tmp_path / "work", [HEAD])
     with zipfile.ZipFile(made) as archive, zipfile.ZipFile(FOLDER / f"{HEAD}.zip") as kept:
         assert json.loads(archive.read("expected.json")) == json.loads(kept.read("expected.json"))

@@ -2,25 +2,30 @@
 
     python tests/faults/upgrade_fixture.py
 
-writes tests/fixtures/upgrade/REVISION.zip: a backup at the newest revision, with `expected.json` in it, which says
-what its records, versions, alerts, actions and proposals are. Run it once for each new revision, with the code that
-brings the revision, and commit the file; never write an older one anew. test_upgrade.py demands one for each.
+writes tests/fixtures/upgrade/REVISION.zip for each revision that has none: a backup, with `expected.json` in it, which
+says what its records, versions, alerts, actions and proposals are. Run it with the code that brings a revision, and
+commit the file; one that has been committed is never written anew. Where one commit brings several revisions, those
+before the newest are made by stepping back from it. test_upgrade.py demands one for each.
 """
 
 from __future__ import annotations
 
 import json
 import random
-import sys
 import tempfile
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from watchtower.bootstrap import build
+from alembic import command
+from alembic.script import ScriptDirectory
+
+from watchtower.bootstrap import Tower, build
 from watchtower.contract import Evidence, FieldRequest, Proposal, format_time
 from watchtower.settings import Settings
+from watchtower.store import backup
+from watchtower.store.database import Database, migration_config
 from watchtower.store.migrations import HEAD
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "upgrade"
@@ -120,41 +125,58 @@ def expected(conn: Any) -> dict[str, list[Any]]:
     }
 
 
-def write(folder: Path, data: Path) -> Path:
-    """Make the fixture of the newest revision, with an embedded database in `data`."""
-    from watchtower.store import backup
+def revisions() -> list[str]:
+    """Every revision, the newest first."""
+    scripts = ScriptDirectory.from_config(migration_config(None)).walk_revisions("base", "heads")
+    return [script.revision for script in scripts]
 
+
+def write(folder: Path, data: Path, wanted: list[str]) -> list[Path]:
+    """Make the fixtures of these revisions (the newest first), with an embedded database in `data`."""
     clock = Clock()
     data.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (data / "rules.yaml").write_text(BOOK)
-    file = folder / f"{HEAD}.zip"
     with build(Settings(data=data / "data", database_url=None), rulebook=data / "rules.yaml", clock=clock) as tower:
-        stream = events()
-        for at in range(0, len(stream), 25):
-            clock.now = START + timedelta(hours=(at + 25) // 2)
-            tower.take(stream[at : at + 25])
-            tower.tick()
-        tower.enrich(Worker())
-        clock.now += timedelta(hours=3)
+        _furnish(tower, clock)
+        return [_save(tower.database, revision, folder, clock.now) for revision in wanted]
+
+
+def _furnish(tower: Tower, clock: Clock) -> None:
+    stream = events()
+    for at in range(0, len(stream), 25):
+        clock.now = START + timedelta(hours=(at + 25) // 2)
+        tower.take(stream[at : at + 25])
         tower.tick()
-        with tower.database.read() as conn:
-            standing = conn.exec_driver_sql("select id from alert where status = 'open' order by id").scalars().all()
-            review = conn.exec_driver_sql("select id from proposal where status = 'review' order by id").scalars().all()
-        tower.act(standing[0], "acknowledge", actor="anna")
-        tower.act(standing[1], "comment", actor="bruno", note="called them: è vero")
-        tower.act(standing[2], "resolve", actor="anna", note="not ours")
-        tower.decide(review[0], "accept", actor="anna")
-        folder.mkdir(parents=True, exist_ok=True)
-        backup.back_up(tower.database, file, clock.now)
-        with tower.database.read() as conn:
-            rows = expected(conn)
+    tower.enrich(Worker())
+    clock.now += timedelta(hours=3)
+    tower.tick()
+    with tower.database.read() as conn:
+        standing = conn.exec_driver_sql("select id from alert where status = 'open' order by id").scalars().all()
+        review = conn.exec_driver_sql("select id from proposal where status = 'review' order by id").scalars().all()
+    tower.act(standing[0], "acknowledge", actor="anna")
+    tower.act(standing[1], "comment", actor="bruno", note="called them: è vero")
+    tower.act(standing[2], "resolve", actor="anna", note="not ours")
+    tower.decide(review[0], "accept", actor="anna")
+
+
+def _save(database: Database, revision: str, folder: Path, now: datetime) -> Path:
+    file = folder / f"{revision}.zip"
+    if revision != HEAD:
+        with database.begin() as conn:
+            command.downgrade(migration_config(conn), revision)
+    backup.back_up(database, file, now)
+    with database.read() as conn:
+        rows = expected(conn)
     with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         archive.writestr("expected.json", json.dumps(rows, ensure_ascii=False))
+    file.chmod(0o644)
     return file
 
 
 if __name__ == "__main__":
-    if (FOLDER / f"{HEAD}.zip").exists() and "--anew" not in sys.argv:
-        raise SystemExit(f"{FOLDER / f'{HEAD}.zip'} is there already; --anew only before it has been committed")
+    missing = [revision for revision in revisions() if not (FOLDER / f"{revision}.zip").exists()]
+    if not missing:
+        raise SystemExit(f"each revision has its fixture in {FOLDER}")
     with tempfile.TemporaryDirectory() as name:
-        print(write(FOLDER, Path(name)))
+        print(*write(FOLDER, Path(name), missing), sep="\n")

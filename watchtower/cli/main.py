@@ -32,6 +32,7 @@ COMMANDS = {
     "backup": "operations:backup",
     "restore": "operations:restore",
     "doctor": "operations:doctor",
+    "erase": "operations:erase",
     "metrics": "metrics:metrics",
     "audit": "audit:audit",
     "models": "models:app",

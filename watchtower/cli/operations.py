@@ -8,15 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from watchtower.bootstrap import model_name, system_clock
+from watchtower.bootstrap import system_clock
 from watchtower.cli.output import console, print_json
-from watchtower.cli.tower import AsJson, Data, settings_of
+from watchtower.cli.tower import AsJson, Data, open_tower, settings_of
 from watchtower.errors import InputError, StoreError
 from watchtower.flow import doctor as doctors
+from watchtower.flow import erasure
 from watchtower.flow.doctor import Finding
 from watchtower.store import backup as backups
 from watchtower.store.backup import Manifest
 from watchtower.store.database import connect
+from watchtower.workers import model_name
 
 
 def backup(
@@ -51,19 +53,46 @@ def restore(
 ) -> None:
     """Bring a backup back, into an empty database, and its tables to this version. All or nothing.
 
-    Stop the service first (watchtower up, serve, tick, worker).
+    Stop the service first (watchtower up, serve, tick, worker). Who was erased since (erased.keys in the data folder)
+    stays erased.
 
     Example: watchtower restore /backups/monday.zip
     """
     if check:
         _say(backups.check(file), f"{file} is whole", as_json)
         return
-    database = connect(settings_of(data))
+    settings = settings_of(data)
+    database = connect(settings)
     try:
-        manifest = backups.restore(database, file, force=force)
+        erased = backups.forgotten(settings.data / "erased.keys")
+        manifest = backups.restore(database, file, system_clock(), force=force, erased=erased)
     finally:
         database.close()
     _say(manifest, f"restored {file}", as_json)
+
+
+def erase(
+    subject: Annotated[str, typer.Argument(metavar="OBJECT/ID", help="Whom: contact/C-1.")],
+    because: Annotated[str, typer.Option("--because", help="Why; without personal data: it is kept.")],
+    by: Annotated[str, typer.Option("--by", help="Who decided it.")] = "command line",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase a person: destroy the key of what the rulebook marks as personal. It cannot be undone.
+
+    What follows from the rest stays as it was, and a replay passes as before: what was personal reads as (erased).
+
+    Example: watchtower erase contact/C-1 --because "asked on 3 March, ticket 812"
+    """
+    with open_tower(data) as tower:
+        done = tower.erase(subject, because=because, by=by)
+    if as_json:
+        print_json(erasure.to_json(done))
+        return
+    console.print(
+        f"{subject} is erased: {done.entries} entries of the journal, with what follows from them, read as (erased); "
+        f"{done.letters} dead letters were emptied"
+    )
 
 
 def doctor(data: Data = None, as_json: AsJson = False) -> None:

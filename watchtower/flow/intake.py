@@ -11,6 +11,7 @@ import msgspec
 
 from watchtower.contract import CORE_SOURCE, Event, event_json, parse_event
 from watchtower.flow.apply import Engine, apply_events
+from watchtower.flow.personal import forged, seal
 from watchtower.flow.settle import Settled, settle
 from watchtower.flow.watching import sources_heard
 from watchtower.flow.work import DETECTORS, ENRICHMENT
@@ -92,6 +93,7 @@ def take(
         if verdict is None and isinstance(item.what, Event):
             good.append(index)
             events.append(item.what)
+    events = seal(conn, engine, events, now)
     fresh: list[Event] = []
     appended = journal.append(conn, events, layer="core", received_at=now)
     for index, event, result in zip(good, events, appended, strict=True):
@@ -143,6 +145,8 @@ def refusal(engine: Engine, event: Event, now: datetime) -> str:
         return f"subject: the rulebook has no object {event.object!r}; it has {known}"
     if event.time > now + HORIZON:
         return f"time: {event.time.isoformat()} lies more than a year ahead of {now.isoformat(timespec='seconds')}"
+    if flaw := forged(engine, event):
+        return flaw
     if event.type == "document.added":
         return _document_flaw(event)
     try:

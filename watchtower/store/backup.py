@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from watchtower import __version__
 from watchtower.contract import format_time
 from watchtower.errors import InputError, StoreError
 from watchtower.store.database import Database, known_revisions, migration_config, revision_of
+from watchtower.store.sealing import destroy_again
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -116,8 +117,26 @@ def check(file: Path) -> Manifest:
     return manifest
 
 
-def restore(database: Database, file: Path, *, force: bool = False) -> Manifest:
-    """Bring a backup back, and its tables to the newest revision. All or nothing.
+def forget(database: Database, list_: Path, key: str) -> None:
+    """After an erasure: note the destroyed key for restores to come, and have the database drop its old rows."""
+    list_.parent.mkdir(parents=True, exist_ok=True)
+    with list_.open("a") as file:
+        file.write(key + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        conn.exec_driver_sql("vacuum full subject_key")
+
+
+def forgotten(list_: Path) -> list[str]:
+    """The keys that erasures have destroyed."""
+    return list_.read_text().split() if list_.exists() else []
+
+
+def restore(
+    database: Database, file: Path, now: datetime, *, force: bool = False, erased: Sequence[str] = ()
+) -> Manifest:
+    """Bring a backup back, and its tables to the newest revision. All or nothing. `erased`: keys destroyed since.
 
     StoreError: the database holds something (and not `force`), or the backup is of a revision unknown here.
     InputError: the file is no whole backup.
@@ -150,6 +169,7 @@ def restore(database: Database, file: Path, *, force: bool = False) -> Manifest:
                 command.upgrade(config, manifest.revision)
             _read(conn, archive, manifest, file)
             command.upgrade(config, "head")
+            destroy_again(conn, erased, now)
     return manifest
 
 

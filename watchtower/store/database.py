@@ -25,6 +25,7 @@ from watchtower.errors import Busy, InputError, StoreError
 from watchtower.settings import Settings
 from watchtower.store import embedded
 from watchtower.store.migrations import HEAD
+from watchtower.store.sealing import OPTION, Keyring
 
 OLDEST = 15
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -87,18 +88,20 @@ class Database:
 
 def connect(settings: Settings) -> Database:
     """The database of these settings: reached, new enough, in UTF-8. StoreError or InputError otherwise."""
+    given = settings.master_key.get_secret_value() if settings.master_key else None
+    keys = Keyring(given, settings.data / "master.key")
     if settings.database_url is not None:
-        return open_database(settings.database_url.get_secret_value())
+        return open_database(settings.database_url.get_secret_value(), keys=keys)
     server = embedded.start(settings.data)
     try:
-        return open_database(server.url, server=server)
+        return open_database(server.url, server=server, keys=keys)
     except BaseException:
         server.close()
         raise
 
 
-def open_database(url: str, *, server: embedded.EmbeddedServer | None = None) -> Database:
-    """The database at this address; `server` is closed with it."""
+def open_database(url: str, *, server: embedded.EmbeddedServer | None = None, keys: Keyring | None = None) -> Database:
+    """The database at this address; `server` is closed with it. Without `keys` nothing personal is read or written."""
     address = _parse(url)
     options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
     own = address.query.get("options")
@@ -108,6 +111,7 @@ def open_database(url: str, *, server: embedded.EmbeddedServer | None = None) ->
         max_overflow=8,
         pool_timeout=30,
         pool_pre_ping=server is None,
+        execution_options={OPTION: keys},
         json_serializer=_encode_json,
         json_deserializer=msgspec.json.decode,
         connect_args={

@@ -122,6 +122,13 @@ _CLOSE = text(
 _DISCARD = text(
     "update deadletter set closed_at = :now, because = :because where seq = :seq and closed_at is null returning seq"
 )
+_REDACT = text(
+    """
+    update deadletter d set raw = '"erased"', size = 8, redrivable = false, closed_at = coalesce(closed_at, now()),
+      reason = 'erased', because = 'erased'
+    where exists (select 1 from unnest(cast(:words as text[])) as g(word) where strpos(d.raw, g.word) > 0)
+    """
+)
 _NEXT = text("select min(due_at) from deadletter where closed_at is null and due_at is not null")
 _REASONS = text(
     """
@@ -179,6 +186,12 @@ def close(conn: Connection, seqs: Sequence[int], because: str, now: datetime) ->
 def discard(conn: Connection, seq: int, because: str, now: datetime) -> bool:
     """A person says that it is not wanted; False where it is not open."""
     return conn.execute(_DISCARD, {"seq": seq, "because": because, "now": now}).scalar() is not None
+
+
+def redact(conn: Connection, words: Sequence[str]) -> int:
+    """Empty and close every letter, open or closed, whose body has one of these texts as a value; how many."""
+    encoded = {form for word in words for form in (json.dumps(word), json.dumps(word, ensure_ascii=False))}
+    return conn.execute(_REDACT, {"words": sorted(encoded)}).rowcount
 
 
 def next_due(conn: Connection) -> datetime | None:

@@ -8,6 +8,7 @@ alert        what stands in a queue, with its history in `action`
 document, request, proposal, signal: what enrichment and detection read, were asked, and said
 rulebook, activation: which rules were in force when
 deadletter   what could not be taken, whole, with the reason; and events of the future until their time has come
+subject_key  the keys of personal data, one a person; erased by destroying it
 api_key, session: who may come in, and who has signed in
 audit        who did what when, each row bound to the one before by its hash
 """
@@ -284,6 +285,19 @@ deadletter = Table(
 )
 """`raw` is the body as JSON, of `size` characters where it is whole; `credential` the source it came under.
 Open while `closed_at` is null; `due_at` of an event of the future: it waits in quarantine until then."""
+
+subject_key = Table(
+    "subject_key",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("object", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("wrapped", LargeBinary, nullable=True),
+    _time("made_at"),
+    _time("erased_at", nullable=True),
+    UniqueConstraint("object", "record"),
+)
+"""The key that seals what is personal of one record, wrapped by the master key; null: destroyed, the person erased."""
 
 api_key = Table(
     "api_key",
