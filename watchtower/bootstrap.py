@@ -157,27 +157,37 @@ class Tower:
         with self._write() as conn:
             return intake.take(conn, self._engine, items, self.clock(), origin=origin).verdicts
 
-    def redrive(self, seqs: Sequence[int] | None = None) -> Counter[str]:
+    def redrive(self, seqs: Sequence[int] | None = None, *, by: str = "command line") -> Counter[str]:
         """Dead letters go through the door again, those that can: how many got which verdict. None: all of them."""
         counts: Counter[str] = Counter()
         after = 0
         while True:
             with self._write() as conn:
-                done = deadletters.redrive(conn, self._engine, self.clock(), seqs=seqs, after=after)
+                now = self.clock()
+                done = deadletters.redrive(conn, self._engine, now, seqs=seqs, after=after)
+                if done.last:
+                    about = f"up to {done.last}"
+                    audit.note(conn, actor=by, what="deadletters.redrive", about=about, now=now, data=done.counts)
             counts += done.counts
             if not done.last:
                 return counts
             after = done.last
 
-    def discard(self, seq: int, because: str) -> bool:
+    def discard(self, seq: int, because: str, *, by: str = "command line") -> bool:
         """A dead letter is not wanted; False where it is closed already, or unknown."""
         with self._write() as conn:
-            return discard(conn, seq, because, self.clock())
+            now = self.clock()
+            done = discard(conn, seq, because, now)
+            if done:
+                audit.note(conn, actor=by, what="deadletters.discard", about=str(seq), now=now, data={"note": because})
+            return done
 
     def erase(self, subject: str, *, because: str, by: str) -> Erasure:
         """Erase a person (`contact/C-1`): destroy the key of what is personal. InputError."""
         with self._write() as conn:
-            done = erase(conn, self._engine, subject, because=because, by=by, now=self.clock())
+            now = self.clock()
+            done = erase(conn, self._engine, subject, because=because, by=by, now=now)
+            audit.note(conn, actor=by, what="person.erase", about=subject, now=now, data={"note": because})
         forget(self.database, self.settings.data / "erased.keys", done.key)
         return done
 

@@ -16,7 +16,7 @@ from watchtower.bootstrap import Tower, build
 from watchtower.contract import format_time
 from watchtower.rulebook import load
 from watchtower.settings import Settings
-from watchtower.store import deadletters
+from watchtower.store import audit, deadletters
 from watchtower.store.deadletters import CAP, DeadLetter, StoredLetter, add_deadletters
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -111,6 +111,9 @@ def test_a_letter_is_redriven_once_and_twice_adds_nothing(tower: Tower, clock: C
     assert [(letter.redriven_at, letter.because, letter.attempts) for letter in closed] == [
         (clock.now, "accepted", 2)
     ] * 2
+    with tower.database.read() as conn:
+        noted = audit.newest(conn, 1)[0]
+    assert (noted.what, noted.data) == ("deadletters.redrive", {"accepted": 2})
     before = counts(tower)
     assert tower.redrive() == tower.redrive([letter.seq for letter in closed]) == {}
     assert counts(tower) == before

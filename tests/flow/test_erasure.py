@@ -19,7 +19,7 @@ from watchtower.errors import InputError, RulebookError, StoreError
 from watchtower.flow.apply import evaluate_records, rebuild_records
 from watchtower.rulebook import load
 from watchtower.settings import Settings
-from watchtower.store import backup, queries, rulebooks
+from watchtower.store import audit, backup, queries, rulebooks
 from watchtower.store.rows import AlertFilter
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -162,7 +162,9 @@ def test_after_an_erasure_no_table_holds_it_and_everything_else_is_as_it_was(tow
     with tower.database.read() as conn:
         assert [doc.text for doc in queries.documents(conn, "contact", "C-1")] == ["(erased)"]
         last = queries.timeline(conn, "contact", "C-1", before=None, limit=1)[0]
+        noted = audit.newest(conn, 1)[0]
     assert (last.type, last.data["because"], last.data["by"]) == ("tower.erased", "asked on 3 March", "anna")
+    assert (noted.actor, noted.what, noted.about) == ("anna", "person.erase", "contact/C-1")
 
 
 def test_folded_anew_from_the_journal_after_an_erasure_every_byte_is_the_same(tower: Tower, clock: Clock) -> None:

@@ -26,6 +26,7 @@ from sqlalchemy import Connection, text
 from watchtower import __version__
 from watchtower.contract import format_time
 from watchtower.errors import InputError, StoreError
+from watchtower.store import audit
 from watchtower.store.database import Database, known_revisions, migration_config, revision_of
 from watchtower.store.sealing import destroy_again
 
@@ -170,6 +171,8 @@ def restore(
             _read(conn, archive, manifest, file)
             command.upgrade(config, "head")
             destroy_again(conn, erased, now)
+            said = {"taken_at": manifest.taken_at, "last_seq": manifest.last_seq}
+            audit.note(conn, actor="command line", what="database.restore", about=file.name, now=now, data=said)
     return manifest
 
 
