@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,30 +16,33 @@ from watchtower.connectors import Refused
 from watchtower.contract import DetectionRequest, EnrichmentWorker, Event, FieldRequest, format_time
 from watchtower.contract.batch import DETECTION, ENRICHMENT
 from watchtower.errors import InputError, Missing
-from watchtower.flow import intake, work
+from watchtower.flow import deadletters, intake, work
 from watchtower.flow.activation import activate
 from watchtower.flow.acts import Verb, act
 from watchtower.flow.apply import Engine, folded
 from watchtower.flow.backtest import State, duckdb_engine, states_at
 from watchtower.flow.delivery import Courier
 from watchtower.flow.door import Door
+from watchtower.flow.erasure import Erasure, erase
 from watchtower.flow.explain_stored import explain_stored
 from watchtower.flow.group import Group
 from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.history import fold_history
-from watchtower.flow.intake import Verdict
+from watchtower.flow.intake import Sent, Verdict
 from watchtower.flow.jobs import Desk, Tally, own_queue
 from watchtower.flow.outbox import tell_ended
 from watchtower.flow.replay import Replayed, replay
-from watchtower.flow.settle import Settled, settle
+from watchtower.flow.settle import Settled
 from watchtower.flow.snapshot import write_snapshot
+from watchtower.flow.watching import job_heard
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
 from watchtower.rules.compile import Program, compile_rulebook
 from watchtower.settings import Settings, read_secret, read_settings
 from watchtower.store import audit, journal, rulebooks, spans, turns
 from watchtower.store import work as stored_work
+from watchtower.store.backup import forget
 from watchtower.store.database import Connection, Database, connect, migrate
-from watchtower.store.deadletters import DeadLetter, add_deadletters
+from watchtower.store.deadletters import DeadLetter, add_deadletters, discard, next_due
 from watchtower.store.jobs import Ledger, beside, open_jobs
 from watchtower.workers import Bench, detector_names, model_status, no_worker, open_worker, run_until_empty
 
@@ -82,7 +86,7 @@ class Tower:
         self.settings, self.database, self.clock = settings, database, clock
         self._engine = engine
         self._looked = monotonic()
-        self._group: Group[Event | Verdict, Verdict] = Group(lambda items: self._take(items, "api"))
+        self._group: Group[Sent, Verdict] = Group(lambda items: self._take(items, "api"))
         self._desk: Desk | None = None
         self._opening = Lock()
         self.door = Door(database, clock)
@@ -137,10 +141,7 @@ class Tower:
     ) -> list[Verdict]:
         """Events that a connector read; rows it could not read go to the dead letters."""
         if refused:
-            letters = [
-                DeadLetter(origin=f"{origin}: {r.place}", reason=r.reason, body={"raw": str(r.raw)[:10_000]})
-                for r in refused
-            ]
+            letters = [DeadLetter(origin=r.place, reason=r.reason, body=r.raw, event=r.event) for r in refused]
             with self._write() as conn:
                 add_deadletters(conn, letters, self.clock())
         return self._take(list(events), origin)
@@ -152,23 +153,60 @@ class Tower:
             yield
         self.tick()
 
-    def _take(self, items: Sequence[Event | Verdict], origin: str) -> list[Verdict]:
+    def _take(self, items: Sequence[Event | Sent], origin: str) -> list[Verdict]:
         if not items:
             return []
         with self._write() as conn:
             return intake.take(conn, self._engine, items, self.clock(), origin=origin).verdicts
 
+    def redrive(self, seqs: Sequence[int] | None = None, *, by: str = "command line") -> Counter[str]:
+        """Dead letters go through the door again, those that can: how many got which verdict. None: all of them."""
+        counts: Counter[str] = Counter()
+        after = 0
+        while True:
+            with self._write() as conn:
+                now = self.clock()
+                done = deadletters.redrive(conn, self._engine, now, seqs=seqs, after=after)
+                if done.last:
+                    about = f"up to {done.last}"
+                    audit.note(conn, actor=by, what="deadletters.redrive", about=about, now=now, data=done.counts)
+            counts += done.counts
+            if not done.last:
+                return counts
+            after = done.last
+
+    def discard(self, seq: int, because: str, *, by: str = "command line") -> bool:
+        """A dead letter is not wanted; False where it is closed already, or unknown."""
+        with self._write() as conn:
+            now = self.clock()
+            done = discard(conn, seq, because, now)
+            if done:
+                audit.note(conn, actor=by, what="deadletters.discard", about=str(seq), now=now, data={"note": because})
+            return done
+
+    def erase(self, subject: str, *, because: str, by: str) -> Erasure:
+        """Erase a person (`contact/C-1`): destroy the key of what is personal. InputError."""
+        with self._write() as conn:
+            now = self.clock()
+            done = erase(conn, self._engine, subject, because=because, by=by, now=now)
+            audit.note(conn, actor=by, what="person.erase", about=subject, now=now, data={"note": because})
+        forget(self.database, self.settings.data / "erased.keys", done.key)
+        return done
+
     # ---- the clock
 
     def tick(self, now: datetime | None = None) -> Settled:
-        """Open, resolve and correct what is due."""
+        """Take what waited for its time, and open, resolve and correct what is due."""
         with self._write() as conn:
-            return settle(conn, self._engine, now or self.clock())
+            done = deadletters.tick(conn, self._engine, now or self.clock())
+            job_heard(conn, self._engine, "clock", now or self.clock())
+            return done
 
     def next_instant(self) -> datetime | None:
         """When the clock alone will change something."""
         with self.database.read() as conn:
-            return spans.next_instant(conn)
+            known = (spans.next_instant(conn), next_due(conn))
+        return min((instant for instant in known if instant is not None), default=None)
 
     @contextmanager
     def courier(self) -> Iterator[Courier]:
@@ -342,6 +380,7 @@ class Tower:
         asked = self.requests(limit=limit, only=only, means=model_status(worker).name)
         run, tally, took = Enriched(), Tally(), monotonic()
         if not asked:
+            self.beat("enrichment")
             return run
         queue = own_queue(ENRICHMENT)
         batches = self.desk.ask_fields(asked, self.labelled(), queue)
@@ -361,12 +400,20 @@ class Tower:
             self.desk.abandon(batches)
         run.requests, run.proposals, run.decided = tally.answers, tally.proposals, tally.decided
         run.faults = len(tally.faults)
+        self.beat("enrichment")
         return run
+
+    def beat(self, job: str) -> None:
+        """One of the tower's own jobs has run (clock, enrichment, detection). Nothing where it is not watched."""
+        if job in self.rulebook.jobs:
+            with self._write() as conn:
+                job_heard(conn, self._engine, job, self.clock())
 
     def detect(self, *, only: frozenset[str] | None = None) -> list[Detected]:
         """Run the declared detectors over a snapshot of now; admit what they raise."""
         asked = {request.id: request for request in self._detections(only)}
         if not asked:
+            self.beat("detection")
             return []
         queue = own_queue(DETECTION)
         batches = self._ask_detections(asked.values(), queue)
@@ -377,6 +424,7 @@ class Tower:
             self.desk.abandon(batches)
         for id_, fault in tally.faults.items():
             raise InputError(f"signal {asked[id_].signal}: {fault}", remedy="correct it in the rulebook's signals")
+        self.beat("detection")
         return [
             Detected(asked[id_].signal, asked[id_].detector, found.raised, found.abstained)
             for id_, found in tally.signals.items()
@@ -395,13 +443,19 @@ class Tower:
             asked = self.requests(limit=room, means=self.settings.llm_model or "", waiting=waiting)
             if asked:
                 self.desk.ask_fields(asked, self.labelled(), ENRICHMENT)
+            elif room == limit:
+                self.beat("enrichment")  # nothing is asked, and nothing waits for an answer
             handed += len(asked)
         return handed
 
     def take_up(self) -> Tally:
         """Decide on what worker processes have answered, and see to the jobs of those that died."""
         self.desk.tend()
-        return self.desk.collect()
+        tally = self.desk.collect()
+        for job, answers in (("enrichment", tally.answers), ("detection", tally.signals)):
+            if answers:
+                self.beat(job)
+        return tally
 
     def _detections(self, only: frozenset[str] | None) -> list[DetectionRequest]:
         at, known, found = self.clock(), detector_names(), []

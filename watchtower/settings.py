@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     """None: the embedded PostgreSQL in `data`."""
     jobs_url: SecretStr | None = None
     """The jobs database. None: on the core's server, named after the core's database with `_jobs` behind."""
+    master_key: SecretStr | None = None
+    """The key of the keys of personal data: 32 bytes in base64. None: the file master.key in `data`."""
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     """0: any free port."""
@@ -74,7 +76,7 @@ _ACCEPTED = {
     "spark_master": "local[*], or a cluster's master",
     "log_format": "console or json",
 }
-_SECRET = frozenset({"database_url", "jobs_url", "llm_api_key"})
+_SECRET = frozenset({"database_url", "jobs_url", "llm_api_key", "master_key"})
 
 
 def read_settings(**overrides: Any) -> Settings:

@@ -14,6 +14,7 @@ from sqlalchemy import insert
 
 from watchtower.store import schema
 from watchtower.store.database import Database
+from watchtower.store.deadletters import DeadLetter, add_deadletters
 
 pytestmark = pytest.mark.browser
 
@@ -70,7 +71,7 @@ def plant(database: Database) -> None:
                 opened_at=NOW - timedelta(minutes=number),
             )  # fmt: skip
             conn.execute(insert(schema.action).values(alert=alert, at=NOW, actor=payload, verb=payload, note=payload))
-            conn.execute(insert(schema.deadletter).values(received_at=NOW, origin=payload, reason=payload, body={}))
+            add_deadletters(conn, [DeadLetter(origin=payload, reason=payload, body={"id": payload})], NOW)
 
 
 def test_no_payload_in_any_field_opens_a_dialog(

@@ -75,7 +75,14 @@ def test_a_csv_with_a_wrong_header_names_the_missing_column_and_what_is_there(
     assert "has no column at, which the mapping reads; it has: lead, when, stage" in said
     path.write_text("lead,at,stage\nC-1,2026-03-02T09:00:00,mql\nC-2,2026-03-02T09:00:00,nonsense\nC-3\n")
     half = wt("import", path, "--mapping", mapping, "--json", code=1, DATABASE_URL=url)
-    assert half.json() | {"seconds": 0} == {"accepted": 1, "duplicate": 0, "conflict": 0, "refused": 2, "seconds": 0}
+    assert half.json() | {"seconds": 0} == {
+        "accepted": 1,
+        "duplicate": 0,
+        "conflict": 0,
+        "quarantined": 0,
+        "refused": 2,
+        "seconds": 0,
+    }
     assert "leads.csv:4: row: has 1 cells; the header has 3" in half.err and "nonsense" in half.err
 
 
@@ -94,7 +101,14 @@ def test_bad_events_are_named_and_set_aside_and_the_rest_goes_in(tmp_path: Path,
         ],
     )
     first = wt("import", path, "--rulebook", mapping.with_name("book.yaml"), "--json", code=1, DATABASE_URL=url)
-    assert first.json() | {"seconds": 0} == {"accepted": 2, "duplicate": 0, "conflict": 1, "refused": 4, "seconds": 0}
+    assert first.json() | {"seconds": 0} == {
+        "accepted": 2,
+        "duplicate": 0,
+        "conflict": 1,
+        "quarantined": 0,
+        "refused": 4,
+        "seconds": 0,
+    }
     for says in (
         "events.jsonl:2: time: '2026-03-02T09:00:00' has no offset",
         "event b4: subject: the rulebook has no object 'spaceship'; it has lead",

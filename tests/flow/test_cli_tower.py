@@ -66,7 +66,14 @@ def test_a_day_at_the_command_line(tmp_path: Path, url: str) -> None:
     file = write_events(tmp_path / "events.jsonl", events)
 
     first = wt("import", file, "--rulebook", book, "--json", DATABASE_URL=url).json()
-    assert first | {"seconds": 0} == {"accepted": 2, "duplicate": 0, "conflict": 0, "refused": 0, "seconds": 0}
+    assert first | {"seconds": 0} == {
+        "accepted": 2,
+        "duplicate": 0,
+        "conflict": 0,
+        "quarantined": 0,
+        "refused": 0,
+        "seconds": 0,
+    }
     second = wt("import", file, DATABASE_URL=url)
     assert "0 events in, 2 were there already, 0 set aside" in second.out
 

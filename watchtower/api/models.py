@@ -28,7 +28,7 @@ class EventVerdict(Answer):
     """What became of one event."""
 
     id: str
-    status: str = Field(description="accepted, duplicate, conflict, refused, ...", examples=["accepted"])
+    status: str = Field(description="accepted, duplicate, conflict, quarantined or refused", examples=["accepted"])
     reason: str = ""
 
 

@@ -91,6 +91,8 @@ def working(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta, u
                 with tower.worker(use_model=use_model) as worker:
                     run = tower.enrich(worker)
                 log.info("enriched", records=run.requests, accepted=run.decided.accepted, model=means)
+            else:
+                tower.beat("enrichment")
             due["enrich"] = tower.clock() + enrich_every
         return max((min(due.values()) - tower.clock()).total_seconds(), 1.0)
 

@@ -127,7 +127,10 @@ def import_file(
     bad = counts["refused"] + counts["conflict"]
     if as_json:
         print_json(
-            {**{k: counts[k] for k in ("accepted", "duplicate", "conflict", "refused")}, "seconds": round(seconds, 3)}
+            {
+                **{k: counts[k] for k in ("accepted", "duplicate", "conflict", "quarantined", "refused")},
+                "seconds": round(seconds, 3),
+            }
         )
     else:
         rate = counts.total() / seconds if seconds else 0
@@ -135,8 +138,10 @@ def import_file(
             f"{counts['accepted']} events in, {counts['duplicate']} were there already, {bad} set aside "
             f"({seconds:.1f} s, {rate:,.0f} a second)"
         )
+        if counts["quarantined"]:
+            console.print(f"{counts['quarantined']} lie ahead, and are taken when their time has come")
         if bad:
-            console.print("what was set aside stands among the dead letters, with its reason")
+            console.print("what was set aside stands among the dead letters: watchtower deadletters list")
     if bad:
         raise typer.Exit(1)
 

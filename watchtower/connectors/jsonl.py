@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -49,7 +50,7 @@ class JsonlSource:
                     if isinstance(found, Event):
                         events.append(found)
                     else:
-                        refused.append(Refused(place, found, _show(line)))
+                        refused.append(Refused(place, *found))
                 if number % size == 0:
                     yield Batch(events, refused, done=min(read / self.size, 1.0))
                     events, refused = [], []
@@ -57,19 +58,21 @@ class JsonlSource:
             yield Batch(events, refused, done=1.0)
 
 
-def _event(line: bytes) -> Event | str:
-    """The event, or why there is none."""
+def _event(line: bytes) -> Event | tuple[str, Any, bool]:
+    """The event; or why there is none, the line as far as it could be read, and whether that is an event's JSON."""
     try:
-        return parse_event(_DECODE(line))
+        decoded = _DECODE(line)
     except UnicodeDecodeError as error:
-        return f"line: is not UTF-8 (byte {error.start})"
+        return f"line: is not UTF-8 (byte {error.start})", _show(line), False
     except msgspec.DecodeError as error:
-        return f"line: is not JSON: {error}"
+        return f"line: is not JSON: {error}", _show(line), False
     except RecursionError:
-        return "line: is nested too deeply"
+        return "line: is nested too deeply", _show(line), False
+    try:
+        return parse_event(decoded)
     except ValueError as error:
-        return str(error)
+        return str(error), decoded, isinstance(decoded, dict)
 
 
 def _show(line: bytes) -> str:
-    return line[:2000].decode("utf-8", "replace")
+    return line.decode("utf-8", "replace")

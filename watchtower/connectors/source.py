@@ -20,6 +20,8 @@ class Refused:
     """Names the column or attribute, its value, and what is accepted."""
     raw: Any
     """The row as read (a dict, or a text where it could not be parsed); plain JSON values."""
+    event: bool = False
+    """Whether `raw` is an event, whole, as it was sent: what is wrong may be right by another rulebook."""
 
 
 @dataclass(frozen=True)

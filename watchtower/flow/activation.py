@@ -9,6 +9,7 @@ from watchtower.contract import CORE_SOURCE, Event, format_time
 from watchtower.flow.apply import Applied, Engine, evaluate_records, rebuild_records
 from watchtower.flow.outbox import tell_ended
 from watchtower.flow.settle import Settled, settle
+from watchtower.flow.watching import begin_watching
 from watchtower.rulebook import from_content
 from watchtower.rulebook.compare import differences
 from watchtower.store import audit, journal, rulebooks
@@ -86,6 +87,7 @@ def put_in_force(
         applied.reopened += found.reopened
         done += len(batch)
         progress(done)
+    begin_watching(conn, engine, now)
     rulebooks.skip_past_spans(conn, now)
     rulebooks.tell_standing(conn, told, now)
     return settle(conn, engine, now, applied, because=CHANGED, spoken=True)

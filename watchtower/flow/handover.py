@@ -12,6 +12,7 @@ from watchtower.errors import InputError
 from watchtower.flow import intake
 from watchtower.flow.apply import Engine, moments
 from watchtower.flow.gates import Passage, after_event, ask, guards, passage_event, stands
+from watchtower.flow.personal import seal
 from watchtower.flow.work import digest
 from watchtower.rules.compile import CompiledRule
 from watchtower.rules.fold import Record
@@ -67,7 +68,7 @@ def cross(
     if trial:
         return Crossing("checked" if passage.allowed else "refused", passage)
     if not passage.allowed:
-        _note_refusal(conn, passage, action, actor, now)
+        _note_refusal(conn, passage, seal(conn, engine, [passage.event], now)[0], action, actor, now)
         return Crossing("refused", passage)
     verdict = intake.take(conn, engine, [event], now, origin="gate").verdicts[0]
     if verdict.status != "accepted":
@@ -88,9 +89,8 @@ def _related(
     return found
 
 
-def _note_refusal(conn: Connection, passage: Passage, action: str, actor: str, now: datetime) -> None:
-    """A decision of the rule layer: who asked, which rules said no, and what was missing."""
-    event = passage.event
+def _note_refusal(conn: Connection, passage: Passage, event: Event, action: str, actor: str, now: datetime) -> None:
+    """A decision of the rule layer: who asked, which rules said no, and what was missing. `event`: sealed."""
     kind = "handoff.refused" if event.data.get("handoff") else "transition.refused"
     data = {
         "handoff": event.data.get("handoff"), "action": action, "fields": event.data["fields"], "actor": actor,

@@ -11,8 +11,11 @@ import msgspec
 
 from watchtower.contract import CORE_SOURCE, Event, event_json, parse_event
 from watchtower.flow.apply import Engine, apply_events
+from watchtower.flow.personal import forged, seal
 from watchtower.flow.settle import Settled, settle
+from watchtower.flow.watching import sources_heard
 from watchtower.flow.work import DETECTORS, ENRICHMENT
+from watchtower.rulebook.watched import WATCHED
 from watchtower.store import journal
 from watchtower.store.database import Connection
 from watchtower.store.deadletters import DeadLetter, add_deadletters
@@ -20,15 +23,19 @@ from watchtower.store.deadletters import DeadLetter, add_deadletters
 FUTURE = timedelta(minutes=5)
 """How far ahead of our clock an event may be: clocks differ a little, time does not run backwards."""
 
+KEPT = frozenset({"refused", "conflict", "quarantined"})
+"""Verdicts whose events are kept among the dead letters."""
+HORIZON = timedelta(days=366)
+"""How far ahead an event may lie to wait for its time: what lies further (9999-12-31) is a date that means nothing."""
 RESERVED_SOURCES = frozenset({CORE_SOURCE, ENRICHMENT, DETECTORS, "ai"})
 """The names of the rule layer and of the workers: under them a source could take their keys, or pass for them."""
-_RESERVED = ("alert.", "field.", "signal.", "clock.", "rulebook.", "transition.", "handoff.refused")
+_RESERVED = ("alert.", "field.", "signal.", "clock.", "rulebook.", "transition.", "handoff.refused", "tower.")
 """Types that only workers and the rule layer speak; a source that sends one is refused."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one event: accepted, duplicate, conflict or refused, and why."""
+    """What became of one event: accepted, duplicate, conflict, quarantined or refused, and why."""
 
     id: str
     status: str
@@ -43,47 +50,50 @@ class Taken:
     settled: Settled
 
 
-def decode(raw: Sequence[Mapping[str, Any]], source: str | None) -> list[Event | Verdict]:
+@dataclass(frozen=True)
+class Sent:
+    """One thing as it was sent: the event, or why there is none; its JSON as it came; and whose credential it bore."""
+
+    what: Event | Verdict
+    raw: Any
+    credential: str | None = None
+
+
+def decode(raw: Sequence[Mapping[str, Any]], source: str | None) -> list[Sent]:
     """CloudEvents JSON as events; a refusal where one is malformed, or speaks under a name not its own."""
-    found: list[Event | Verdict] = []
-    for item in raw:
-        name = str(item.get("id", "")) if isinstance(item, Mapping) else ""
-        try:
-            event = parse_event(item)
-        except ValueError as error:
-            found.append(Verdict(name, "refused", str(error)))
-            continue
-        if source is not None and event.source != source:
-            found.append(Verdict(name, "refused", f"source: {event.source!r} is not the credential's {source!r}"))
-            continue
-        found.append(event)
-    return found
+    return [Sent(_decoded(item, source), item, source) for item in raw]
+
+
+def _decoded(item: Mapping[str, Any], source: str | None) -> Event | Verdict:
+    name = str(item.get("id", "")) if isinstance(item, Mapping) else ""
+    try:
+        event = parse_event(item)
+    except ValueError as error:
+        return Verdict(name, "refused", str(error))
+    if source is not None and event.source != source:
+        return Verdict(name, "refused", f"source: {event.source!r} is not the credential's {source!r}")
+    return event
 
 
 def take(
-    conn: Connection, engine: Engine, items: Sequence[Event | Verdict], now: datetime, *, origin: str = "api"
+    conn: Connection, engine: Engine, items: Sequence[Event | Sent], now: datetime, *, origin: str = "api"
 ) -> Taken:
     """Journal a batch, fold it, evaluate what it touches and settle what is due: one transaction.
 
-    One bad event does not stop the others: it is kept among the dead letters with the reason.
+    One bad event does not stop the others: it is kept among the dead letters with the reason. One of the future waits
+    there until its time has come.
     """
-    verdicts: list[Verdict | None] = [item if isinstance(item, Verdict) else None for item in items]
-    dead = [
-        DeadLetter(origin=origin, reason=item.reason, body={"id": item.id})
-        for item in items
-        if isinstance(item, Verdict)
-    ]
+    sent = [item if isinstance(item, Sent) else Sent(item, None) for item in items]
+    verdicts: list[Verdict | None] = []
     good: list[int] = []
-    for index, item in enumerate(items):
-        if isinstance(item, Verdict):
-            continue
-        reason = refusal(engine, item, now)
-        if reason:
-            verdicts[index] = Verdict(item.id, "refused", reason)
-            dead.append(DeadLetter(origin=origin, reason=reason, body=event_json(item)))
-        else:
+    events: list[Event] = []
+    for index, item in enumerate(sent):
+        verdict = item.what if isinstance(item.what, Verdict) else _judged(engine, item.what, now)
+        verdicts.append(verdict)
+        if verdict is None and isinstance(item.what, Event):
             good.append(index)
-    events = [item for index in good if isinstance(item := items[index], Event)]
+            events.append(item.what)
+    events = seal(conn, engine, events, now)
     fresh: list[Event] = []
     appended = journal.append(conn, events, layer="core", received_at=now)
     for index, event, result in zip(good, events, appended, strict=True):
@@ -91,18 +101,40 @@ def take(
         verdicts[index] = Verdict(event.id, status, result.because)
         if result.verdict == "new":
             fresh.append(event)
-        elif result.verdict == "refused":
-            dead.append(
-                DeadLetter(origin=origin, reason=result.because, body={"id": event.id[:200].replace("\x00", "")})
-            )
-    add_deadletters(conn, dead, now)
-    return Taken([verdict for verdict in verdicts if verdict is not None], follow(conn, engine, fresh, now))
+    given = [verdict for verdict in verdicts if verdict is not None]
+    kept = [_letter(item, verdict, origin) for item, verdict in zip(sent, given, strict=True) if verdict.status in KEPT]
+    add_deadletters(conn, kept, now)
+    return Taken(given, follow(conn, engine, fresh, now))
 
 
 def follow(conn: Connection, engine: Engine, fresh: Sequence[Event], now: datetime) -> Settled:
     """What follows from new entries of sources and people: records, spans, decisions. A replay comes here, too."""
-    # What is refused, or was said before, is no tick: whoever sends it must not choose when alerts are told.
-    return settle(conn, engine, now, apply_events(conn, engine, fresh), spoken=True) if fresh else Settled()
+    if not fresh:
+        # What is refused, or was said before, is no tick: whoever sends it must not choose when alerts are told.
+        return Settled()
+    heard = sources_heard(conn, engine, fresh, now)
+    return settle(conn, engine, now, apply_events(conn, engine, [*fresh, *heard]), spoken=True)
+
+
+def _judged(engine: Engine, event: Event, now: datetime) -> Verdict | None:
+    """What can be said before the journal is asked; None where it is to be written."""
+    if reason := refusal(engine, event, now):
+        return Verdict(event.id, "refused", reason)
+    return Verdict(event.id, "quarantined", _ahead(event, now)) if event.time > now + FUTURE else None
+
+
+def _letter(sent: Sent, verdict: Verdict, origin: str) -> DeadLetter:
+    event = sent.what if isinstance(sent.what, Event) else None
+    body = sent.raw if sent.raw is not None else event_json(event) if event is not None else {"id": verdict.id}
+    due = event.time if event is not None and verdict.status == "quarantined" else None
+    return DeadLetter(origin=origin, reason=verdict.reason, body=body, credential=sent.credential, due=due)
+
+
+def _ahead(event: Event, now: datetime) -> str:
+    return (
+        f"time: {event.time.isoformat()} lies more than 5 minutes ahead of {now.isoformat(timespec='seconds')}; "
+        "it is taken by itself when its time has come"
+    )
 
 
 def refusal(engine: Engine, event: Event, now: datetime) -> str:
@@ -111,12 +143,17 @@ def refusal(engine: Engine, event: Event, now: datetime) -> str:
         return f"source: {event.source!r} is reserved for the rule layer and the workers"
     if event.type.startswith(_RESERVED):
         return f"type: {event.type!r} is spoken by workers and the rule layer only"
+    book = engine.program.book
+    if event.object in WATCHED and (book.sources or book.jobs):
+        return f"subject: {event.object!r} is the tower's own: it says itself when it heard a source or a job"
     fold = engine.folds.get(event.object)
     if fold is None:
         known = ", ".join(engine.folds)
         return f"subject: the rulebook has no object {event.object!r}; it has {known}"
-    if event.time > now + FUTURE:
-        return f"time: {event.time.isoformat()} lies more than 5 minutes ahead of {now.isoformat(timespec='seconds')}"
+    if event.time > now + HORIZON:
+        return f"time: {event.time.isoformat()} lies more than a year ahead of {now.isoformat(timespec='seconds')}"
+    if flaw := forged(engine, event):
+        return flaw
     if event.type == "document.added":
         return _document_flaw(event)
     try:

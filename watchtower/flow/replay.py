@@ -17,7 +17,8 @@ from watchtower.errors import InputError, WatchtowerError
 from watchtower.flow import intake, work
 from watchtower.flow.activation import put_in_force
 from watchtower.flow.acts import ENTRIES, PERSON, act
-from watchtower.flow.apply import Engine
+from watchtower.flow.apply import Engine, apply_events
+from watchtower.flow.erasure import ERASED
 from watchtower.flow.handover import cross
 from watchtower.flow.replay_compare import (
     Difference,
@@ -28,10 +29,10 @@ from watchtower.flow.replay_compare import (
     decisions_differ,
     rows_differ,
 )
-from watchtower.flow.settle import settle
+from watchtower.flow.settle import APART, settle
 from watchtower.rulebook import Loaded, from_content
 from watchtower.rules.compile import compile_rulebook
-from watchtower.rules.fold import FIELD_ACCEPTED
+from watchtower.rules.fold import FIELD_ACCEPTED, HEARD
 from watchtower.store import journal, rulebooks, scratch
 from watchtower.store import work as requests
 from watchtower.store.database import Connection, Database
@@ -41,7 +42,7 @@ PAGE = 2_000
 """Entries read at once; a transaction of more is held in memory whole."""
 SHOWN = 20
 """Differences that are named; the others are counted."""
-_GIVEN = ("field.requested", "signal.requested")
+_GIVEN = ("field.requested", "signal.requested", ERASED, APART)
 """What the rule layer asks of workers: taken over like their answers, for it depends on which of them were there."""
 _REFUSALS = ("handoff.refused", "transition.refused")
 _VERBS = {kind: verb for verb, kind in ENTRIES.items()}
@@ -126,7 +127,9 @@ def _lacks(live: Connection) -> list[str]:
 
 def given(entry: Entry) -> bool:
     """Whether an entry is taken over; the others are decisions, to be made again."""
-    return entry.layer != "decision" or entry.type in _GIVEN
+    if entry.layer != "decision" or entry.type in _GIVEN:
+        return True
+    return entry.type == HEARD and "ran" in entry.event.data
 
 
 class _Walk:
@@ -230,6 +233,10 @@ def _follow(conn: Connection, engine: Engine, inputs: Sequence[Entry]) -> None:
     what = kind(inputs[0])
     if what == "core":
         intake.follow(conn, engine, events, now)
+    elif what == HEARD:
+        apply_events(conn, engine, events)
+    elif what in (ERASED, APART):
+        return
     elif what == "field.requested":
         work.asked(conn, events)
     elif what == "signal.requested":

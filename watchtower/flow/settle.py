@@ -39,6 +39,7 @@ from watchtower.store.database import Connection
 BATCH = 2000
 BY_THE_FACTS = "by the facts"
 LATE_NEWS = "late news"
+APART = "clock.apart"
 WITHDRAWN = "withdrawn: late news showed that it had not held"
 
 
@@ -114,6 +115,11 @@ def settle(
         _note(conn, "clock.settled", now, {"spans": passed})
     tell(conn, engine.program.book.receivers, begun, now)
     return done
+
+
+def apart(conn: Connection, now: datetime) -> None:
+    """Between two things that one transaction takes: a replay takes them apart, too."""
+    _note(conn, APART, now, {})
 
 
 def _note(conn: Connection, kind: str, now: datetime, data: dict[str, Any]) -> None:

@@ -92,7 +92,8 @@ def plan(
                 continue
             key = digest(name, record, fields, [(doc.id, doc.text) for doc in texts], means)
             specs = tuple(engine.program.book.objects[name].fields[field].spec(field) for field in fields)
-            plain = {k: v for k, v in row.state.items() if k in engine.folds[name].parsers}
+            personal = engine.program.book.personal.get(name, frozenset())
+            plain = {k: v for k, v in row.state.items() if k in engine.folds[name].parsers and k not in personal}
             request = FieldRequest(
                 id=f"rq_{key}", record=RecordSnapshot(object=name, id=record, fields=plain), fields=specs,
                 documents=tuple(texts), because=tuple(because),

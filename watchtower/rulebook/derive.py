@@ -12,6 +12,8 @@ handoffs.<h>.due                     <h>.due              due, and not offered i
 budgets.<b>.tiers                    <b>.over_<n>         above the limit, and nobody who may has agreed
 cadences.<c>                         <c>.overdue          not done again in time
 acceptance.<o>.<f>.expires_after     <o>.<f>.stale        a value that AI filled is too old
+sources.<s>                          source.<s>.silent    has sent nothing for too long
+jobs.<j>                             job.<j>.silent       has not run for too long
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from watchtower.rulebook.duties import Budget, Cadence, Criterion, Duty, Handoff, Lifecycle, Limit, State
+from watchtower.rulebook.parts import Example
 from watchtower.rulebook.source import Path_
+from watchtower.rulebook.watched import WATCHED, Watch
 
 if TYPE_CHECKING:
     from watchtower.rulebook.model import Acceptance, Rulebook
@@ -78,6 +82,8 @@ def derive(book: Rulebook) -> list[Derived]:
     for name, acceptance in book.acceptance.items():
         if acceptance.expires_after:
             found.append(_stale(name, acceptance))
+    for kind, parts in zip(WATCHED, (book.sources, book.jobs), strict=True):
+        found += (_silent(kind, name, watch) for name, watch in parts.items())
     return found
 
 
@@ -280,3 +286,20 @@ def _stale(name: str, acceptance: Acceptance) -> Derived:
     )
     return _rule(f"{name}.stale", home, Duty(), [condition], f"{field} was read {acceptance.expires_after} ago.",
                  "Read it again from a newer document, or enter it.", part=("expires_after",))  # fmt: skip
+
+
+def _silent(kind: str, name: str, watch: Watch) -> Derived:
+    home = _Home(kind, (f"{kind}s", name), "high", "inbox", "")
+    limit = Limit(time=watch.silent_after, calendar=watch.calendar)
+    condition = f"name = {text(name)} and {_for_too_long(limit, 'last_event_at')}"
+    said, then = (
+        ("has sent nothing", "See that it runs, that it reaches us, and that its key is valid.")
+        if kind == "source"
+        else ("has not run", "See that watchtower up or worker runs; its log says what hinders it.")
+    )
+    examples = watch.examples or [
+        Example(hit={"name": name, "last_event_at": "2026-01-05T09:00:00Z"}, at="2027-01-05T09:00:00Z"),
+        Example(miss={"name": name, "last_event_at": "2026-01-05T09:00:00Z"}, at="2026-01-05T09:00:00Z"),
+    ]
+    duty = watch.model_copy(update={"examples": examples})
+    return _rule(f"{kind}.{name}.silent", home, duty, [condition], f"{name} {said} for {watch.silent_after}.", then)

@@ -15,11 +15,13 @@ from watchtower.contract import FieldSpec
 from watchtower.rulebook.derive import Derived, derive
 from watchtower.rulebook.duties import Budget, Cadence, Handoff, Lifecycle
 from watchtower.rulebook.parts import Example, Name, Part, RuleId, Text, Texts
+from watchtower.rulebook.watched import FIELDS, JOBS, WATCHED, Watch
 
 FIELD_TYPES = (
     "text", "integer", "number", "money", "boolean", "timestamp", "date", "enum", "ref", "list",
     "domain", "email", "phone", "country", "url",
 )  # fmt: skip
+PERSONAL_TYPES = ("text", "email", "phone", "domain", "country", "url")
 ROLLUP_OPS = ("count", "sum", "min", "max", "first", "last", "earliest", "latest")
 SIGNAL_FIELDS = {
     "p_value": "number", "strength": "number", "began_at": "timestamp", "raised_at": "timestamp",
@@ -88,6 +90,11 @@ class FieldModel(Part):
             raise ValueError("a ref says to which object (to: account), and nothing else does")
         if self.rollup is not None and self.fill:
             raise ValueError("a rollup is computed; it cannot be filled by enrichment")
+        if self.personal and (self.type not in PERSONAL_TYPES or self.fill or self.rollup is not None):
+            raise ValueError(
+                f"personal data are sealed: such a field is one of {', '.join(PERSONAL_TYPES)}, "
+                "and neither enrichment nor a rollup fills it"
+            )
         self._ranked()
         if (self.min is not None or self.max is not None) and self.type not in ("integer", "number", "money"):
             raise ValueError(f"min and max belong to numbers, not to {self.type}")
@@ -305,6 +312,8 @@ class Rulebook(Part):
     scorecards: dict[str, Scorecard] = {}
     written: Annotated[list[RuleModel], Field(alias="rules")] = []
     signals: dict[Name, SignalModel] = {}
+    sources: dict[Name, Watch] = {}
+    jobs: dict[Name, Watch] = {}
     acceptance: dict[str, Acceptance] = {}
     queues: dict[str, Queue] = {}
     receivers: dict[Name, Receiver] = {}
@@ -316,6 +325,17 @@ class Rulebook(Part):
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError(f"timezone {self.timezone!r} is not an IANA name such as Europe/Rome") from None
+        return self
+
+    @model_validator(mode="after")
+    def _watched(self) -> Rulebook:
+        """What is watched are records of built-in objects."""
+        if unknown := [name for name in self.jobs if name not in JOBS]:
+            raise ValueError(f"jobs: {unknown[0]!r} is not one of {', '.join(JOBS)}")
+        for name, parts in zip(WATCHED, (self.sources, self.jobs), strict=True):
+            built_in = ObjectModel.model_validate({"fields": FIELDS, "label": "name"})
+            if parts and self.objects.setdefault(name, built_in) != built_in:
+                raise ValueError(f"objects: {name!r} is the tower's own where {name}s are watched; name it otherwise")
         return self
 
     @cached_property
@@ -331,6 +351,15 @@ class Rulebook(Part):
         """The first 12 hex digits of the SHA-256 of the normalised content."""
         text = json.dumps(self.content(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @cached_property
+    def personal(self) -> dict[str, frozenset[str]]:
+        """The personal fields of each object that has any."""
+        found = {
+            name: frozenset(key for key, spec in model.fields.items() if spec.personal)
+            for name, model in self.objects.items()
+        }
+        return {name: fields for name, fields in found.items() if fields}
 
     @cached_property
     def derived(self) -> list[Derived]:

@@ -27,7 +27,9 @@ from watchtower.rules.values import Parser, parser
 FIELD_ACCEPTED, SIGNAL_ADMITTED = "field.accepted", "signal.admitted"
 _HANDOFFS = {f"handoff.{status}": status for status in HANDOFF_STATUS}
 _DECISIONS = (FIELD_ACCEPTED, SIGNAL_ADMITTED)
-_PATCHES = ("record.updated", "handoff.offered", "handoff.accepted", "handoff.rejected")
+HEARD = "tower.heard"
+"""The rule layer's word that a source spoke, or a job ran: it sets `last_event_at` of a built-in record."""
+_PATCHES = ("record.updated", "handoff.offered", "handoff.accepted", "handoff.rejected", HEARD)
 _ENDS = ("record.deleted", "record.merged")
 
 Step = Callable[[dict[str, Any], Event, str], None]

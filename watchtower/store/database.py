@@ -27,6 +27,7 @@ from watchtower.settings import Settings
 from watchtower.store import embedded, readiness
 from watchtower.store.migrations import HEAD
 from watchtower.store.readiness import Readiness
+from watchtower.store.sealing import OPTION, Keyring
 
 OLDEST = 15
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -109,18 +110,20 @@ class Database:
 
 def connect(settings: Settings) -> Database:
     """The database of these settings: reached, new enough, in UTF-8. StoreError or InputError otherwise."""
+    given = settings.master_key.get_secret_value() if settings.master_key else None
+    keys = Keyring(given, settings.data / "master.key")
     if settings.database_url is not None:
-        return open_database(settings.database_url.get_secret_value())
+        return open_database(settings.database_url.get_secret_value(), keys=keys)
     server = embedded.start(settings.data)
     try:
-        return open_database(server.url, server=server)
+        return open_database(server.url, server=server, keys=keys)
     except BaseException:
         server.close()
         raise
 
 
-def open_database(url: str, *, server: embedded.EmbeddedServer | None = None) -> Database:
-    """The database at this address; `server` is closed with it."""
+def open_database(url: str, *, server: embedded.EmbeddedServer | None = None, keys: Keyring | None = None) -> Database:
+    """The database at this address; `server` is closed with it. Without `keys` nothing personal is read or written."""
     address = _parse(url)
     options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
     own = address.query.get("options")
@@ -130,6 +133,7 @@ def open_database(url: str, *, server: embedded.EmbeddedServer | None = None) ->
         max_overflow=8,
         pool_timeout=30,
         pool_pre_ping=server is None,
+        execution_options={OPTION: keys},
         json_serializer=_encode_json,
         json_deserializer=msgspec.json.decode,
         connect_args={
@@ -151,18 +155,18 @@ def open_database(url: str, *, server: embedded.EmbeddedServer | None = None) ->
 def migrate(database: Database) -> None:
     """Bring the tables to the newest revision; nothing where they are. Safe in several processes at once."""
     with database.begin() as connection:
-        if _revision(connection) == HEAD:
+        if revision_of(connection) == HEAD:
             return
     from alembic import command  # loading it takes longer than the check
 
     with database.begin() as connection:
         connection.execute(text("set local lock_timeout = '5min'"))
         connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        found = _revision(connection)
+        found = revision_of(connection)
         if found == HEAD:
             return
         config = migration_config(connection)
-        if found is not None and found not in _known_revisions(config):
+        if found is not None and found not in known_revisions(config):
             raise StoreError(
                 f"{database.address}: its tables are of revision {found}, which this version does not know",
                 remedy="A newer watchtower has used this database: install that one, or restore a backup.",
@@ -233,7 +237,7 @@ def _check(connection: Connection, address: str) -> None:
         )
 
 
-def _revision(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
     # to_regclass alone may answer from a cache that is older than the lock we waited for; reading pg_class renews it.
     if not connection.execute(
         text("select count(*) from pg_class where oid = to_regclass('alembic_version')")
@@ -242,7 +246,7 @@ def _revision(connection: Connection) -> str | None:
     return connection.execute(text("select version_num from alembic_version")).scalar()
 
 
-def _known_revisions(config: Any) -> set[str]:
+def known_revisions(config: Any) -> set[str]:
     from alembic.script import ScriptDirectory
 
     return {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}

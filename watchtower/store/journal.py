@@ -69,6 +69,9 @@ _EVENTS = "select seq, source, id, type, object, record, time, data, layer from 
 _EVENTS_OF = text(_EVENTS + "where object = :object and record = any(:records) order by record, time, seq").bindparams(
     bindparam("records", type_=ARRAY(Text))
 )
+_EVENTS_BY_KEY = text(
+    _EVENTS + "where (source, id) in (select * from unnest(cast(:sources as text[]), cast(:ids as text[])))"
+).bindparams(bindparam("sources", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(Text)))
 _TAIL = text(_EVENTS + "where seq > :after order by seq limit :limit")
 _LAST = text("select coalesce(max(seq), 0) from journal")
 
@@ -162,6 +165,13 @@ def events_of(conn: Connection, object: str, records: Sequence[str]) -> Iterator
 def tail(conn: Connection, after_seq: int, limit: int) -> list[tuple[int, Event, str]]:
     """The next `limit` entries after this number, in the order of arrival."""
     return [_event(row) for row in conn.execute(_TAIL, {"after": after_seq, "limit": limit})]
+
+
+def events_by_key(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Event]:
+    """The events with these (source, id) that are there."""
+    sources, ids = [source for source, _ in keys], [id for _, id in keys]
+    found = map(_event, conn.execute(_EVENTS_BY_KEY, {"sources": sources, "ids": ids}))
+    return {(event.source, event.id): event for _, event, _ in found}
 
 
 def last_seq(conn: Connection) -> int:

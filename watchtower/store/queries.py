@@ -53,6 +53,7 @@ from watchtower.store.schema import (
     span,
     version,
 )
+from watchtower.store.sealing import open_all
 
 SEVERITIES = ("critical", "high", "medium", "low")
 """The gravest first: the order of a queue."""
@@ -67,12 +68,18 @@ def _utc(value: Any) -> Any:
     return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
-def _typed(kind: type[_T], row: Row[Any]) -> _T:
-    return kind(**{name: _utc(value) for name, value in row._mapping.items()})
+def _typed(conn: Connection, kind: type[_T], row: Row[Any]) -> _T:
+    return _all_typed(conn, kind, [row])[0]
+
+
+def _all_typed(conn: Connection, kind: type[_T], rows: Sequence[Row[Any]]) -> list[_T]:
+    """Rows as values, times in UTC, what is sealed opened: this is the side that people read."""
+    opened = open_all(conn, [dict(row._mapping) for row in rows])
+    return [kind(**{name: _utc(value) for name, value in row.items()}) for row in opened]
 
 
 def _listed(conn: Connection, kind: type[_T], query: Select[Any]) -> list[_T]:
-    return [_typed(kind, row) for row in conn.execute(query)]
+    return _all_typed(conn, kind, conn.execute(query).all())
 
 
 def _counts(conn: Connection, query: Select[str, int]) -> dict[str, int]:
@@ -136,7 +143,7 @@ def alerts(conn: Connection, wanted: AlertFilter, *, after: AlertKey | None, lim
 def alert_by_id(conn: Connection, alert_id: str) -> AlertRow | None:
     """One alert."""
     row = conn.execute(_alerts().where(alert.c.id == alert_id)).first()
-    return None if row is None else _typed(AlertRow, row)
+    return None if row is None else _typed(conn, AlertRow, row)
 
 
 def alert_counts(conn: Connection, wanted: AlertFilter, by: str) -> dict[str, int]:
@@ -156,7 +163,7 @@ def record_by_id(conn: Connection, object_name: str, record_id: str) -> RecordRo
     """One record, deleted ones included."""
     query = select(record).where(record.c.object == object_name, record.c.id == record_id)
     row = conn.execute(query).first()
-    return None if row is None else _typed(RecordRow, row)
+    return None if row is None else _typed(conn, RecordRow, row)
 
 
 def records_naming(conn: Connection, object_name: str, field: str, record_id: str, limit: int) -> list[RecordRow]:
@@ -180,7 +187,9 @@ def record_states(conn: Connection, subjects: Sequence[tuple[str, str]]) -> dict
         return {}
     query = select(record.c.object, record.c.id, record.c.state)
     query = query.where(tuple_(record.c.object, record.c.id).in_(list(subjects)))
-    return {(row.object, row.id): row.state for row in conn.execute(query)}
+    rows = conn.execute(query).all()
+    states = open_all(conn, [row.state for row in rows])
+    return {(row.object, row.id): state for row, state in zip(rows, states, strict=True)}
 
 
 def timeline(
@@ -266,7 +275,7 @@ def proposals(
 def proposal_by_id(conn: Connection, proposal_id: str) -> ProposalRow | None:
     """One proposal."""
     row = conn.execute(select(proposal).where(proposal.c.id == proposal_id)).first()
-    return None if row is None else _typed(ProposalRow, row)
+    return None if row is None else _typed(conn, ProposalRow, row)
 
 
 def proposal_counts(conn: Connection) -> dict[str, int]:
@@ -301,7 +310,8 @@ def health(conn: Connection) -> Mapping[str, Any]:
             .scalar_subquery()
             .label("last_received"),
             select(func.max(journal.c.time)).where(journal.c.layer == "core").scalar_subquery().label("last_event"),
-            select(func.count()).select_from(deadletter).scalar_subquery().label("dead_letters"),
+            select(func.count()).select_from(deadletter).scalar_subquery().label("dead_letters_ever"),
+            select(func.count()).where(*_OPEN_LETTER).select_from(deadletter).scalar_subquery().label("dead_letters"),
             select(func.min(span.c.opens_at))
             .where(span.c.state == "holds", ~span.c.opened)
             .scalar_subquery()
@@ -311,8 +321,11 @@ def health(conn: Connection) -> Mapping[str, Any]:
     return {name: _utc(value) for name, value in row._mapping.items()}
 
 
+_OPEN_LETTER = (deadletter.c.closed_at.is_(None), deadletter.c.due_at.is_(None))
+
+
 def dead_letters(conn: Connection, *, limit: int = 50) -> list[tuple[datetime, str, str]]:
-    """(received at, origin, reason) of what could not be read, the latest first."""
-    query = select(deadletter.c.received_at, deadletter.c.origin, deadletter.c.reason)
+    """(received at, origin, reason) of what could not be taken and stands open, the latest first."""
+    query = select(deadletter.c.received_at, deadletter.c.origin, deadletter.c.reason).where(*_OPEN_LETTER)
     rows = conn.execute(query.order_by(deadletter.c.seq.desc()).limit(limit))
     return [(_utc(at), origin, reason) for at, origin, reason in rows]

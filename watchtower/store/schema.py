@@ -8,7 +8,8 @@ alert        what stands in a queue, with its history in `action`
 outbox       who is told of an alert, and how far that has come
 document, request, proposal, signal: what enrichment and detection read, were asked, and said
 rulebook, activation: which rules were in force when
-deadletter   what could not be read, with the reason
+deadletter   what could not be taken, whole, with the reason; and events of the future until their time has come
+subject_key  the keys of personal data, one a person; erased by destroying it
 api_key, session: who may come in, and who has signed in
 audit        who did what when, each row bound to the one before by its hash
 """
@@ -269,8 +270,38 @@ deadletter = Table(
     _time("received_at"),
     Column("origin", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("body", JSONB, nullable=False),
+    Column("raw", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("redrivable", Boolean, nullable=False),
+    Column("credential", Text, nullable=True),
+    Column("source", Text, nullable=True),
+    Column("event", Text, nullable=True),
+    Column("type", Text, nullable=True),
+    Column("digest", LargeBinary, nullable=True),
+    Column("attempts", BigInteger, nullable=False, server_default=text("1")),
+    _time("tried_at"),
+    _time("due_at", nullable=True),
+    _time("redriven_at", nullable=True),
+    _time("closed_at", nullable=True),
+    Column("because", Text, nullable=False, server_default=""),
+    Index("ix_deadletter_digest", "digest", unique=True, postgresql_where=text("closed_at is null")),
+    Index("ix_deadletter_due_at", "due_at", postgresql_where=text("closed_at is null and due_at is not null")),
 )
+"""`raw` is the body as JSON, of `size` characters where it is whole; `credential` the source it came under.
+Open while `closed_at` is null; `due_at` of an event of the future: it waits in quarantine until then."""
+
+subject_key = Table(
+    "subject_key",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("object", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("wrapped", LargeBinary, nullable=True),
+    _time("made_at"),
+    _time("erased_at", nullable=True),
+    UniqueConstraint("object", "record"),
+)
+"""The key that seals what is personal of one record, wrapped by the master key; null: destroyed, the person erased."""
 
 api_key = Table(
     "api_key",

@@ -100,6 +100,7 @@ _VERDICT = text(
 )
 _DOCUMENTS = text(
     "select record, id, kind, text, url, added_at from document where object = :object and record = any(:ids) "
+    "and not starts_with(text, 'sealed:') "
     "order by record, added_at, id"
 ).bindparams(bindparam("ids", type_=ARRAY(Text)))
 _RAISED = text(
@@ -161,7 +162,7 @@ def set_proposal(conn: Connection, proposal_id: str, *, status: str, because: st
 
 
 def documents_of(conn: Connection, object_name: str, ids: Sequence[str]) -> dict[str, list[Document]]:
-    """The documents of these records, the oldest first."""
+    """The documents of these records that a worker may read, the oldest first: none that is sealed."""
     found: dict[str, list[Document]] = {}
     for row in conn.execute(_DOCUMENTS, {"object": object_name, "ids": list(ids)}):
         doc = Document(id=row.id, kind=row.kind, text=row.text, url=row.url, added_at=row.added_at)
@@ -179,6 +180,7 @@ _LABELLED = text(
     select r.state ->> :field as label, string_agg(d.text, e'\n\n' order by d.added_at, d.id) as text
     from record r join document d on d.object = r.object and d.record = r.id
     where r.object = :object and r.deleted_at is null and r.state ->> :field is not null
+      and not starts_with(d.text, 'sealed:')
       and coalesce(r.provenance -> :field ->> 'by', '') <> 'ai'
     group by r.id, r.state order by r.id
     """

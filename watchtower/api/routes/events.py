@@ -14,7 +14,7 @@ from watchtower.api.cloudevents import BATCH, STRUCTURED, read_events
 from watchtower.api.port import TowerPort, Verdict
 from watchtower.api.problems import problem
 
-SINGLE_STATUS = {"conflict": 409, "refused": 400}
+SINGLE_STATUS = {"conflict": 409, "refused": 400, "quarantined": 202}
 """What a verdict on a single event is answered with; any other is 200. A batch is always 200."""
 
 EXAMPLE = {
@@ -68,12 +68,13 @@ def routes(tower: TowerPort) -> APIRouter:
         "/events",
         summary="Take events (CloudEvents 1.0: structured, binary or batch)",
         response_model=models.EventVerdicts,
-        responses=dict.fromkeys((400, 403, 409, 413, 503), models.PROBLEM),
+        responses={202: {"model": models.EventVerdicts}, **dict.fromkeys((400, 403, 409, 413, 503), models.PROBLEM)},
         openapi_extra={"requestBody": _BODY},
     )
     async def post_events(request: Request) -> Response:
         """One verdict for each event, in order. An event that was acknowledged is kept and applied once:
-        sending it again answers `duplicate`; another body under the same source and id is a `conflict`."""
+        sending it again answers `duplicate`; another body under the same source and id is a `conflict`. One that lies
+        more than 5 minutes ahead is `quarantined` (202): it is taken by itself when its time has come."""
         received = read_events(request.headers, await request.body())
         verdicts = await run_in_threadpool(tower.take, received.events, source=source_of(request))
         return _answer(list(verdicts), received.single)

@@ -60,7 +60,10 @@ def metrics(tower: TowerPort) -> str:
         (({"status": s}, proposals.get(s, 0)) for s in ("accepted", "review", "refused", "rejected")),
     )
     lines += _metric(
-        "watchtower_dead_letters_total", "counter", "What could not be read.", [({}, health["dead_letters"])]
+        "watchtower_dead_letters_total", "counter", "What could not be taken.", [({}, health["dead_letters_ever"])]
+    )
+    lines += _metric(
+        "watchtower_dead_letters_open", "gauge", "What stands set aside now.", [({}, health["dead_letters"])]
     )
     lines += _metric("watchtower_records", "gauge", "Records that exist.", [({}, health["records"])])
     lines += _metric(
