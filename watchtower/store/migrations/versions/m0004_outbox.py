@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "0004_outbox"
-down_revision: str | None = "0002_keys"
+down_revision: str | None = "0003_transactions"
 branch_labels: None = None
 depends_on: None = None
 
