@@ -170,6 +170,7 @@ def _notified(
         if count > cuts["each lane"]:
             faults.append(f"lane {lane}: {count} messages came again, after {cuts['each lane']} cuts")
     figures["notifications"] = sum(1 for row in rows if row[2] == "delivered")
+    figures["notifications cut off on the way"] = receiver.cut_off
     figures["notifications lost"], figures["notifications sent again"] = lost, sum(again.values())
     return faults
 

@@ -58,6 +58,7 @@ class Receiver:
     def __init__(self, seed: int) -> None:
         self.got: Counter[tuple[str, str]] = Counter()
         self.flaws: list[str] = []
+        self.cut_off = 0
         self.port = 0
         self._random = random.Random(seed)
         self._lock = threading.Lock()
@@ -82,7 +83,13 @@ class Receiver:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                length = int(self.headers["content-length"])
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    # Its sender was killed between the head and the end of the message: nothing was taken.
+                    receiver.cut_off += 1
+                    self.close_connection = True
+                    return
                 status = receiver.take(self.path.strip("/"), dict(self.headers.items()), body)
                 try:
                     self.send_response(status)

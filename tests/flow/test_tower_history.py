@@ -9,7 +9,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from oracles.predicate import EPOCH, MICRO, SCHEMA, ZONES, Grammar, Oracle, draw_history
+from oracles.asking import Oracle
+from oracles.fields import EPOCH, MICRO, SCHEMA, ZONES
+from oracles.grammar import Grammar
+from oracles.histories import draw_history
 from pydantic import SecretStr
 from sqlalchemy import text
 
