@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from oracles.asking import Oracle
-from oracles.fields import EPOCH, MICRO, SCHEMA, ZONES
+from oracles.fields import CALENDARS, EPOCH, MICRO, SCHEMA, ZONES
 from oracles.grammar import Grammar
 from oracles.histories import draw_history
 from pydantic import SecretStr
@@ -38,7 +38,7 @@ def test_any_order_of_arrival_ends_in_the_spans_and_alerts_of_the_whole_history(
         for n, (rule, delay) in enumerate(zip(drawn, delays, strict=True))
     ]
     book = {
-        "name": "history", "timezone": zone, "rules": rules,
+        "name": "history", "timezone": zone, "rules": rules, "calendars": CALENDARS,
         "objects": {name: {"fields": fields} for name, fields in SCHEMA.items()},
     }  # fmt: skip
     (tmp_path / "rules.yaml").write_text(json.dumps(book))

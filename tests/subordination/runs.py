@@ -14,16 +14,16 @@ from sqlalchemy import text
 from subordination.company import BOOK, FROM_AI
 from subordination.traces import START, Step, forged_events, merged, proposals_of, values_of
 
-import detectors
 from watchtower.bootstrap import Tower, build
 from watchtower.contract import Evidence, Proposal, Signal
 from watchtower.errors import WatchtowerError
+from watchtower.flow import work
 from watchtower.settings import Settings
 from watchtower.store import queries
 from watchtower.store.rows import AlertFilter
 
 TABLES = (
-    "action, alert, deadletter, document, journal, link, proposal, record, request, signal, span, version"
+    "action, alert, deadletter, document, journal, link, outbox, proposal, record, request, signal, span, version"
 )  # fmt: skip
 
 
@@ -117,48 +117,35 @@ class Run:
     # ---- workers
 
     def _enrich(self, step: Step, rng: random.Random, waiting: list[Step]) -> None:
-        run = self
+        asked = self.tower.requests(limit=3)
+        # While a worker thinks, the core goes on.
+        if step.data["during"] and waiting and waiting[0].core:
+            self._step(waiting.pop(0), waiting)
+        ids = [request.id for request in asked]
+        given = proposals_of(rng, ids, step.data["said"], 3) if ids else []
+        self._propose([proposal(one) for one in given], ids)
 
-        class Hostile:
-            def propose(self, requests: Sequence[Any]) -> Iterator[Proposal]:
-                # While a worker thinks, the core goes on.
-                if step.data["during"] and waiting and waiting[0].core:
-                    run._step(waiting.pop(0), waiting)
-                for given in proposals_of(rng, [request.id for request in requests], step.data["said"], 3):
-                    yield proposal(given)
-
-        done = self.tower.enrich(Hostile(), limit=3)
-        self.taken += done.decided.accepted + done.decided.review
+    def _propose(self, said: Sequence[Proposal], requests: Sequence[str]) -> None:
+        with self.tower._write() as conn:
+            decided = work.take_proposals(conn, self.tower._engine, said, self.tower.clock(), requests=requests)
+        self.taken += decided.accepted + decided.review
 
     def _forge(self, step: Step, rng: random.Random, waiting: list[Step]) -> None:
         """Answers to requests of any time, and to none: what a worker writes into its results."""
         with self.tower.database.read() as conn:
             known = list(conn.execute(text("select id from request order by id")).scalars())
-        from watchtower.bootstrap import Enriched
-
         said = step.data["said"]
         pool = [*known * 5, *(event["id"] for event in said), "watchtower", ""]
         given = proposals_of(rng, pool, said, rng.randrange(1, 8))
-        self.tower._propose(Enriched(), [proposal(one) for one in given], rng.choice(pool))
+        self._propose([proposal(one) for one in given], [rng.choice(pool)])
 
     def _detect(self, step: Step, rng: random.Random, waiting: list[Step]) -> None:
         said = step.data["said"]
-
-        class Hostile:
-            name, version = "stage_dwell", "0"
-
-            def fit(self, table: Any, request: Any) -> None:
-                return None
-
-            def raise_signals(self, table: Any, fitted: Any, request: Any) -> list[Signal]:
-                return [signal(rng, request, said) for _ in range(rng.randrange(5))]
-
-        kept = detectors.ROSTER
-        try:
-            detectors.ROSTER = {"stage_dwell": Hostile()}  # type: ignore[dict-item]
-            self.taken += sum(found.raised for found in self.tower.detect())
-        finally:
-            detectors.ROSTER = kept
+        for request in self.tower._detections(None):
+            raised = [signal(rng, request, said) for _ in range(rng.randrange(5))]
+            with self.tower._write() as conn:
+                asked = work.stored_detection(request)
+                self.taken += work.take_signals(conn, self.tower._engine, asked, raised, self.tower.clock())
 
     def _door(self, step: Step, rng: random.Random, waiting: list[Step]) -> None:
         events = forged_events(rng, step.data["said"], step.at)

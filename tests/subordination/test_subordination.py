@@ -9,21 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import _fresh
 from subordination.campaign import TRIES, killed_by, trace
 from subordination.mutants import MUTANTS, Mutant
 from subordination.runs import beside, open_tower
 
 from watchtower.bootstrap import Tower
-from watchtower.store.embedded import EmbeddedServer
 
 
 @pytest.fixture(scope="module")
-def tower(server: EmbeddedServer, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tower]:
+def tower(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tower]:
     """One tower for all traces: each empties its tables first."""
-    for url in _fresh(server, template):
-        with open_tower(url, Path(tmp_path_factory.mktemp("subordination"))) as built:
-            yield built
+    with open_tower(module_database_url, Path(tmp_path_factory.mktemp("subordination"))) as built:
+        yield built
 
 
 @pytest.mark.parametrize("seed", range(8))
