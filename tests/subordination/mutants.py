@@ -7,19 +7,21 @@ say of the obvious way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import any_, func, select, text
+from subordination import runs
 
 from watchtower.bootstrap import Tower
 from watchtower.contract import Event, format_time
 from watchtower.flow import apply, intake, settle, work
 from watchtower.flow.apply import apply_events
-from watchtower.flow.intake import Verdict
+from watchtower.flow.intake import Sent, Verdict
 from watchtower.rules import fold
 from watchtower.rules.acceptance import ACCEPTED, Decision
 from watchtower.store import alerts, journal, queries, turns
@@ -83,13 +85,13 @@ def _round_robin(conn: Any, new: Sequence[Any]) -> Sequence[Any]:
 
 
 def _sequence(patch: pytest.MonkeyPatch, tower: Tower) -> None:
-    kept = journal._verdict
+    kept = journal._repeat
 
-    def verdict(row: Any, seq: int, body: str, new: bool) -> Any:
-        found = kept(row, seq, body, new)
-        return journal.Appended(found.verdict, found.seq, f"{found.because} (journal {seq})" if found.because else "")
+    def repeat(row: Any, seq: int, body: str) -> Any:
+        found = kept(row, seq, body)
+        return found._replace(because=f"{found.because} (journal {seq})" if found.because else "")
 
-    patch.setattr(journal, "_verdict", verdict)
+    patch.setattr(journal, "_repeat", repeat)
 
 
 def _door(judge: Callable[[Any, Event], str]) -> Plant:
@@ -101,8 +103,9 @@ def _door(judge: Callable[[Any, Event], str]) -> Plant:
         def take(conn: Any, engine: Any, items: Sequence[Any], now: Any, **rest: Any) -> Any:
             judged = []
             for item in items:
-                reason = judge(conn, item) if isinstance(item, Event) else ""
-                judged.append(Verdict(item.id, "refused", reason) if reason else item)
+                event = item.what if isinstance(item, Sent) else item
+                reason = judge(conn, event) if isinstance(event, Event) else ""
+                judged.append(Sent(Verdict(event.id, "refused", reason), item.raw) if reason else item)
             return kept(conn, engine, judged, now, **rest)
 
         patch.setattr(intake, "take", take)
@@ -116,7 +119,7 @@ def _watermark(conn: Any, event: Event) -> str:
 
 
 def _poison(conn: Any, event: Event) -> str:
-    dead = _rows(conn, "select 1 from deadletter where body ->> 'id' = :id", id=event.id)
+    dead = _rows(conn, "select 1 from deadletter where event = :id", id=event.id)
     return "quarantined: this event was refused before" if dead else ""
 
 
@@ -216,7 +219,7 @@ def _folding(change: Callable[[Any, Any, Event, str], None]) -> Plant:
 
 
 def _counted(self: Any, record: Any, event: Event, time: str) -> None:
-    for step in self.every:
+    for _, _, step in self._every:
         step(record.state, event, time)
 
 
@@ -273,18 +276,13 @@ def _thinking(hold: Callable[[Any], None]) -> Plant:
     """Something is held while a worker thinks."""
 
     def plant(patch: pytest.MonkeyPatch, tower: Tower) -> None:
-        kept = Tower.enrich
+        @contextmanager
+        def held(tower: Tower) -> Iterator[None]:
+            with tower.database.begin() as conn:
+                hold(conn)
+                yield
 
-        def enrich(self: Tower, worker: Any, **rest: Any) -> Any:
-            class Held:
-                def propose(self, requests: Any) -> list[Any]:
-                    with tower.database.begin() as conn:
-                        hold(conn)
-                        return list(worker.propose(requests))
-
-            return kept(self, Held(), **rest)
-
-        patch.setattr(Tower, "enrich", enrich)
+        patch.setattr(runs, "thinking", held)
 
     return plant
 
@@ -294,21 +292,17 @@ def _connections(patch: pytest.MonkeyPatch, tower: Tower) -> None:
     pool: Any = tower.database.engine.pool
     patch.setattr(pool, "_timeout", 0.2)
     patch.setattr(pool, "_max_overflow", 0)
-    kept = Tower.enrich
 
-    def enrich(self: Tower, worker: Any, **rest: Any) -> Any:
-        class Greedy:
-            def propose(self, requests: Any) -> list[Any]:
-                held = [tower.database.engine.connect() for _ in range(pool.size())]
-                try:
-                    return list(worker.propose(requests))
-                finally:
-                    for conn in held:
-                        conn.close()
+    @contextmanager
+    def greedy(tower: Tower) -> Iterator[None]:
+        held = [tower.database.engine.connect() for _ in range(pool.size())]
+        try:
+            yield
+        finally:
+            for conn in held:
+                conn.close()
 
-        return kept(self, Greedy(), **rest)
-
-    patch.setattr(Tower, "enrich", enrich)
+    patch.setattr(runs, "thinking", greedy)
 
 
 def _feedback(patch: pytest.MonkeyPatch, tower: Tower) -> None:

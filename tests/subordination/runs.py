@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,11 @@ from watchtower.store.rows import AlertFilter
 TABLES = (
     "action, alert, deadletter, document, journal, link, outbox, proposal, record, request, signal, span, version"
 )  # fmt: skip
+
+
+def thinking(tower: Tower) -> AbstractContextManager[None]:
+    """What is held while a worker thinks: nothing. Mutants put another here."""
+    return nullcontext()
 
 
 class Clock:
@@ -119,8 +124,9 @@ class Run:
     def _enrich(self, step: Step, rng: random.Random, waiting: list[Step]) -> None:
         asked = self.tower.requests(limit=3)
         # While a worker thinks, the core goes on.
-        if step.data["during"] and waiting and waiting[0].core:
-            self._step(waiting.pop(0), waiting)
+        with thinking(self.tower):
+            if step.data["during"] and waiting and waiting[0].core:
+                self._step(waiting.pop(0), waiting)
         ids = [request.id for request in asked]
         given = proposals_of(rng, ids, step.data["said"], 3) if ids else []
         self._propose([proposal(one) for one in given], ids)
