@@ -44,7 +44,7 @@ def test_a_key_opens_the_pages_and_what_is_done_there_bears_its_name(
         page.goto(found[0])
         page.keyboard.press("j")
         page.keyboard.press("a")
-        page.wait_for_function("document.getElementById('notice').textContent || document.querySelector('.row.done')")
+        page.locator("#notice:not(:empty), .row.done").first.wait_for(state="attached")
         page.goto(f"{found[0]}/review/alerts/a0001")
         assert "Ann Lee" in page.inner_text("main")
         with scene.database.read() as conn:

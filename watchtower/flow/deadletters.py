@@ -49,26 +49,29 @@ def redrive(
 
 def tick(conn: Connection, engine: Engine, now: datetime) -> Settled:
     """Take the events of the future whose time has come, then settle what is due."""
-    done = Settled()
+    done, spoken = Settled(), False
     for _ in range(DUE_BATCHES):
         found = deadletters.lock_due(conn, now, BATCH)
         if not found:
             break
-        for _, settled in _again(conn, engine, found, now):
+        for verdicts, settled in _again(conn, engine, found, now, spoken=spoken):
             done += settled
+            spoken = spoken or any(verdict.status == "accepted" for verdict in verdicts)
     return done + settle(conn, engine, now)
 
 
 def _again(
-    conn: Connection, engine: Engine, found: Sequence[StoredLetter], now: datetime
+    conn: Connection, engine: Engine, found: Sequence[StoredLetter], now: datetime, *, spoken: bool = False
 ) -> Iterator[tuple[list[intake.Verdict], Settled]]:
-    """Letters of one origin at a time, in their order."""
+    """Letters of one origin at a time, in their order. `spoken`: whether others of this transaction went in before."""
     for origin, group in groupby(found, key=lambda letter: letter.origin):
-        apart(conn, now)
+        if spoken:
+            apart(conn, now)
         listed = list(group)
         items = [sent for letter in listed for sent in intake.decode([letter.body], letter.credential)]
         taken = intake.take(conn, engine, items, now, origin=origin)
         for status in sorted(_TAKEN):
             seqs = [one.seq for one, v in zip(listed, taken.verdicts, strict=True) if v.status == status]
             deadletters.close(conn, seqs, status, now)
+        spoken = spoken or any(verdict.status == "accepted" for verdict in taken.verdicts)
         yield taken.verdicts, taken.settled

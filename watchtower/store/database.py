@@ -19,7 +19,7 @@ import psycopg
 from sqlalchemy import Connection as Connection
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from watchtower.errors import Busy, InputError, StoreError
@@ -99,7 +99,7 @@ class Database:
         """What goes wrong in the database, in words."""
         try:
             yield
-        except (DBAPIError, PoolTimeout) as error:
+        except (DBAPIError, PoolTimeout, psycopg.Error) as error:
             known = _explain(error, self.address)
             if known is None:
                 raise
@@ -296,18 +296,23 @@ _WORDS = (
 )
 
 
-def _lost(error: SQLAlchemyError) -> bool:
+def _cause(error: Exception) -> BaseException | None:
+    """The driver's own error: COPY speaks to the driver itself, and raises it bare."""
+    return error if isinstance(error, psycopg.Error) else getattr(error, "orig", None)
+
+
+def _lost(error: Exception) -> bool:
     """Whether the server, or the way to it, is gone."""
-    cause = getattr(error, "orig", None)
+    cause = _cause(error)
     state = getattr(cause, "sqlstate", None)
     return isinstance(cause, psycopg.OperationalError) and (state is None or state.startswith(("08", "57P")))
 
 
-def _explain(error: SQLAlchemyError, address: str) -> StoreError | None:
+def _explain(error: Exception, address: str) -> StoreError | None:
     """The error for people. None: a fault of ours (a wrong statement), to be shown as it is."""
     if isinstance(error, PoolTimeout):
         return Busy(f"{address}: all connections of this process are in use", remedy="Try again in a moment.")
-    cause = getattr(error, "orig", None)
+    cause = _cause(error)
     state = getattr(cause, "sqlstate", None)
     if state in _STATES:
         kind, what, remedy = _STATES[state]
