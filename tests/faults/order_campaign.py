@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from oracles.predicate import SCHEMA, Grammar, draw_history
+from oracles.fields import CALENDARS, SCHEMA
+from oracles.grammar import Grammar
+from oracles.histories import draw_history
 from pydantic import SecretStr
 from sqlalchemy import text
 
@@ -74,7 +76,9 @@ def rulebook(seed: int, folder: Path) -> Path:
     ]
     objects = {name: {"fields": fields} for name, fields in SCHEMA.items()}
     path = folder / "rules.json.yaml"
-    path.write_text(json.dumps({"name": "order", "timezone": ZONE, "rules": rules, "objects": objects}))
+    path.write_text(
+        json.dumps({"name": "order", "timezone": ZONE, "rules": rules, "objects": objects, "calendars": CALENDARS})
+    )
     return path
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -210,16 +211,22 @@ def replay_in_child(url: str, folder: Path, env: dict[str, str]) -> dict[str, An
     )  # fmt: skip
 
 
+SEALED = re.compile(rb"sealed:1:[^\"]*")
+"""What is personal is sealed under a key drawn at random in each life."""
+
+
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.jsonl"))}
+    return {path.name: SEALED.sub(b"sealed", path.read_bytes()) for path in sorted(folder.glob("*.jsonl"))}
 
 
 def journal_of(url: str) -> Iterator[tuple[Any, ...]]:
-    """Every entry, but for the numbers of the transactions, which the server counts."""
+    """Every entry, but for the numbers of the transactions, which the server counts, and for what is sealed."""
     database = open_database(url)
     with database.read() as conn:
         yield from map(tuple, conn.execute(text(
-            "select seq, source, id, type, object, record, time, received_at, data::text, body_hash, layer "
+            "select seq, source, id, type, object, record, time, received_at, layer, "
+            "regexp_replace(data::text, 'sealed:1:[^\"]*', 'sealed', 'g'), "
+            "case when data::text not like '%sealed:1:%' then body_hash end "
             "from journal order by seq"
         )))  # fmt: skip
     database.close()

@@ -271,7 +271,8 @@ def test_the_viewer_reads_the_core_and_writes_nothing(place: Place) -> None:
         assert conn.execute("select count(*) > 0 from journal").fetchone() == (True,)
         conn.execute("set default_transaction_read_only = off")
         for statement in (
-            "insert into deadletter (received_at, origin, reason, body) values (now(), '', '', '{}')",
+            "insert into deadletter (received_at, tried_at, origin, reason, raw, size, redrivable) "
+            "values (now(), now(), '', '', '{}', 2, true)",
             "update alert set status = 'resolved'",
             "delete from journal",
             "truncate journal",
