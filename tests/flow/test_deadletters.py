@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 from command_line import Ended, inside
-from pydantic import SecretStr
+from tower_scene import Clock, tower_under
 
-from watchtower.bootstrap import Tower, build
+from watchtower.bootstrap import Tower
 from watchtower.contract import format_time
 from watchtower.rulebook import load
-from watchtower.settings import Settings
 from watchtower.store import audit, deadletters
 from watchtower.store.deadletters import CAP, DeadLetter, StoredLetter, add_deadletters
 
@@ -33,23 +32,14 @@ rules:
 """
 
 
-class Clock:
-    now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(START)
 
 
 @pytest.fixture
 def tower(database_url: str, tmp_path: Path, clock: Clock) -> Iterator[Tower]:
-    (tmp_path / "rules.yaml").write_text(BOOK)
-    settings = Settings(data=tmp_path, database_url=SecretStr(database_url))
-    with build(settings, rulebook=tmp_path / "rules.yaml", clock=clock) as built:
+    with tower_under(BOOK, database_url, tmp_path, clock) as built:
         yield built
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from command_line import Ended, inside
 from pydantic import SecretStr
+from tower_scene import Clock, tower_under
 
 from watchtower.bootstrap import Tower, build
 from watchtower.contract import FieldRequest, Proposal, format_time
@@ -56,23 +57,14 @@ acceptance:
 """
 
 
-class Clock:
-    now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(START)
 
 
 @pytest.fixture
 def tower(database_url: str, tmp_path: Path, clock: Clock) -> Iterator[Tower]:
-    (tmp_path / "rules.yaml").write_text(BOOK)
-    settings = Settings(data=tmp_path, database_url=SecretStr(database_url))
-    with build(settings, rulebook=tmp_path / "rules.yaml", clock=clock) as built:
+    with tower_under(BOOK, database_url, tmp_path, clock) as built:
         yield built
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from tower_scene import Clock, tower_under
 
-from watchtower.bootstrap import Tower, build
+from watchtower.bootstrap import Tower
 from watchtower.contract import Event, Evidence, FieldRequest, Proposal, format_time
 from watchtower.errors import RulebookError
 from watchtower.flow.apply import evaluate_records, rebuild_records
@@ -18,7 +18,6 @@ from watchtower.flow.doctor import examine
 from watchtower.flow.examples import run_examples
 from watchtower.rulebook import load
 from watchtower.rules.compile import compile_rulebook
-from watchtower.settings import Settings
 from watchtower.store import rulebooks
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -45,23 +44,14 @@ jobs:
 TEXT = "It has 7 employees."
 
 
-class Clock:
-    now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(START)
 
 
 @pytest.fixture
 def tower(database_url: str, tmp_path: Path, clock: Clock) -> Iterator[Tower]:
-    (tmp_path / "rules.yaml").write_text(BOOK)
-    settings = Settings(data=tmp_path, database_url=SecretStr(database_url))
-    with build(settings, rulebook=tmp_path / "rules.yaml", clock=clock) as built:
+    with tower_under(BOOK, database_url, tmp_path, clock) as built:
         yield built
 
 
