@@ -142,6 +142,8 @@ class RuleModel(Part):
     then: Text = ""
     inhibits: Texts = []
     mode: Literal["active", "shadow"] = "active"
+    trust: Literal["any", "verified"] = "any"
+    """`verified`: what enrichment may fill is read as if AI had never filled it."""
     examples: list[Example] = []
     origin: Annotated[str, Field(exclude=True)] = ""
     """Where a rule stands that follows from another part: `lifecycles.deal.states.proposal.at_most`."""

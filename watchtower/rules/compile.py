@@ -266,9 +266,15 @@ def compile_rule(rule: RuleModel, book: Rulebook, gathered: Mapping[tuple[str, s
     delay = parse_span(rule.for_.lower()) if rule.for_ else Span()
     if min(delay.months, delay.days, delay.micros) < 0:
         raise ValueError(f"{rule.for_!r} is negative")
-    predicate = parse_predicate(rule.when, book, rule.object)
+    predicate = parse_predicate(rule.when, book, rule.object, verified=rule.trust == "verified")
     alternatives = tuple(_alternatives(_gather(predicate.node), rule.when))
-    return CompiledRule(rule, predicate.node, alternatives, _columns(predicate, rule.object, book, gathered), delay)
+    columns = _columns(predicate, rule.object, book, gathered)
+    if rule.trust == "verified" and (informed := [column.name for column in columns if column.from_ai]):
+        raise PredicateError(
+            f"{informed[0]} is a rollup over records that enrichment may fill: it is never verified", 0,
+            "leave it out, or drop trust: verified",
+        )  # fmt: skip
+    return CompiledRule(rule, predicate.node, alternatives, columns, delay)
 
 
 def _columns(

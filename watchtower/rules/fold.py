@@ -95,6 +95,8 @@ class ObjectFold:
         self._rollups = {kind: mine + self._every for kind, mine in by_kind.items()}
         self.handoffs = frozenset(key for key, handoff in book.handoffs.items() if handoff.object == name)
         self.tracked: dict[str, list[tuple[str, Follow]]] = {}
+        # Of fields that are read as if AI had never filled them: the column that keeps that value.
+        self.verified: dict[str, str] = {}
         for column in columns:
             self._track(book, column)
         # Rollups change with many events: who changed them is kept only where somebody will ask (`trace`).
@@ -107,6 +109,9 @@ class ObjectFold:
         if not bracket:
             return
         target, *arguments = rest.rstrip(")").split(",")
+        if kind == "verified":
+            self.verified[target] = column
+            return
         if kind == "changed_at":
             follow: Follow = lambda state, value, old, event, time: time  # noqa: E731
         elif kind == "previous":
@@ -171,6 +176,8 @@ class ObjectFold:
         if kind in _PATCHES:
             ranks = self.ranks
             for key, value in self._fields(event):
+                if key in self.verified:
+                    self.verify(record, key, value, event, time)
                 if ranks and key in ranks and not self._may_set(record, key, event, time):
                     continue
                 self.set(record, key, value, event, time)
@@ -211,6 +218,20 @@ class ObjectFold:
         if key in self.tracked:
             self._follow(record, key, value, old, event, time)
 
+    def verify(self, record: Record, key: str, value: Any, event: Event, time: str) -> None:
+        """What a person or a system says of a field that is read as verified. The value is kept beside the field's own,
+        with a rank of its own: that AI filled the field meanwhile makes no difference to it."""
+        column = self.verified[key]
+        held_by = record.who.get(column, {}).get("by", "")
+        if key in self.ranks and not may_set(self.ranks[key], speaker(event), record.state.get(column), held_by):
+            return
+        if value is None:
+            record.state.pop(column, None)
+        else:
+            record.state[column] = value
+        if value is not None or column in record.who:
+            record.who[column] = _mark(event, time)
+
     def _may_set(self, record: Record, key: str, event: Event, time: str) -> bool:
         """Whether the event's source ranks high enough for this field at this instant. Where not, the field says so:
         its provenance names the last event that was passed over, until the field is set anew."""
@@ -236,13 +257,16 @@ class ObjectFold:
     def _decide(self, record: Record, event: Event, time: str) -> None:
         data = event.data
         if event.type == FIELD_ACCEPTED:
+            value = self.parsers[data["field"]](data["value"])
+            if data["field"] in self.verified and data.get("by", "ai") != "ai":
+                self.verify(record, data["field"], value, event, time)
             # Late news may show that a person or a system had set the field by then: theirs stays.
             held = record.who.get(data["field"], {}).get("by", "ai")
             if held != "ai" and record.state.get(data["field"]) is not None and data.get("by", "ai") == "ai":
                 return
             if data["field"] in self.ranks and not self._may_set(record, data["field"], event, time):
                 return
-            self.set(record, data["field"], self.parsers[data["field"]](data["value"]), event, time)
+            self.set(record, data["field"], value, event, time)
             return
         raised_at = time if data["p_value"] is not None else None
         for key, value in (*((k, data[k]) for k in ("p_value", "strength", "began_at")), ("raised_at", raised_at)):
