@@ -275,14 +275,23 @@ class Tower:
     # ---- the rulebook
 
     def activate(
-        self, loaded: Loaded, *, by: str, note: str = "", progress: Callable[[int], None] = lambda n: None
+        self,
+        loaded: Loaded,
+        *,
+        by: str,
+        note: str = "",
+        pass_over: bool = False,
+        progress: Callable[[int], None] = lambda n: None,
     ) -> Settled:
-        """Put a rulebook in force; nothing where it is in force already."""
+        """Put a rulebook in force; nothing where it is in force already. InputError where earlier events say what it
+        does not allow, unless `pass_over`."""
         program = compile_rulebook(loaded)
         if program.book.version == self.rulebook.version:
             return Settled()
         engine = Engine.of(program)
-        settled = activate(self.database, engine, by=by, now=self.clock(), note=note, progress=progress)
+        settled = activate(
+            self.database, engine, by=by, now=self.clock(), note=note, pass_over=pass_over, progress=progress
+        )
         self._engine = engine
         return settled
 
@@ -300,7 +309,9 @@ class Tower:
                 f"rulebook {version!r} was never in force" if version else "no other rulebook was ever in force",
                 remedy="watchtower rules history lists those that were",
             )
-        self.activate(self._loaded(chosen[-1].version), by=by, note=note or f"back to {chosen[-1].version}")
+        back = self._loaded(chosen[-1].version)
+        # The way back is never barred: what came since and the earlier rulebook does not know is passed over.
+        self.activate(back, by=by, note=note or f"back to {chosen[-1].version}", pass_over=True)
         return chosen[-1]
 
     def shadow(self, since: datetime) -> list[rulebooks.Shadow]:

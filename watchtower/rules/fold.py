@@ -74,6 +74,7 @@ class ObjectFold:
         self.parsers: dict[str, Parser] = {
             key: parser(key, spec) for key, spec in model.fields.items() if spec.rollup is None
         }
+        self.earlier = {old: key for key, spec in model.fields.items() for old in spec.renamed_from}
         # Of fields that say where a value may come from: the rank of each source, 0 the highest.
         self.ranks: dict[str, dict[str, int]] = {
             key: {source: rank for rank, source in enumerate(spec.sources)}
@@ -148,16 +149,36 @@ class ObjectFold:
     def check(self, event: Event) -> None:
         """ValueError where a field of the event has a value the rulebook does not allow."""
         if event.type in _PATCHES:
-            self._fields(event)
+            for key, value in self._said(event):
+                if value is not None:
+                    self.parsers[key](value)
 
-    def _fields(self, event: Event) -> list[tuple[str, Any]]:
+    def misfits(self, event: Event) -> Iterator[tuple[str, Any, str]]:
+        """(field, value, why) of what an event that was taken once says, and the rulebook no longer allows."""
+        said: Iterable[tuple[str, Any]] = ()
+        if event.type in _PATCHES:
+            said = self._said(event)
+        elif event.type == FIELD_ACCEPTED:
+            key = self.earlier.get(event.data["field"], event.data["field"])
+            said = [(key, event.data["value"])] if key in self.parsers else ()
+        for key, value in said:
+            if value is not None:
+                try:
+                    self.parsers[key](value)
+                except ValueError as error:
+                    yield key, value, str(error)
+
+    def _said(self, event: Event) -> Iterable[tuple[str, Any]]:
+        """(field, value as it came) of the fields that the rulebook knows, under their present or an earlier name."""
         fields = event.data.get("fields", {})
         if not isinstance(fields, dict):
             raise ValueError(f"data.fields: {fields!r:.60} is not a JSON object")
+        if not self.earlier:
+            return [(key, value) for key, value in fields.items() if key in self.parsers]
+        # Where an event says both, the present name counts.
+        named = ((self.earlier.get(key, key), key, value) for key, value in fields.items())
         return [
-            (key, None if value is None else self.parsers[key](value))
-            for key, value in fields.items()
-            if key in self.parsers
+            (key, value) for key, name, value in named if key in self.parsers and (key == name or key not in fields)
         ]
 
     def apply(self, record: Record, event: Event) -> None:
@@ -175,7 +196,12 @@ class ObjectFold:
             record.state = dict.fromkeys(self.zeros, 0)
         if kind in _PATCHES:
             ranks = self.ranks
-            for key, value in self._fields(event):
+            for key, said in self._said(event):
+                try:
+                    value = None if said is None else self.parsers[key](said)
+                except ValueError:
+                    # Allowed at the door, under an earlier rulebook: who put this one in force was told (flow.misfits).
+                    continue
                 if key in self.verified:
                     self.verify(record, key, value, event, time)
                 if ranks and key in ranks and not self._may_set(record, key, event, time):
@@ -257,16 +283,22 @@ class ObjectFold:
     def _decide(self, record: Record, event: Event, time: str) -> None:
         data = event.data
         if event.type == FIELD_ACCEPTED:
-            value = self.parsers[data["field"]](data["value"])
-            if data["field"] in self.verified and data.get("by", "ai") != "ai":
-                self.verify(record, data["field"], value, event, time)
+            key = self.earlier.get(data["field"], data["field"])
+            if key not in self.parsers:
+                return
+            try:
+                value = self.parsers[key](data["value"])
+            except ValueError:
+                return
+            if key in self.verified and data.get("by", "ai") != "ai":
+                self.verify(record, key, value, event, time)
             # Late news may show that a person or a system had set the field by then: theirs stays.
-            held = record.who.get(data["field"], {}).get("by", "ai")
-            if held != "ai" and record.state.get(data["field"]) is not None and data.get("by", "ai") == "ai":
+            held = record.who.get(key, {}).get("by", "ai")
+            if held != "ai" and record.state.get(key) is not None and data.get("by", "ai") == "ai":
                 return
-            if data["field"] in self.ranks and not self._may_set(record, data["field"], event, time):
+            if key in self.ranks and not self._may_set(record, key, event, time):
                 return
-            self.set(record, data["field"], value, event, time)
+            self.set(record, key, value, event, time)
             return
         raised_at = time if data["p_value"] is not None else None
         for key, value in (*((k, data[k]) for k in ("p_value", "strength", "began_at")), ("raised_at", raised_at)):
