@@ -142,8 +142,16 @@ class ObjectModel(Part):
     label: str = ""
     value: str = ""
     """The field that says what a record is worth: gaps are weighed by it."""
+    keep_personal: str = ""
+    """How long after the last event about a record what is personal in it is kept: `730 days`. Empty: until erased."""
     owner: str = ""
     description: Text = ""
+
+    @model_validator(mode="after")
+    def _forgetting(self) -> ObjectModel:
+        if self.keep_personal and not any(field.personal for field in self.fields.values()):
+            raise ValueError("keep_personal: none of its fields is personal")
+        return self
 
     @model_validator(mode="after")
     def _names(self) -> ObjectModel:

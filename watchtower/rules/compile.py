@@ -240,6 +240,13 @@ def _definitions(loaded: Loaded) -> list[Fault]:
                 except ValueError as error:
                     place = loaded.place("objects", name, "fields", key, "rollup", "where")
                     faults.append(place.fault(f"{name}.{key}: {error}"))
+        if model.keep_personal:
+            try:
+                span = parse_span(model.keep_personal.lower())
+                if min(span.months, span.days, span.micros) < 0 or span == Span():
+                    raise ValueError(f"{model.keep_personal!r} is no time at all")
+            except ValueError as error:
+                faults.append(loaded.place("objects", name, "keep_personal").fault(f"{name}: keep_personal: {error}"))
     for name, calendar in loaded.rulebook.calendars.items():
         try:
             OpenHours(calendar, loaded.rulebook.zone)
