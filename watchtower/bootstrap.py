@@ -371,10 +371,12 @@ class Tower:
         only: frozenset[str] | None = None,
         progress: Progress = lambda done, total: None,
         enough: Callable[[], bool] = lambda: False,
+        slots: int = 1,
     ) -> Enriched:
         """Ask, let the worker answer the jobs in this process, decide on what it says while it goes on.
 
-        It ends early once `enough` says so; what was asked and not answered is asked again by a later run.
+        `slots` requests are answered at once. It ends early once `enough` says so; what was asked and not answered is
+        asked again by a later run.
         """
         self.take_up()  # what a process that died had answered
         asked = self.requests(limit=limit, only=only, means=model_status(worker).name)
@@ -393,7 +395,7 @@ class Tower:
                 took = monotonic()
 
         try:
-            bench = Bench(self.desk.database, lambda blob, read: worker, after=take, enough=enough)
+            bench = Bench(self.desk.database, lambda blob, read: worker, after=take, enough=enough, slots=slots)
             run_until_empty(bench, self.jobs_url, queue)
             take(last=True)
         finally:
