@@ -27,6 +27,7 @@ from watchtower.flow.gaps import SEVERITY
 from watchtower.flow.settle import settle
 from watchtower.rules.acceptance import ACCEPTED, Decision, decide
 from watchtower.rules.fold import FIELD_ACCEPTED, SIGNAL_ADMITTED, may_set
+from watchtower.rules.origin import origin
 from watchtower.store import journal, records, spans, work
 from watchtower.store.database import Connection
 from watchtower.store.rows import RecordRow
@@ -294,16 +295,31 @@ def _decide_one(
 ) -> Decision:
     book, key = engine.program.book, f"{name}.{proposal.field}"
     request, row = asked.get(proposal.request), stored.get(record)
+    texts = {doc.id: doc for doc in documents.get(record, ())}
+    domains = _own_domains(engine, name, row)
     return decide(
         proposal,
         key=key,
         field=book.objects[name].fields.get(proposal.field),
         acceptance=book.acceptance.get(key),
         asked=frozenset(request.fields) if request is not None and row is not None and not row.deleted_at else None,
-        documents={doc.id: doc.text for doc in documents.get(record, ())},
+        documents={key: doc.text for key, doc in texts.items()},
+        origins={key: origin(doc, domains) for key, doc in texts.items()},
         held=row.state.get(proposal.field) if row is not None else None,
         held_by=row.provenance.get(proposal.field, {}).get("by", "") if row is not None else "",
     )
+
+
+def _own_domains(engine: Engine, name: str, row: RecordRow | None) -> list[str]:
+    """The record's own domains: those that a person or a system entered."""
+    fields = engine.program.book.objects[name].fields
+    if row is None:
+        return []
+    return [
+        str(row.state[key])
+        for key, spec in fields.items()
+        if spec.type == "domain" and row.state.get(key) and row.provenance.get(key, {}).get("by", "") != "ai"
+    ]
 
 
 def _row(event: Event, proposal: Proposal, decision: Decision, now: datetime) -> NewProposal:
