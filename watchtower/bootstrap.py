@@ -25,7 +25,6 @@ from watchtower.flow.delivery import Courier
 from watchtower.flow.door import Door
 from watchtower.flow.erasure import Erasure, erase
 from watchtower.flow.explain_stored import explain_stored
-from watchtower.flow.group import Group
 from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.history import fold_history
 from watchtower.flow.intake import Sent, Verdict
@@ -43,7 +42,9 @@ from watchtower.store import work as stored_work
 from watchtower.store.backup import forget
 from watchtower.store.database import Connection, Database, connect, migrate
 from watchtower.store.deadletters import DeadLetter, add_deadletters, discard, next_due
-from watchtower.store.jobs import Ledger, beside, open_jobs
+from watchtower.store.group import Group
+from watchtower.store.jobs import beside, open_jobs
+from watchtower.store.ledger import Ledger
 from watchtower.workers import Bench, detector_names, model_status, no_worker, open_worker, run_until_empty
 
 TAKE_EVERY = 1.0

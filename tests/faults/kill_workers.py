@@ -26,7 +26,7 @@ from sqlalchemy import text
 from watchtower.bootstrap import build
 from watchtower.logs import configure
 from watchtower.settings import Settings
-from watchtower.store import embedded, jobs
+from watchtower.store import embedded, ledger
 
 
 @dataclass
@@ -76,7 +76,7 @@ def campaign(core: str, folder: Path, *, kills: int, records: int, seed: int, se
             # What was given up with its batch is asked again after a while.
             clock.now += timedelta(hours=1)
         with tower.desk.database.begin() as conn:
-            outcomes = jobs.calls(conn)
+            outcomes = ledger.calls(conn)
         with tower.database.read() as conn:
             filled = conn.execute(text("select count(*) from record where state ? 'chief'")).scalar_one()
         repeats = sum(count - 1 for count in stub.calls.values())

@@ -25,7 +25,7 @@ from watchtower.logs import configure
 from watchtower.settings import Settings, read_settings
 from watchtower.store import queries
 from watchtower.store.rows import AlertFilter
-from watchtower.workers import model_status
+from watchtower.workers import model_status, slots
 
 Data = Annotated[
     Path | None,
@@ -199,7 +199,7 @@ def enrich(
             errors.print(f"language model: {status.name}" if status.ready else status.detail, markup=False)
             task = progress.add_task("enriching", total=None, count=0)
             run = tower.enrich(
-                worker, limit=limit, only=only,
+                worker, limit=limit, only=only, slots=slots(tower.settings),
                 progress=lambda done, total: progress.update(task, completed=done, total=total, count=done),
             )  # fmt: skip
     d = run.decided

@@ -220,7 +220,7 @@ def _decide(conn: Connection, engine: Engine, arrived: Sequence[jobs.Arrived], n
     """Decide on answers in one transaction; those to a request that has its answer are passed over."""
     tally = Tally()
     known = stored_work.requests(conn, sorted({one.request for one in arrived}))
-    proposals, requests, unreadable = [], [], 0
+    proposals, requests, postponed, unreadable = [], [], set[str](), 0
     for one in arrived:
         request = known.get(one.request)
         if request is None or request.answered_at is not None:
@@ -235,12 +235,14 @@ def _decide(conn: Connection, engine: Engine, arrived: Sequence[jobs.Arrived], n
             tally.signals[one.request] = _signals(conn, engine, request, [] if fault else parts, now, fault)
             continue
         requests.append(one.request)
+        if any(part.postponed for part in parts):
+            postponed.add(one.request)
         for part in parts:
             found, bad = proposals_of(part, MAX_PROPOSALS)
             proposals.extend(found)
             unreadable += bad
     if requests:
-        tally.decided = work.take_proposals(conn, engine, proposals, now, requests=requests)
+        tally.decided = work.take_proposals(conn, engine, proposals, now, requests=requests, postponed=postponed)
         tally.decided.refused += unreadable
         tally.proposals = len(proposals) + unreadable
     return tally

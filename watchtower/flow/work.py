@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -188,8 +188,12 @@ def take_proposals(
     now: datetime,
     *,
     requests: Iterable[str] = (),
+    postponed: Collection[str] = (),
 ) -> Decided:
-    """Journal what a worker proposed, decide on each by its acceptance rule, fold what is accepted."""
+    """Journal what a worker proposed, decide on each by its acceptance rule, fold what is accepted.
+
+    `requests` are answered, whether there is a proposal or not; those `postponed` stay open, and are asked again.
+    """
     sound = [proposal for proposal in proposals if _sound(proposal, Proposal) and proposal.value is not None]
     asked = work.requests(conn, sorted({*requests, *(proposal.request for proposal in sound)}))
     events = []
@@ -197,7 +201,7 @@ def take_proposals(
         request = asked.get(proposal.request)
         if request is not None and (event := _proposed(request, proposal, now)) is not None:
             events.append(event)
-    answers = [_answered(request, now) for request in asked.values()]
+    answers = [_answered(request, now) for request in asked.values() if request.id not in postponed]
     appended = journal.append(conn, [*events, *answers], layer="worker", received_at=now)
     said, heard = appended[: len(events)], appended[len(events) :]
     fresh = [event for event, result in zip(events, said, strict=True) if result.verdict == "new"]

@@ -15,6 +15,7 @@ from watchtower.contract.batch import Answer, Batch, DetectionBatch, FieldBatch,
 from watchtower.errors import ModelError, StoreError
 from watchtower.store import jobs
 from watchtower.store.database import Database
+from watchtower.store.ledger import Spent
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +79,7 @@ class Bench:
                         return
                     try:
                         self._answer(batch_id, worker, request)
-                    except jobs.Spent:
+                    except Spent:
                         log.warning("stopped", batch=batch_id, because="the calls to models of today are spent")
                         stopped.append(None)
                     except BaseException as error:  # noqa: BLE001  (raised again by the job's own thread)
@@ -93,8 +94,8 @@ class Bench:
         """Ask the worker and commit what it says. Raises what is not the request's own fault."""
         try:
             entries, unreadable = written(list(worker.propose([request])))
-            said = Answer(proposals=tuple(entries), unreadable=unreadable)
-        except (jobs.Spent, StoreError):
+            said = Answer(proposals=tuple(entries), unreadable=unreadable, postponed=_postponed(worker, request.id))
+        except (Spent, StoreError):
             raise
         except Exception as error:  # noqa: BLE001  (one request that a worker cannot stand must not cost the others)
             said = _fault(request.id, error)
@@ -144,6 +145,15 @@ class Bench:
         with self.database.begin() as conn:
             if not jobs.answer(conn, batch_id, request, bodies):
                 log.info("not needed any more", request=request, because="answered, or forgotten")
+
+
+def _postponed(worker: EnrichmentWorker, request: str) -> bool:
+    """Whether the worker could not ask something, at no cost; it keeps such requests in `postponed`, if it does."""
+    postponed = getattr(worker, "postponed", None)
+    if postponed is None or request not in postponed:
+        return False
+    postponed.discard(request)
+    return True
 
 
 def _at_once(threads: int, work: Callable[[], None]) -> None:
