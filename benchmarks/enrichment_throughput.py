@@ -128,7 +128,6 @@ def whole_worker(there: Endpoint, records: int, slots: int, folder: Path) -> tup
         bench = Bench(tower.desk.database, lambda blob, read: worker, slots=slots)
         began, cpu = time.perf_counter(), time.process_time()
         run_until_empty(bench, tower.jobs_url, ENRICHMENT)
-        print(bench.faults)
         seconds, used = time.perf_counter() - began, time.process_time() - cpu
         assert worker.counts["proposed.model"] == records + 1, worker.counts
         return seconds, used

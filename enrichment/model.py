@@ -119,8 +119,9 @@ class ChatModel:
     ) -> Completion:
         """The model's words, within `seconds` (at most those of the constructor). CallFailed, ModelError."""
         # What with_structured_output(method="json_schema") binds, without its parsing runnables: with include_raw
-        # they run in executor threads, which Python joins at exit, so one stalled call would hold the process.
-        chat = self._client().bind(response_format=shaped(schema))
+        # they run in executor threads, which Python joins at exit, so one stalled call would hold the process. As part
+        # of the body it is not checked key by key against OpenAI's types, which takes a third of a call's CPU.
+        chat = self._client().bind(extra_body={"response_format": shaped(schema)})
         messages = [("system", instructions), ("user", fenced(question, document))]
         try:
             most = self._seconds if seconds is None else min(seconds, self._seconds)
