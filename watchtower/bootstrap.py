@@ -25,12 +25,12 @@ from watchtower.flow.delivery import Courier
 from watchtower.flow.door import Door
 from watchtower.flow.erasure import Erasure, erase
 from watchtower.flow.explain_stored import explain_stored
-from watchtower.flow.group import Group
 from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.history import fold_history
 from watchtower.flow.intake import Sent, Verdict
 from watchtower.flow.jobs import Desk, Tally, own_queue
 from watchtower.flow.outbox import tell_ended
+from watchtower.flow.plan import Cost, Means, Plan, ask, plan
 from watchtower.flow.replay import Replayed, replay
 from watchtower.flow.retention import Retained
 from watchtower.flow.settle import Settled
@@ -44,7 +44,9 @@ from watchtower.store import work as stored_work
 from watchtower.store.backup import forget
 from watchtower.store.database import Connection, Database, connect, migrate
 from watchtower.store.deadletters import DeadLetter, add_deadletters, discard, next_due
-from watchtower.store.jobs import Ledger, beside, open_jobs
+from watchtower.store.group import Group
+from watchtower.store.jobs import beside, open_jobs
+from watchtower.store.ledger import Ledger
 from watchtower.workers import Bench, detector_names, model_status, no_worker, open_worker, run_until_empty
 
 TAKE_EVERY = 1.0
@@ -68,6 +70,8 @@ class Enriched:
     decided: work.Decided = field(default_factory=work.Decided)
     faults: int = 0
     """Requests over which the worker failed."""
+    cost: Cost = field(default_factory=Cost)
+    """What calls to models cost meanwhile, by the ledger."""
 
 
 @dataclass(frozen=True)
@@ -391,10 +395,39 @@ class Tower:
         A record is asked about once per set of documents and `means` (the model at hand). Without `write`,
         nothing is asked: this only looks.
         """
+        return self.plan(limit=limit, only=only, means=means, waiting=waiting, write=write).requests
+
+    def plan(
+        self,
+        *,
+        limit: int = 100,
+        only: frozenset[str] | None = None,
+        means: str = "",
+        paid: bool | None = None,
+        waiting: frozenset[str] = frozenset(),
+        write: bool = False,
+    ) -> Plan:
+        """What enrichment would be asked now, in order, within the rulebook's budgets, and what it costs at most.
+
+        `paid`: whether calls to the model cost something (None: where an endpoint is configured). With `write`, what
+        is asked is journalled.
+        """
+        paid = self.settings.llm_base_url is not None if paid is None else paid
+        spent = self._spent() if paid and means else None
         with self._write() as conn:
-            return work.plan(
-                conn, self._engine, self.clock(), limit=limit, only=only, means=means, waiting=waiting, write=write
-            )
+            made = plan(
+                conn, self._engine, self.clock(), limit=limit, only=only, means=Means(means, paid), waiting=waiting,
+                spent=spent,
+            )  # fmt: skip
+            if write:
+                ask(conn, made, self.clock())
+            return made
+
+    def _spent(self) -> Cost:
+        """What calls have cost today; and the rulebook's budget of the day goes down to where it is kept."""
+        asking = self.rulebook.enrichment
+        self.desk.allow(asking.budget.day, asking.prices, calls_per_day=self.settings.llm_calls_per_day)
+        return self.desk.spent()
 
     def enrich(
         self,
@@ -404,10 +437,12 @@ class Tower:
         only: frozenset[str] | None = None,
         progress: Progress = lambda done, total: None,
         enough: Callable[[], bool] = lambda: False,
+        slots: int = 1,
     ) -> Enriched:
         """Ask, let the worker answer the jobs in this process, decide on what it says while it goes on.
 
-        It ends early once `enough` says so; what was asked and not answered is asked again by a later run.
+        `slots` requests are answered at once. It ends early once `enough` says so; what was asked and not answered is
+        asked again by a later run.
         """
         self.take_up()  # what a process that died had answered
         asked = self.requests(limit=limit, only=only, means=model_status(worker).name)
@@ -415,7 +450,7 @@ class Tower:
         if not asked:
             self.beat("enrichment")
             return run
-        queue = own_queue(ENRICHMENT)
+        queue, began = own_queue(ENRICHMENT), self.desk.now()
         batches = self.desk.ask_fields(asked, self.labelled(), queue)
 
         def take(*, last: bool = False) -> None:
@@ -426,13 +461,14 @@ class Tower:
                 took = monotonic()
 
         try:
-            bench = Bench(self.desk.database, lambda blob, read: worker, after=take, enough=enough)
+            bench = Bench(self.desk.database, lambda blob, read: worker, after=take, enough=enough, slots=slots)
             run_until_empty(bench, self.jobs_url, queue)
             take(last=True)
         finally:
             self.desk.abandon(batches)
         run.requests, run.proposals, run.decided = tally.answers, tally.proposals, tally.decided
         run.faults = len(tally.faults)
+        run.cost = self.desk.spent(began)
         self.beat("enrichment")
         return run
 
@@ -473,7 +509,8 @@ class Tower:
             handed += len(self._ask_detections(due, DETECTION))
         room = limit - sum(id_.startswith("rq_") for id_ in waiting) if fields else 0
         if room > 0:
-            asked = self.requests(limit=room, means=self.settings.llm_model or "", waiting=waiting)
+            means = self.settings.llm_model or ""
+            asked = self.plan(limit=room, means=means, paid=bool(means), waiting=waiting, write=True).requests
             if asked:
                 self.desk.ask_fields(asked, self.labelled(), ENRICHMENT)
             elif room == limit:

@@ -40,6 +40,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Cohorts that a detector would not judge, with the reason."""
     unreadable: int = 0
     """Entries that could not be written as JSON."""
+    postponed: bool = False
+    """Something could not be asked now, and cost nothing: the request stays open, and is asked again."""
     fault: str = ""
     """Why there is no answer: a fault of the worker, or of the request."""
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from watchtower.contract import FieldSpec
+from watchtower.rulebook.asking import Asking
 from watchtower.rulebook.derive import Derived, derive
 from watchtower.rulebook.duties import Budget, Cadence, Handoff, Lifecycle
 from watchtower.rulebook.parts import Example, Name, Part, RuleId, Text, Texts
@@ -352,6 +353,7 @@ class Rulebook(Part):
     sources: dict[Name, Watch] = {}
     jobs: dict[Name, Watch] = {}
     acceptance: dict[str, Acceptance] = {}
+    enrichment: Asking = Asking()
     queues: dict[str, Queue] = {}
     receivers: dict[Name, Receiver] = {}
     roles: dict[str, str | dict[str, Any] | None] = {}

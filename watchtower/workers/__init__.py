@@ -6,7 +6,7 @@ begun again by another, and a call to a model that it had intended is not made a
 """
 
 from watchtower.workers.bench import Bench, detector_names, no_worker
-from watchtower.workers.models import model_catalogue, model_name, model_status, open_worker, pull_model
+from watchtower.workers.models import model_catalogue, model_name, model_status, open_worker, pull_model, slots
 from watchtower.workers.run import run_for_good, run_until_empty
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "pull_model",
     "run_for_good",
     "run_until_empty",
+    "slots",
 ]

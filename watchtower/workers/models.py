@@ -41,18 +41,35 @@ def open_model(settings: Settings, *, use_model: bool) -> Iterator[Callable[[Any
     import enrichment
 
     with ExitStack() as stack:
-        endpoint, seconds = None, 60.0
+        endpoint, fallback, seconds = None, None, 60.0
+        limits = enrichment.Limits(settings.llm_slots, settings.llm_requests_per_minute, settings.llm_tokens_per_minute)
         try:
             if use_model and settings.llm_base_url is not None:
-                key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else "none"
-                endpoint = enrichment.Endpoint(settings.llm_base_url, key, settings.llm_model or DEFAULT_MODEL)
+                endpoint = _endpoint(settings, settings.llm_model or DEFAULT_MODEL)
+                if settings.llm_fallback_model:
+                    fallback = _endpoint(settings, settings.llm_fallback_model)
             elif use_model and (path := _model_file(settings)) is not None:
                 endpoint, seconds = stack.enter_context(enrichment.local_endpoint(path)), LOCAL_SECONDS
         except enrichment.EnrichmentError as error:
             raise ModelError(error.message, remedy=error.remedy) from error
+        paid = settings.llm_base_url is not None
         yield lambda labelled, ledger: enrichment.build_worker(
-            endpoint=endpoint, labelled=labelled, seconds=seconds, ledger=ledger if settings.llm_base_url else None
-        )
+            endpoint=endpoint, fallback=fallback, labelled=labelled, seconds=seconds, limits=limits if paid else None,
+            ledger=ledger if paid else None,
+        )  # fmt: skip
+
+
+def _endpoint(settings: Settings, model: str) -> Any:
+    import enrichment
+
+    assert settings.llm_base_url is not None
+    key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else "none"
+    return enrichment.Endpoint(settings.llm_base_url, key, model, settings.llm_provider, settings.llm_api_version)
+
+
+def slots(settings: Settings) -> int:
+    """Requests that a worker of these settings answers at once: the embedded model gains nothing by more than one."""
+    return settings.llm_slots if settings.llm_base_url else 1
 
 
 def _model_file(settings: Settings) -> Path | None:
