@@ -1,6 +1,6 @@
 """Is the false-discovery rate of cohort_outlier at most its budget on public sets, and what does it find?
 
-    python -m benchmarks.cohort_outliers [--splits 40] [--budget 0.1] [--json]
+    python -m benchmarks.cohort_outliers [--splits 20] [--budget 0.1] [--json]
 
 Of each set (benchmarks/outlier_sets.py), at random and anew for each split: of what belongs, a part is the reference
 and others are new; one new record in ten is of those that do not belong. The detector reads a snapshot, as in a tower.
@@ -167,7 +167,7 @@ def measured(of: OutlierSet, splits: int, budget: float) -> dict[str, tuple[floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--splits", type=int, default=40, help="Drawings of each set (default 40).")
+    parser.add_argument("--splits", type=int, default=20, help="Drawings of each set (default 20).")
     parser.add_argument("--budget", type=float, default=0.1, help="The false-discovery rate asked for (default .1).")
     parser.add_argument("--json", action="store_true", help="One JSON object instead of the table.")
     asked = parser.parse_args()
