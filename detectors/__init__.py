@@ -7,12 +7,13 @@ signals = detector.raise_signals(table, detector.fit(table, request), request)
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from detectors.churn_risk import ChurnRisk
 from detectors.cohort_outlier import CohortOutlier
 from detectors.stage_dwell import StageDwell
 from watchtower.contract import Detector
 
 ROSTER: Mapping[str, Detector] = MappingProxyType(
-    {detector.name: detector for detector in (StageDwell(), CohortOutlier())}
+    {detector.name: detector for detector in (StageDwell(), CohortOutlier(), ChurnRisk(), ChurnRisk("lead_score"))}
 )
 """A detector is one file and one entry here."""
 
