@@ -108,6 +108,21 @@ def test_a_week_begins_on_monday_in_the_rulebooks_zone() -> None:
     assert week_of(datetime(2026, 3, 29, 22, 0, tzinfo=UTC), rome) == datetime(2026, 3, 29, 22, tzinfo=UTC)
 
 
+def test_looks_that_draw_anew_are_paid_for() -> None:
+    """Seven independent looks in each of 40 weeks at 300 records of which none is odd: each week told is false."""
+    random, weeks = np.random.default_rng(9), {1: 0, 7: 0}
+    for looks in weeks:
+        for _ in range(40):
+            least = random.random((7, 300)).min(axis=0)
+            claims = claims_of(least.tolist())
+            rulings = rule_on(
+                claims, {c.key for c in claims}, name="f", family=Family(rate=0.1, looks=looks), tests=300
+            )
+            weeks[looks] += any(ruling.told for ruling in rulings.values())
+    assert weeks[7] / 40 <= 0.1 + 2 * np.sqrt(0.1 * 0.9 / 40)
+    assert weeks[1] / 40 > 0.3, "what it costs to leave it out"
+
+
 def week_of_looks(random: np.random.Generator, family: Family, *, records: int, odd: int) -> tuple[set[int], set[int]]:
     """Seven daily looks of two detectors with p-values that hold over all looks (one over the running maximum of a
     likelihood ratio); each raises at p <= .05. What the family told, and what p <= .05 alone would have."""

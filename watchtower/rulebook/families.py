@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 class Family(Part):
     """Signals that share a weekly budget. A week begins on Monday, in the rulebook's time zone.
 
-    `rate`: of the signals newly told in a week, the share that may be false. `per_owner`: of these, how many are told
-    to one owner; `owner` is the field that names the owner of a record. What is beyond is held back: kept, counted and
-    shown with its reason, but read by no rule.
+    `rate`: of the signals newly told in a week, the share that may be false. `looks`: how often in a week a p-value is
+    drawn anew: 1 where it holds over all looks of a week, as those of stage_dwell and ticket_shift do, 7 for daily
+    looks of a detector that promises for one look at a time. `per_owner`: of these, how many are told to one owner;
+    `owner` is the field that names the owner of a record. What is beyond is held back: kept, counted and shown with its
+    reason, but read by no rule.
     """
 
     rate: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    looks: Annotated[int, Field(ge=1, le=1_000)] = 1
     per_owner: Annotated[int, Field(ge=1, le=100_000)] | None = None
     owner: Name = "owner"
     description: Text = ""

@@ -1,9 +1,9 @@
 """Which signals of a family are told: a weekly false-discovery budget, and a cap for each owner.
 
-A hypothesis is a signal on a record in one week. Its p-value is the least that the week's looks gave it: a detector
-promises its error over all looks, so a later look asks for no correction. The set of what is told then only grows
-within a week, and at its end it is what Benjamini-Hochberg gives on the whole week at once. What already stood when
-the week began was decided when it was new, and is not decided again.
+A hypothesis is a signal on a record in one week. Its p-value is the least that the week's looks gave it, times the
+number of looks at which the family says that it is drawn anew (Bonferroni, so that no dependence between looks can
+break it). The set of what is told then only grows within a week, and at its end it is what Benjamini-Hochberg gives on
+the whole week at once. What already stood when the week began was decided when it was new, and is not decided again.
 
 Source: Benjamini, Hochberg, "Controlling the false discovery rate", JRSS B 57 (1995); it holds for independent tests
 and for positively dependent ones. A test that raised nothing counts with p = 1, which errs on the safe side.
@@ -76,7 +76,7 @@ def rule_on(
 
     The order of what is given changes nothing: the strangest come first, then the strongest, then by name.
     """
-    limit = threshold([claim.p_value for claim in claims], family.rate, tests)
+    limit = threshold([claim.p_value * family.looks for claim in claims], family.rate, tests) / family.looks
     tests = max(tests, len(claims))
     already = Counter(claim.owner for claim in claims if claim.told)
     rulings: dict[Key, Ruling] = {}
