@@ -54,9 +54,10 @@ class Fold:
         """(n, fields) what each field adds to the log odds, against the average record."""
         values, owner = matrix(self.bases, columns)
         parts = np.zeros((len(values), len(self.bases)))
-        for field in range(len(self.bases)):
-            here = owner == field
-            parts[:, field] = values[:, here] @ self.weights[here]
+        # one column after the other: a product of matrices rounds by their size, and a record's risk must not depend
+        # on which others are scored with it
+        for column, field in enumerate(owner.tolist()):
+            parts[:, field] += values[:, column] * self.weights[column]
         return parts
 
 
@@ -102,6 +103,7 @@ class ChurnRisk:
     """
 
     version = "1"
+    in_parts = True
 
     def __init__(self, name: str = "churn_risk") -> None:
         self.name = name
@@ -216,14 +218,16 @@ def score(versions: Versions, outcome: Bools, fitted: FittedRisk) -> Scored:
     rows = standing(versions, outcome)
     columns = []
     for name in fitted.fields:
-        column = column_of(versions, name, rows, versions.at)
-        # a category that has grown beyond bounds since the fit: its new values are nobody's
+        column = column_of(versions, name, rows, versions.at, most=None)
+        # a field that the fit knew and that is empty now
         columns.append(np.full(rows.size, None, dtype=object) if isinstance(column, str) else column)
     total, parts = np.zeros(rows.size), np.zeros((rows.size, len(fitted.fields)))
     above, others = np.zeros(rows.size), 0
     for fold in fitted.folds:
         own = fold.parts(columns)
-        scores = own.sum(axis=1) + fold.intercept
+        scores = np.full(rows.size, fold.intercept)
+        for field in range(own.shape[1]):
+            scores += own[:, field]
         total += scores / len(fitted.folds)
         parts += own / len(fitted.folds)
         above += fold.others.size - np.searchsorted(fold.others, scores, side="left")

@@ -17,7 +17,7 @@ for labelling the highest calibration scores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -79,6 +79,7 @@ class CohortOutlier:
 
     name = "cohort_outlier"
     version = "2"
+    in_parts = True
 
     def fit(self, snapshot: Any, request: DetectionRequest) -> FittedOutlier:
         """The reference, as it stood `recent_days` before `request.at`. ValueError names what is wrong."""
@@ -129,6 +130,19 @@ class CohortOutlier:
 
     def raise_signals(self, snapshot: Any, fitted: FittedOutlier, request: DetectionRequest) -> Sequence[Signal]:
         """Signals, strangest first, then by subject: of these, a share `budget` is expected to be false."""
+        return self._raised(snapshot, fitted, request, benjamini_hochberg)
+
+    def judge(self, snapshot: Any, fitted: FittedOutlier, request: DetectionRequest) -> Sequence[Signal]:
+        """All with p <= budget, of a part of the snapshot: what is raised is decided over all parts together."""
+        return self._raised(snapshot, fitted, request, lambda p_values, budget: p_values <= budget)
+
+    def _raised(
+        self,
+        snapshot: Any,
+        fitted: FittedOutlier,
+        request: DetectionRequest,
+        chosen: Callable[[Floats, float], NDArray[np.bool_]],
+    ) -> Sequence[Signal]:
         features, _, recent = _parameters(request)
         if features != fitted.features:
             raise ValueError(f"features: {','.join(features)} asked, but {','.join(fitted.features)} fitted")
@@ -142,7 +156,7 @@ class CohortOutlier:
             return []
         scores = _scores(fitted.model, _scaled(values, fitted.median, fitted.spread))
         p_values = conformal(fitted.scores, scores)
-        rejected = np.flatnonzero(benjamini_hochberg(p_values, request.budget))
+        rejected = np.flatnonzero(chosen(p_values, request.budget))
         ids = versions.ids.take(pa.array(versions.record[rows[rejected]])).to_pylist()
         signals = [
             self._signal(record, float(p_values[row]), values[row], int(began[row]), fitted, request)

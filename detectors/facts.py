@@ -45,6 +45,7 @@ class FieldFact:
     """
 
     version = "1"
+    in_parts = True
 
     def __init__(self, name: str, words: str, values: str) -> None:
         self.name, self._words, self._values = name, words, values

@@ -27,8 +27,11 @@ Column = Floats | NDArray[np.object_]
 """Numbers with NaN for a gap, or texts with None."""
 
 
-def column_of(versions: Versions, field: str, rows: Longs, at: int) -> Column | str:
-    """The field's values in these rows, as they are seen at `at` (microseconds); a text says why it is no feature."""
+def column_of(versions: Versions, field: str, rows: Longs, at: int, *, most: int | None = KINDS) -> Column | str:
+    """The field's values in these rows, as they are seen at `at` (microseconds); a text says why it is no feature.
+
+    `most`: how many values a category may have; None where that was seen to before.
+    """
     column = versions.column(field)
     kind = column.type
     if pa.types.is_null(kind):
@@ -46,7 +49,9 @@ def column_of(versions: Versions, field: str, rows: Longs, at: int) -> Column | 
         return numbers
     texts = np.array(taken.cast(pa.string()).to_pylist(), dtype=object)
     kinds = {text for text in texts if text is not None}
-    return texts if len(kinds) <= KINDS else f"has {len(kinds)} values; a category has at most {KINDS}"
+    if most is not None and len(kinds) > most:
+        return f"has {len(kinds)} values; a category has at most {most}"
+    return texts
 
 
 def is_number(column: Column) -> bool:

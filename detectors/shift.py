@@ -46,6 +46,18 @@ class Scores(NamedTuple):
     expected: Floats
 
 
+class Usual(NamedTuple):
+    """What a cohort tells of one window: learnt from all of it, and read by each record's score."""
+
+    level: float = 0.0
+    """Of counts: their mean in a week. Of values: nothing."""
+    spread: float = 0.0
+    """Of counts: the variance of rates between records. Of values: the usual weekly variance of one record."""
+    season: float = 1.0
+    """Of counts: how many times as many all have. Of values: by how much all have moved."""
+    bursts: float = 0.0
+
+
 @dataclass(frozen=True)
 class Weekly:
     """One value for each record and whole week, the latest week first: (n, weeks)."""
@@ -60,34 +72,38 @@ class Weekly:
 
 @dataclass(frozen=True)
 class FittedShift:
-    """Past scores by cohort, ascending."""
+    """By cohort: past scores, ascending, and what is usual in the present window."""
 
     scores: Mapping[str, Floats]
+    usual: Mapping[str, Usual]
     tested: int
     abstentions: Mapping[str, str]
     at: int
+
+
+Learn = Callable[[Floats, Longs, int, int], Usual]
+Score = Callable[[Floats, Longs, int, int, Usual], Scores]
 
 
 class Shift:
     """A signal for each record with p <= budget. Parameters: `weeks` (default 4); `by`, a field that parts cohorts."""
 
     version = "1"
+    in_parts = True
 
-    def __init__(
-        self, name: str, *, counts: bool, score: Callable[[Floats, Longs, int, int], Scores], direction: str, unit: str
-    ) -> None:
-        self.name, self._counts, self._score, self._direction, self._unit = name, counts, score, direction, unit
+    def __init__(self, name: str, *, counts: bool, learn: Learn, score: Score, direction: str, unit: str) -> None:
+        self.name, self._counts, self._direction, self._unit = name, counts, direction, unit
+        self._learn, self._score = learn, score
 
     def fit(self, snapshot: Any, request: DetectionRequest) -> FittedShift:
         """The scores of the windows before. ValueError for a missing field or unknown parameter."""
         weekly, weeks = self._weekly(snapshot, request)
-        scores, abstentions, tested = dict[str, Floats](), dict[str, str](), 0
+        scores, usual, abstentions, tested = dict[str, Floats](), dict[str, Usual](), dict[str, str](), 0
         for stratum in sorted(set(weekly.stratum.tolist())):
             here = weekly.stratum == stratum
-            past = [
-                self._score(weekly.values[here], weekly.age[here], weeks, weeks * back).score
-                for back in range(1, WINDOWS + 1)
-            ]
+            values, age = weekly.values[here], weekly.age[here]
+            windows = [(weeks * back, self._learn(values, age, weeks, weeks * back)) for back in range(WINDOWS + 1)]
+            past = [self._score(values, age, weeks, back, known).score for back, known in windows[1:]]
             known = np.concatenate(past)
             known = np.sort(known[~np.isnan(known)])
             least = 1.0 / (known.size + 1.0)
@@ -98,8 +114,8 @@ class Shift:
                     f"{known.size} earlier windows: no p-value is below {least:.3g}, the budget is {request.budget:g}"
                 )
             else:
-                scores[stratum] = known
-                now = self._score(weekly.values[here], weekly.age[here], weeks, 0).score
+                scores[stratum], usual[stratum] = known, windows[0][1]
+                now = self._score(values, age, weeks, 0, usual[stratum]).score
                 tested += int((~np.isnan(now)).sum())
                 short = int(np.isnan(now).sum())
                 if short:
@@ -108,7 +124,7 @@ class Shift:
                     )
                 continue
             abstentions[_cohort(request, stratum)] = reason
-        return FittedShift(scores, tested, abstentions, micros(request.at))
+        return FittedShift(scores, usual, tested, abstentions, micros(request.at))
 
     def raise_signals(self, snapshot: Any, fitted: FittedShift, request: DetectionRequest) -> Sequence[Signal]:
         """Signals, strangest first, then by subject. ValueError where `fitted` knows a later time."""
@@ -119,7 +135,7 @@ class Shift:
         signals: list[Signal] = []
         for stratum, past in fitted.scores.items():
             here = np.flatnonzero(weekly.stratum == stratum)
-            now = self._score(weekly.values[here], weekly.age[here], weeks, 0)
+            now = self._score(weekly.values[here], weekly.age[here], weeks, 0, fitted.usual[stratum])
             p_values = np.where(np.isnan(now.score), 1.0, conformal(past, np.nan_to_num(now.score, nan=-np.inf)))
             for n in np.flatnonzero(p_values <= request.budget).tolist():
                 signals.append(self._signal(weekly, int(here[n]), float(p_values[n]), now, n, weeks, request, stratum))
@@ -218,34 +234,46 @@ def _standing_value(versions: Versions, number: Floats, until: int, width: int) 
     return found
 
 
-def more_counts(values: Floats, age: Longs, weeks: int, back: int) -> Scores:
+def usual_counts(values: Floats, age: Longs, weeks: int, back: int) -> Usual:
+    """From (n, weeks) counts: the window begins `back + weeks` weeks ago and ends `back` ago."""
+    baseline, exposure, judged = _before(values, age, weeks, back)
+    if not judged.any() or baseline[judged].sum() == 0:
+        return Usual()
+    exposed = exposure[judged].astype(np.float64)
+    rate = baseline[judged].sum(axis=1) / exposed
+    # what varies between records beyond the chance of counting
+    between = max(float(rate.var() - (rate / exposed).mean()), 1e-3 * float(rate.mean()) ** 2)
+    recent = values[judged, back : back + weeks].sum()
+    season = float(np.clip(recent / (weeks * rate.sum()), 0.2, 5.0))
+    return Usual(float(rate.mean()), between, season, _bursts(baseline[judged], exposure[judged]))
+
+
+def more_counts(values: Floats, age: Longs, weeks: int, back: int, usual: Usual) -> Scores:
     """How unlikely so many are: minus the logarithm of a negative binomial's tail.
 
     Its spread is that of the rate's gamma posterior, and that of bursts, which a season makes larger with all else.
     """
     from scipy.stats import nbinom
 
-    exposure = np.clip(age - back - weeks, 0, BASELINE)
-    judged = exposure >= LEAST
-    exposed = np.maximum(exposure, 1).astype(np.float64)
-    column = np.arange(BASELINE)
-    baseline = values[:, back + weeks : back + weeks + BASELINE]
-    own = np.where(column[: baseline.shape[1]] < exposure[:, None], baseline, 0.0).sum(axis=1)
+    baseline, exposure, judged = _before(values, age, weeks, back)
     recent = values[:, back : back + weeks].sum(axis=1)
-    nothing = np.full(len(values), np.nan)
-    if not judged.any() or own[judged].sum() == 0:
+    if usual.level == 0.0:
+        nothing = np.full(len(values), np.nan)
         return Scores(nothing, recent, nothing)
-    rate = own[judged] / exposed[judged]
-    mean = float(rate.mean())
-    # what varies between records beyond the chance of counting
-    between = max(float(rate.var() - (rate / exposed[judged]).mean()), 1e-3 * mean**2)
-    shape, scale = mean**2 / between, mean / between
-    season = np.clip(recent[judged].sum() / max(weeks * rate.sum(), 1e-9), 0.2, 5.0)
-    size, inverse = shape + own, (scale + exposed) / season
+    shape, scale = usual.level**2 / usual.spread, usual.level / usual.spread
+    size, inverse = shape + baseline.sum(axis=1), (scale + exposure) / usual.season
     expected = size / inverse * weeks
-    size = 1.0 / (1.0 / size + _bursts(baseline[judged], exposure[judged]) / weeks)
+    size = 1.0 / (1.0 / size + usual.bursts / weeks)
     tail = nbinom.logsf(recent - 1, size, size / (size + expected))
     return Scores(np.where(judged, -tail, np.nan), recent, np.where(judged, expected, np.nan))
+
+
+def _before(values: Floats, age: Longs, weeks: int, back: int) -> tuple[Floats, Longs, NDArray[np.bool_]]:
+    """The counts of the baseline (0 where the record was not there), its weeks, and which records have enough."""
+    exposure = np.clip(age - back - weeks, 0, BASELINE)
+    baseline = values[:, back + weeks : back + weeks + BASELINE]
+    there = np.arange(baseline.shape[1]) < exposure[:, None]
+    return np.where(there, baseline, 0.0), exposure, exposure >= LEAST
 
 
 def _bursts(baseline: Floats, exposure: Longs) -> float:
@@ -258,25 +286,35 @@ def _bursts(baseline: Floats, exposure: Longs) -> float:
     return max(0.0, float((variance - mean).sum()) / squares) if squares > 0 else 0.0
 
 
-def lower_values(values: Floats, age: Longs, weeks: int, back: int) -> Scores:
+def usual_values(values: Floats, age: Longs, weeks: int, back: int) -> Usual:
+    """From (n, weeks) values, NaN where there is none: what one record varies, and how all have moved."""
+    mean, squares, count, now, judged = _moments(values, weeks, back)
+    if not judged.any():
+        return Usual()
+    spread = float(np.median(squares[judged] / np.maximum(count[judged] - 1, 1))) or 1e-9
+    return Usual(spread=spread, season=float(np.median((now - mean)[judged])))
+
+
+def lower_values(values: Floats, age: Longs, weeks: int, back: int, usual: Usual) -> Scores:
     """How far a mean has fallen, in its own weekly deviations; these are drawn towards the cohort's."""
-    baseline = values[:, back + weeks : back + weeks + BASELINE]
-    recent = values[:, back : back + weeks]
+    mean, squares, count, now, judged = _moments(values, weeks, back)
+    if usual.spread == 0.0:
+        nothing = np.full(len(values), np.nan)
+        return Scores(nothing, nothing, nothing)
+    variance = (LEAST * usual.spread + squares) / (LEAST + np.maximum(count, 1) - 1)
+    fallen = (mean + usual.season - now) / np.sqrt(variance)
+    return Scores(np.where(judged, fallen, np.nan), now, mean + usual.season)
+
+
+def _moments(values: Floats, weeks: int, back: int) -> tuple[Floats, Floats, Longs, Floats, NDArray[np.bool_]]:
+    """Of each record: the baseline's mean, sum of squares and weeks, the window's mean, and whether it is judged."""
+    baseline, recent = values[:, back + weeks : back + weeks + BASELINE], values[:, back : back + weeks]
     known = ~np.isnan(baseline)
     count = known.sum(axis=1)
     judged = (count >= LEAST) & (~np.isnan(recent)).all(axis=1)
-    nothing = np.full(len(values), np.nan)
-    if not judged.any():
-        return Scores(nothing, nothing, nothing)
-    counted = np.maximum(count, 1)
-    mean = np.where(known, baseline, 0.0).sum(axis=1) / counted
+    mean = np.where(known, baseline, 0.0).sum(axis=1) / np.maximum(count, 1)
     squares = (np.where(known, baseline - mean[:, None], 0.0) ** 2).sum(axis=1)
-    usual = float(np.median(squares[judged] / np.maximum(counted[judged] - 1, 1))) or 1e-9
-    variance = (LEAST * usual + squares) / (LEAST + counted - 1)
-    now = np.where(judged, np.where(np.isnan(recent), 0.0, recent).mean(axis=1), np.nan)
-    season = float(np.median((now - mean)[judged]))
-    fallen = (mean + season - now) / np.sqrt(variance)
-    return Scores(np.where(judged, fallen, np.nan), now, mean + season)
+    return mean, squares, count, np.where(np.isnan(recent), 0.0, recent).mean(axis=1), judged
 
 
 def _cohort(request: DetectionRequest, stratum: str) -> str:
@@ -284,5 +322,7 @@ def _cohort(request: DetectionRequest, stratum: str) -> str:
     return f"{by}={stratum}" if by else f"all {plural(request.object)}"
 
 
-TICKET_SHIFT = Shift("ticket_shift", counts=True, score=more_counts, direction="up", unit="percent")
-SENTIMENT_SHIFT = Shift("sentiment_shift", counts=False, score=lower_values, direction="down", unit="points")
+TICKET_SHIFT = Shift("ticket_shift", counts=True, learn=usual_counts, score=more_counts, direction="up", unit="percent")
+SENTIMENT_SHIFT = Shift(
+    "sentiment_shift", counts=False, learn=usual_values, score=lower_values, direction="down", unit="points"
+)
