@@ -7,12 +7,27 @@ signals = detector.raise_signals(table, detector.fit(table, request), request)
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from detectors.churn_risk import ChurnRisk
 from detectors.cohort_outlier import CohortOutlier
+from detectors.facts import CHAMPION_LEFT, PAYMENT_FAILED
+from detectors.shift import SENTIMENT_SHIFT, TICKET_SHIFT
 from detectors.stage_dwell import StageDwell
 from watchtower.contract import Detector
 
 ROSTER: Mapping[str, Detector] = MappingProxyType(
-    {detector.name: detector for detector in (StageDwell(), CohortOutlier())}
+    {
+        detector.name: detector
+        for detector in (
+            StageDwell(),
+            CohortOutlier(),
+            ChurnRisk(),
+            ChurnRisk("lead_score"),
+            PAYMENT_FAILED,
+            CHAMPION_LEFT,
+            TICKET_SHIFT,
+            SENTIMENT_SHIFT,
+        )
+    }
 )
 """A detector is one file and one entry here."""
 

@@ -139,6 +139,13 @@ def read_versions(snapshot: Any, at: datetime) -> Versions:
     return Versions(snapshot, encoded.dictionary, record, start, end, moment)
 
 
+def micros_of(column: Any) -> NDArray[np.float64]:
+    """A column of times or dates (midnight in UTC) as microseconds since 1970; NaN where null."""
+    exact = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+    instants: NDArray[np.float64] = pc.cast(exact, pa.float64(), safe=False).to_numpy()
+    return instants
+
+
 def _instants(snapshot: Any, name: str) -> Longs:
     """A column of times as microseconds since 1970; OPEN where null."""
     column = snapshot.column(name)

@@ -38,6 +38,7 @@ from watchtower.flow.snapshot import write_snapshot
 from watchtower.flow.watching import job_heard
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
 from watchtower.rules.compile import Program, compile_rulebook
+from watchtower.rules.discoveries import week_of
 from watchtower.settings import Settings, read_secret, read_settings
 from watchtower.store import audit, journal, rulebooks, spans, turns
 from watchtower.store import work as stored_work
@@ -47,6 +48,7 @@ from watchtower.store.deadletters import DeadLetter, add_deadletters, discard, n
 from watchtower.store.group import Group
 from watchtower.store.jobs import beside, open_jobs
 from watchtower.store.ledger import Ledger
+from watchtower.store.signals import HeldSignal, held_since
 from watchtower.workers import Bench, detector_names, model_status, no_worker, open_worker, run_until_empty
 
 TAKE_EVERY = 1.0
@@ -76,12 +78,14 @@ class Enriched:
 
 @dataclass(frozen=True)
 class Detected:
-    """What one detector run did. `abstained`: cohorts it would not judge, with the reason."""
+    """What one detector run did. `abstained`: cohorts it would not judge, with the reason. `held`: of those raised,
+    how many the weekly budget of their family holds back."""
 
     signal: str
     detector: str
     raised: int
     abstained: Mapping[str, str]
+    held: int = 0
 
 
 class Tower:
@@ -495,9 +499,14 @@ class Tower:
             raise InputError(f"signal {asked[id_].signal}: {fault}", remedy="correct it in the rulebook's signals")
         self.beat("detection")
         return [
-            Detected(asked[id_].signal, asked[id_].detector, found.raised, found.abstained)
+            Detected(asked[id_].signal, asked[id_].detector, found.raised, found.abstained, found.held)
             for id_, found in tally.signals.items()
         ]
+
+    def held(self) -> list[HeldSignal]:
+        """What the weekly budgets of families hold back this week, the strangest first."""
+        with self.database.read() as conn:
+            return held_since(conn, week_of(self.clock(), self.rulebook.zone))
 
     def hand_down(self, *, fields: bool = True, detections: bool = True, limit: int = 100) -> int:
         """Ask worker processes what is due: at most `limit` records at a time, and each detector once at a time."""

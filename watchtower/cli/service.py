@@ -85,7 +85,7 @@ def working(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta, u
     def work() -> float:
         if tower.clock() >= due["detect"]:
             for done in tower.detect():
-                log.info("detected", signal=done.signal, raised=done.raised)
+                log.info("detected", signal=done.signal, raised=done.raised, held=done.held)
             due["detect"] = tower.clock() + detect_every
         if tower.clock() >= due["enrich"]:
             means = model_name(tower.settings) if use_model else ""

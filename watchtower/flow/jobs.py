@@ -80,6 +80,8 @@ class Found(NamedTuple):
 
     raised: int
     abstained: dict[str, str]
+    held: int = 0
+    """Of those raised, what the weekly budget of their family holds back."""
 
 
 class Desk:
@@ -309,7 +311,9 @@ def _signals(
         return Found(0, {})
     signals = [signal for part in parts for signal in signals_of(part)[0]]
     abstained = {cohort: reason for part in parts for cohort, reason in part.abstained.items()}
-    return Found(work.take_signals(conn, engine, request, signals, now), abstained)
+    tested = max((part.tested for part in parts if part.tested is not None), default=None)
+    taken = work.take_signals(conn, engine, request, signals, now, tested=tested)
+    return Found(taken.raised, abstained, taken.held)
 
 
 def _parsed(body: str) -> Answer | None:

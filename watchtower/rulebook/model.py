@@ -15,6 +15,7 @@ from watchtower.contract import FieldSpec
 from watchtower.rulebook.asking import Asking
 from watchtower.rulebook.derive import Derived, derive
 from watchtower.rulebook.duties import Budget, Cadence, Handoff, Lifecycle
+from watchtower.rulebook.families import Family
 from watchtower.rulebook.parts import Example, Name, Part, RuleId, Text, Texts
 from watchtower.rulebook.watched import FIELDS, JOBS, WATCHED, Watch
 
@@ -207,7 +208,7 @@ class Calendar(Part):
 
 
 class SignalModel(Part):
-    """A declared signal: which detector, on what, and how often it may err.
+    """A declared signal: which detector, on what, and how often it may err; `family`: whose weekly budget it shares.
 
     `raised_at` is when a run last raised it; `began_at` when what it shows began. A run that does not raise it again
     clears it.
@@ -217,6 +218,7 @@ class SignalModel(Part):
     detector: str
     field: str = ""
     budget: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    family: str = ""
     parameters: dict[str, str | float | int | bool] = {}
     description: Text = ""
 
@@ -350,6 +352,7 @@ class Rulebook(Part):
     scorecards: dict[str, Scorecard] = {}
     written: Annotated[list[RuleModel], Field(alias="rules")] = []
     signals: dict[Name, SignalModel] = {}
+    families: dict[Name, Family] = {}
     sources: dict[Name, Watch] = {}
     jobs: dict[Name, Watch] = {}
     acceptance: dict[str, Acceptance] = {}

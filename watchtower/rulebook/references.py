@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from watchtower.errors import Fault
+from watchtower.rulebook.families import family_faults
 
 if TYPE_CHECKING:
     from watchtower.rulebook.load import Loaded
@@ -20,7 +21,9 @@ def hint(word: str, known: Iterable[str]) -> str:
 
 def references(loaded: Loaded) -> list[Fault]:
     """Every name that points at nothing, or would mean two things, with its place."""
-    parts = (_objects, _lifecycles, _named_facts, _signals, _acceptance, _asking, _rules, _receivers, _metrics)
+    parts = (
+        _objects, _lifecycles, _named_facts, _signals, family_faults, _acceptance, _asking, _rules, _receivers, _metrics,
+    )  # fmt: skip
     return [fault for part in parts for fault in part(loaded)]
 
 
