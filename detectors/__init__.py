@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from detectors.cohort_outlier import CohortOutlier
+from detectors.conformance import Conformance
 from detectors.stage_dwell import StageDwell
 from watchtower.contract import Detector
 
 ROSTER: Mapping[str, Detector] = MappingProxyType(
-    {detector.name: detector for detector in (StageDwell(), CohortOutlier())}
+    {detector.name: detector for detector in (StageDwell(), CohortOutlier(), Conformance())}
 )
 """A detector is one file and one entry here."""
 
