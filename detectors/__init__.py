@@ -9,12 +9,16 @@ from types import MappingProxyType
 
 from detectors.cohort_outlier import CohortOutlier
 from detectors.conformance import Conformance
+from detectors.process_anomaly import ProcessAnomaly
 from detectors.segment_rate import SegmentRate
 from detectors.stage_dwell import StageDwell
 from watchtower.contract import Detector
 
 ROSTER: Mapping[str, Detector] = MappingProxyType(
-    {detector.name: detector for detector in (StageDwell(), CohortOutlier(), Conformance(), SegmentRate())}
+    {
+        detector.name: detector
+        for detector in (StageDwell(), CohortOutlier(), Conformance(), SegmentRate(), ProcessAnomaly())
+    }
 )
 """A detector is one file and one entry here."""
 
