@@ -10,6 +10,7 @@ from types import MappingProxyType
 from detectors.cohort_outlier import CohortOutlier
 from detectors.conformance import Conformance
 from detectors.process_anomaly import ProcessAnomaly
+from detectors.process_drift import ProcessDrift
 from detectors.segment_rate import SegmentRate
 from detectors.stage_dwell import StageDwell
 from watchtower.contract import Detector
@@ -17,7 +18,7 @@ from watchtower.contract import Detector
 ROSTER: Mapping[str, Detector] = MappingProxyType(
     {
         detector.name: detector
-        for detector in (StageDwell(), CohortOutlier(), Conformance(), SegmentRate(), ProcessAnomaly())
+        for detector in (StageDwell(), CohortOutlier(), Conformance(), SegmentRate(), ProcessAnomaly(), ProcessDrift())
     }
 )
 """A detector is one file and one entry here."""
