@@ -9,7 +9,11 @@ from types import MappingProxyType
 
 from detectors.churn_risk import ChurnRisk
 from detectors.cohort_outlier import CohortOutlier
+from detectors.conformance import Conformance
 from detectors.facts import CHAMPION_LEFT, PAYMENT_FAILED
+from detectors.process_anomaly import ProcessAnomaly
+from detectors.process_drift import ProcessDrift
+from detectors.segment_rate import SegmentRate
 from detectors.shift import SENTIMENT_SHIFT, TICKET_SHIFT
 from detectors.stage_dwell import StageDwell
 from watchtower.contract import Detector
@@ -26,6 +30,10 @@ ROSTER: Mapping[str, Detector] = MappingProxyType(
             CHAMPION_LEFT,
             TICKET_SHIFT,
             SENTIMENT_SHIFT,
+            Conformance(),
+            SegmentRate(),
+            ProcessAnomaly(),
+            ProcessDrift(),
         )
     }
 )

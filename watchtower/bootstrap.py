@@ -21,6 +21,7 @@ from watchtower.flow.activation import activate
 from watchtower.flow.acts import Verb, act
 from watchtower.flow.apply import Engine, folded
 from watchtower.flow.backtest import State, duckdb_engine, states_at
+from watchtower.flow.declared import declared_parameters
 from watchtower.flow.delivery import Courier
 from watchtower.flow.door import Door
 from watchtower.flow.erasure import Erasure, erase
@@ -549,7 +550,7 @@ class Tower:
                 DetectionRequest(
                     id=f"dq_{name}.{work.digest(name, self.rulebook.version, format_time(at))}",
                     signal=name, detector=model.detector, object=model.object, field=model.field,
-                    budget=model.budget, at=at, parameters=model.parameters,
+                    budget=model.budget, at=at, parameters=declared_parameters(self.rulebook, name, model),
                 )
             )  # fmt: skip
         return found
@@ -559,11 +560,12 @@ class Tower:
         written: dict[str, Path] = {}
         batches = []
         for request in requests:
-            if request.object not in written:
+            looked_at = str(request.parameters.get("of", request.object))
+            if looked_at not in written:
                 folder = self.settings.data / "snapshots"
                 with self.database.read() as conn:
-                    written[request.object] = write_snapshot(conn, self.rulebook, request.object, request.at, folder)
-            batches.append(self.desk.ask_detection(request, written[request.object].read_bytes(), queue))
+                    written[looked_at] = write_snapshot(conn, self.rulebook, looked_at, request.at, folder)
+            batches.append(self.desk.ask_detection(request, written[looked_at].read_bytes(), queue))
         return batches
 
     @property

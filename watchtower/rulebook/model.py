@@ -210,8 +210,9 @@ class Calendar(Part):
 class SignalModel(Part):
     """A declared signal: which detector, on what, and how often it may err; `family`: whose weekly budget it shares.
 
-    `raised_at` is when a run last raised it; `began_at` when what it shows began. A run that does not raise it again
-    clears it.
+    It is raised on records of `object`. With `parameters.of` it looks at the records of another object, which name
+    one of these: at leads, for the team they belong to. `raised_at` is when a run last raised it; `began_at` when what
+    it shows began. A run that does not raise it again clears it.
     """
 
     object: Name

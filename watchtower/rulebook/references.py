@@ -22,8 +22,9 @@ def hint(word: str, known: Iterable[str]) -> str:
 def references(loaded: Loaded) -> list[Fault]:
     """Every name that points at nothing, or would mean two things, with its place."""
     parts = (
-        _objects, _lifecycles, _named_facts, _signals, family_faults, _acceptance, _asking, _rules, _receivers, _metrics,
-    )  # fmt: skip
+        *(_objects, _lifecycles, _named_facts, _signals, family_faults),
+        *(_acceptance, _asking, _rules, _receivers, _metrics),
+    )
     return [fault for part in parts for fault in part(loaded)]
 
 
@@ -95,10 +96,15 @@ def _signals(loaded: Loaded) -> Iterator[Fault]:
         place = loaded.place("signals", name)
         if signal.object not in objects:
             yield place.fault(f"signal {name}: unknown object {signal.object!r}{hint(signal.object, objects)}")
-        elif signal.field and signal.field not in (fields := objects[signal.object].fields):
-            yield place.fault(
-                f"signal {name}: {signal.object} has no field {signal.field!r}{hint(signal.field, fields)}"
-            )
+            continue
+        about = str(signal.parameters.get("of", signal.object))
+        cycle = str(signal.parameters.get("lifecycle", ""))
+        if about not in objects:
+            yield place.fault(f"signal {name}: parameters.of: unknown object {about!r}{hint(about, objects)}")
+        elif signal.field and signal.field not in (fields := objects[about].fields):
+            yield place.fault(f"signal {name}: {about} has no field {signal.field!r}{hint(signal.field, fields)}")
+        elif cycle and cycle not in (cycles := loaded.rulebook.lifecycles):
+            yield place.fault(f"signal {name}: parameters.lifecycle: unknown lifecycle {cycle!r}{hint(cycle, cycles)}")
 
 
 def _asking(loaded: Loaded) -> Iterator[Fault]:
