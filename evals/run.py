@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
-
 from evals import report, report_html
 from evals.adapters import chosen, load_cases, masked
 from evals.cases import Case, suite_hash
@@ -22,6 +20,7 @@ from evals.flags import flag_lines
 from evals.identity import identity_of
 from evals.recording import Recorded, Recording, recording_key, write_whole
 from evals.score import Judged, Outcome, RunFacts, Scores, judge, outcomes, score
+from evals.stored import read_manifest, write_cases
 from watchtower.contract import EnrichmentWorker, Proposal, format_time
 from watchtower.errors import Missing
 
@@ -120,7 +119,7 @@ def run_enrichment(
     if mask:
         cases = [masked(case) for case in cases]
     out.mkdir(parents=True, exist_ok=True)
-    who = _known_identity(out) if worker is None else identity_of(worker, identity or {})
+    who = read_manifest(out).run.worker if worker is None else identity_of(worker, identity or {})
     keys = [recording_key(case, who) for case in cases]
     with Recording(out / "run.jsonl") as recording:
         _record(cases, keys, recording, worker, progress, stopwatch)
@@ -148,14 +147,6 @@ def run_enrichment(
     return scores
 
 
-def _known_identity(out: Path) -> dict[str, str]:
-    try:
-        raw = (out / "manifest.json").read_bytes()
-    except OSError:
-        raise Missing(f"{out}: holds no run to score anew", remedy="Run with a worker first.") from None
-    return dict(msgspec.json.decode(raw)["run"]["worker"])
-
-
 def _write(
     out: Path,
     scores: Scores,
@@ -165,6 +156,7 @@ def _write(
     recorded: Sequence[Recorded],
     now: datetime,
 ) -> None:
+    write_cases(out, cases)
     seconds = sorted(one.seconds for one in recorded)
     manifest = {
         "run": scores.run,

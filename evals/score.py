@@ -225,6 +225,8 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...]
     prompts: tuple[str, ...]
     accept: str
+    repeats: int = 1
+    """How often each case was asked."""
 
 
 class MustPass(msgspec.Struct, frozen=True, kw_only=True):

@@ -52,3 +52,40 @@ def test_cases_that_are_not_there_and_folders_that_cannot_be_made_are_said(
     (tmp_path / "file").touch()
     code, _, err = inside(capsys, "eval", command, "--out", tmp_path / "file" / "run")
     assert code == 1 and str(tmp_path / "file") in err
+
+
+BOOK = """\
+name: example
+objects:
+  account:
+    fields:
+      country: {type: country, fill: enrichment}
+      city: {type: text, fill: enrichment}
+      founded_year: {type: integer, fill: enrichment}
+rules: []
+acceptance:
+  # Seats are read from a sentence that says so.
+  account.country: {accept_at: 1, review_at: 0.5, precision: 0.6}  # too careful
+  account.city: {accept_at: 0.9, review_at: 0.5, precision: 0.999}
+  account.founded_year: {accept_at: 0.9, review_at: 0.5}
+"""
+
+
+def test_calibrating_shows_a_change_and_makes_it_only_when_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, book = tmp_path / "run", tmp_path / "book.yaml"
+    book.write_text(BOOK)
+    assert inside(capsys, "eval", "enrichment", "--no-model", "--out", run, "--rulebook", book, "--json")[0] == 0
+    code, diff, said = inside(capsys, "eval", "calibrate", run, "--rulebook", book)
+    assert code == 0 and book.read_text() == BOOK
+    assert "-  account.country: {accept_at: 1, " in diff and "too careful" in diff
+    assert "no threshold is shown to keep 0.999" in said and "it takes at least 2995" in said
+    assert "no precision is asked for: account.employees, account.founded_year" in said and "not written" in said
+    code, out, _ = inside(capsys, "eval", "calibrate", run, "--rulebook", book, "--write", "--json")
+    made = json.loads(out)
+    assert code == 0 and made["written"] is True
+    threshold = made["fields"]["account.country"]["threshold"]
+    assert book.read_text() == BOOK.replace("accept_at: 1,", f"accept_at: {threshold:g},")
+    code, _, said = inside(capsys, "eval", "calibrate", run, "--rulebook", book)
+    assert code == 0 and "nothing to change" in said

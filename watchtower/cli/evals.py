@@ -12,6 +12,7 @@ import typer
 import evals
 from evals.production import backtest_scenario, classifier_rows, roster, rule_layer
 from watchtower.bootstrap import system_clock
+from watchtower.cli import evals_gate
 from watchtower.cli.output import console, errors, print_json
 from watchtower.cli.tower import bar
 from watchtower.errors import InputError
@@ -110,3 +111,6 @@ def compare(
     console.print(evals.render_comparison(found))
     if found.exit_code:
         raise typer.Exit(found.exit_code)
+
+
+evals_gate.add_to(app)
