@@ -18,7 +18,7 @@ from evals.places import country_code
 from watchtower.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
-OWN = ROOT / "evals" / "cases"
+OWN = ROOT / "evals" / "cases" / "enrichment"
 FIRMOGRAPHICS = ROOT.parent / "shared" / "data" / "firmographics" / "firmographics_1500.jsonl"
 
 needs_firmographics = pytest.mark.skipif(
