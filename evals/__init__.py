@@ -1,5 +1,6 @@
 """Offline evals: workers and detectors against labelled cases, with intervals, and comparisons that hold."""
 
+from evals.acceptance import render_acceptance, run_acceptance
 from evals.adapters import load_cases
 from evals.bless import bless
 from evals.cases import Case, read_cases
@@ -30,10 +31,12 @@ __all__ = [
     "compare",
     "load_cases",
     "read_cases",
+    "render_acceptance",
     "render_comparison",
     "render_detectors",
     "render_rules",
     "render_terminal",
+    "run_acceptance",
     "run_detectors",
     "run_enrichment",
     "run_rules",

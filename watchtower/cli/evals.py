@@ -153,6 +153,31 @@ def detectors(out: Out, cases: Cases = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def acceptance(
+    out: Out,
+    cases: Cases = None,
+    rulebook: Annotated[Path, typer.Option("--rulebook", help="Whose acceptance rules decide.")] = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Put proposals whose fate is known before the acceptance rules: invented quotes, shifted spans, wrong values.
+
+    Exit 1 where a decision is not the expected one, unless the case says that this fault is known and open.
+
+    Example: watchtower eval acceptance --out runs/gate
+    """
+    book = load(rulebook).rulebook
+    scores = evals.run_acceptance(
+        cases or OWN / "acceptance", out, accept=rule_layer(book), name=f"rulebook {book.version}", now=system_clock()
+    )
+    if as_json:
+        print_json(json.loads((out / "scores.json").read_text()))
+    else:
+        console.print(evals.render_acceptance(scores))
+    if scores.exit_code:
+        raise typer.Exit(scores.exit_code)
+
+
+@app.command()
 def rules(out: Out, cases: Cases = None, as_json: AsJson = False) -> None:
     """Run scenarios (events and the intervals they must give) through the rules."""
     scores = evals.run_rules(cases or OWN / "rules", out, evaluate=backtest_scenario, now=system_clock())
