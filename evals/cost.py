@@ -68,6 +68,6 @@ def cost_line(cost: Cost) -> str:
         said += (
             f"; {cost.calls} calls to a model, about {cost.tokens_read:,} tokens read, {cost.tokens_written:,} written"
         )
-    if cost.money is not None:
+    if cost.money is not None and cost.calls:
         said += f", {cost.money:.4f} in all, {cost.money / cost.answers:.6f} an answer"
     return said

@@ -137,7 +137,8 @@ def worst_first(
             value = accepted(some)
             harmed |= value is not None and not value.right
             wrong |= (value is None and bool(case.gold(name))) or (value is not None and not value.right)
-        ranked.append(((not (wrong and case.must_pass), not harmed, not wrong, place), case, by_field, harmed, wrong))
+        failed = (wrong and case.must_pass == "right") or (harmed and bool(case.must_pass))
+        ranked.append(((not failed, not harmed, not wrong, place), case, by_field, harmed, wrong))
     ranked.sort(key=lambda row: row[0])
     return [row[1:] for row in ranked]
 

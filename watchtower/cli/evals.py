@@ -13,7 +13,7 @@ import typer
 import evals
 from evals.production import backtest_scenario, classifier_rows, roster, rule_layer
 from watchtower.bootstrap import system_clock
-from watchtower.cli import evals_gate
+from watchtower.cli import evals_gate, evals_labels
 from watchtower.cli.output import console, errors, print_json
 from watchtower.cli.tower import bar
 from watchtower.errors import InputError
@@ -190,3 +190,4 @@ def rules(out: Out, cases: Cases = None, as_json: AsJson = False) -> None:
 
 
 evals_gate.add_to(app)
+evals_labels.add_to(app)
