@@ -104,11 +104,17 @@ def compare(
     alpha: float = ALPHA,
     minimum_effect: float = MINIMUM_EFFECT,
     seed: int = 0,
+    by_id: bool = False,
 ) -> Comparison:
     """Compares the outcomes of two runs' folders, case by case. See `compare_flags`."""
     try:
         return compare_flags(
-            read_flags(baseline_dir), read_flags(run_dir), alpha=alpha, minimum_effect=minimum_effect, seed=seed
+            read_flags(baseline_dir),
+            read_flags(run_dir),
+            alpha=alpha,
+            minimum_effect=minimum_effect,
+            seed=seed,
+            by_id=by_id,
         )
     except _NothingShared:
         raise InputError(
@@ -129,15 +135,19 @@ def compare_flags(
     minimum_effect: float = MINIMUM_EFFECT,
     seed: int = 0,
     resamples: int = statistics.RESAMPLES,
+    by_id: bool = False,
 ) -> Comparison:
     """Two runs, by case. A case may have been asked several times in either.
+
+    `by_id` also pairs cases of one id that have another text: the same company with and without its name.
 
     `alpha` bounds how often a run of the same system is called a regression. `minimum_effect` is the smallest
     loss (share of cases) that counts as one. `resamples` are for the intervals, on which no verdict depends.
     """
     common = [name for name in run if name in baseline]
-    changed = tuple(name for name in common if run[name][0].content != baseline[name][0].content)
-    paired = [name for name in common if run[name][0].content == baseline[name][0].content]
+    other = {name for name in common if run[name][0].content != baseline[name][0].content and not by_id}
+    changed = tuple(name for name in common if name in other)
+    paired = [name for name in common if name not in other]
     if not paired:
         raise _NothingShared
     fields = sorted({field for name in paired for field in run[name][0].fields})

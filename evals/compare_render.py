@@ -70,6 +70,18 @@ def render_comparison(found: Comparison) -> Group:
     return Group(*notes)
 
 
+def render_gap(found: Comparison) -> Group:
+    """What hiding names costs, per field, for a terminal."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("field", "share", "with names", "masked", "gap", "95%"):
+        table.add_column(name, justify="left" if name in ("field", "share") else "right")
+    for q in found.questions:
+        near = f"{q.interval.low:+.3f} to {q.interval.high:+.3f}"
+        table.add_row(q.field, QUESTIONS[q.about], f"{q.baseline:.3f}", f"{q.run:.3f}", f"{q.difference:+.3f}", near)
+    said = f"{found.compared} companies; masked minus with names, paired: below 0 is what memory gave."
+    return Group(table, Text(said, style="dim"))
+
+
 def _listed(title: str, names: tuple[str, ...]) -> list[str]:
     if not names:
         return []

@@ -245,3 +245,35 @@ def test_a_sample_is_seeded_and_of_rows_held_out() -> None:
     assert {case.split for case in chosen(cases, limit=9, seed=1, splits=("tune",))} == {"tune"}
     with pytest.raises(InputError, match="limit: 0 is below 1"):
         chosen(cases, limit=0, seed=1)
+
+
+def test_a_plain_csv_file_is_cases_by_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "cases.csv"
+    path.write_text(
+        "id,name,text,city,employees,tags,split\n"
+        'a,Vellaro,"Vellaro sits in Modena, with 1,312 people.",Modena,"1,312",plain short,heldout\n'
+        "b,Bluewick,Nothing is said.,,,,\n"
+    )
+    first, second = load_cases(path)
+    assert first.expected == {"city": "Modena", "employees": 1312} and first.tags == ("plain", "short")
+    assert first.input.record == {"name": "Vellaro"} and (first.split, second.split) == ("heldout", "test")
+    assert second.expected == {"city": None, "employees": None} and second.provenance == "cases.csv:3"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("id,city\na,Rome\n", "cases.csv:1: has no column text"),
+        ("id,text\na,b\n", "cases.csv:1: has no column any of country"),
+        ("text,employees\nx,many\n", "cases.csv:2: employees: 'many' is no whole number"),
+        ("text,city\nx\n", "cases.csv:2: has not 2 cells"),
+        ("text,city,split\nx,Rome,train\n", "cases.csv:2: Invalid enum value 'train'"),
+        ("id,text,city\na,x,Rome\na,y,Rome\n", "cases.csv:3: id: 'a' stands there already"),
+        ("text,country\nx,Atlantis\n", "expected.country: 'Atlantis' is no country"),
+    ],
+)
+def test_a_wrong_csv_file_is_refused_by_line_and_column(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "cases.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=re.escape(says)):
+        load_cases(path)

@@ -13,8 +13,9 @@ import typer
 import evals
 from evals import thresholds
 from evals.compare import ALPHA, MINIMUM_EFFECT
-from evals.compare_render import comparison_markdown, render_comparison
+from evals.compare_render import comparison_markdown, render_comparison, render_gap
 from evals.report import pretty
+from evals.stored import read_manifest
 from watchtower.bootstrap import system_clock
 from watchtower.cli.output import console, errors, print_json
 from watchtower.errors import InputError
@@ -109,6 +110,30 @@ def compare(
         raise typer.Exit(found.exit_code)
 
 
+def gap(
+    open_run: Annotated[Path, typer.Argument(metavar="OPEN", help="The folder of a run.")],
+    masked_run: Annotated[Path, typer.Argument(metavar="MASKED", help="The same with --mask.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """How much of the accuracy is memory: what is lost, case by case, once the company's name is hidden.
+
+    A worker that reads loses nothing; one that knows companies by heart loses what it knew. Nothing is gated.
+
+    Example: watchtower eval gap runs/open runs/masked
+    """
+    facts = [read_manifest(folder).run for folder in (open_run, masked_run)]
+    if [one.masked for one in facts] != [False, True]:
+        raise InputError(
+            f"{open_run}, {masked_run}: are not a run with names and one without",
+            remedy="run `eval enrichment` on the same cases without and with --mask",
+        )
+    found = evals.compare(open_run, masked_run, by_id=True)
+    if as_json:
+        print_json({"gap": [json.loads(pretty(q)) for q in found.questions], "compared": found.compared})
+        return
+    console.print(render_gap(found))
+
+
 def bless(
     run: Run,
     because: Annotated[str, typer.Option("--because", help="Why this run is what later ones are held against.")],
@@ -135,5 +160,6 @@ def bless(
 def add_to(app: typer.Typer) -> None:
     """The commands of this file, under `watchtower eval`."""
     app.command()(compare)
+    app.command()(gap)
     app.command()(bless)
     app.command()(calibrate)
