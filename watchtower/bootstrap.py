@@ -16,7 +16,7 @@ from watchtower.connectors import Refused
 from watchtower.contract import DetectionRequest, EnrichmentWorker, Event, FieldRequest, format_time
 from watchtower.contract.batch import DETECTION, ENRICHMENT
 from watchtower.errors import InputError, Missing
-from watchtower.flow import deadletters, intake, work
+from watchtower.flow import deadletters, intake, retention, work
 from watchtower.flow.activation import activate
 from watchtower.flow.acts import Verb, act
 from watchtower.flow.apply import Engine, folded
@@ -32,6 +32,7 @@ from watchtower.flow.intake import Sent, Verdict
 from watchtower.flow.jobs import Desk, Tally, own_queue
 from watchtower.flow.outbox import tell_ended
 from watchtower.flow.replay import Replayed, replay
+from watchtower.flow.retention import Retained
 from watchtower.flow.settle import Settled
 from watchtower.flow.snapshot import write_snapshot
 from watchtower.flow.watching import job_heard
@@ -187,10 +188,31 @@ class Tower:
     def erase(self, subject: str, *, because: str, by: str) -> Erasure:
         """Erase a person (`contact/C-1`): destroy the key of what is personal. InputError."""
         with self._write() as conn:
-            now = self.clock()
-            done = erase(conn, self._engine, subject, because=because, by=by, now=now)
-            audit.note(conn, actor=by, what="person.erase", about=subject, now=now, data={"note": because})
-        forget(self.database, self.settings.data / "erased.keys", done.key)
+            done = self._erase(conn, subject, because, by, self.clock())
+        forget(self.database, self.settings.data / "erased.keys", [done.key])
+        return done
+
+    def _erase(self, conn: Connection, subject: str, because: str, by: str, now: datetime) -> Erasure:
+        done = erase(conn, self._engine, subject, because=because, by=by, now=now)
+        audit.note(conn, actor=by, what="person.erase", about=subject, now=now, data={"note": because})
+        return done
+
+    def retain(self, days: int, *, by: str, dry: bool = False) -> Retained:
+        """Erase whom the rulebook keeps no longer (`keep_personal`), and delete what only the past of operations needs
+        and is older than `days`: notifications that went out, closed dead letters, snapshots. `dry`: only count."""
+        now, folder = self.clock(), self.settings.data / "snapshots"
+        with self.database.read() as conn:
+            found = retention.due(conn, self._engine, now, days, folder)
+        if dry:
+            return found
+        for several in retention.lots(found.people):
+            with self._write() as conn:
+                keys = [self._erase(conn, subject, because, by, now).key for subject, because in several]
+            forget(self.database, self.settings.data / "erased.keys", keys)
+        with self._write() as conn:
+            done = retention.let_go(conn, found, now, days)
+            if done.anything:
+                audit.note(conn, actor=by, what="retention", about=f"{days} days", now=now, data=done.counts())
         return done
 
     # ---- the clock
@@ -275,14 +297,23 @@ class Tower:
     # ---- the rulebook
 
     def activate(
-        self, loaded: Loaded, *, by: str, note: str = "", progress: Callable[[int], None] = lambda n: None
+        self,
+        loaded: Loaded,
+        *,
+        by: str,
+        note: str = "",
+        pass_over: bool = False,
+        progress: Callable[[int], None] = lambda n: None,
     ) -> Settled:
-        """Put a rulebook in force; nothing where it is in force already."""
+        """Put a rulebook in force; nothing where it is in force already. InputError where earlier events say what it
+        does not allow, unless `pass_over`."""
         program = compile_rulebook(loaded)
         if program.book.version == self.rulebook.version:
             return Settled()
         engine = Engine.of(program)
-        settled = activate(self.database, engine, by=by, now=self.clock(), note=note, progress=progress)
+        settled = activate(
+            self.database, engine, by=by, now=self.clock(), note=note, pass_over=pass_over, progress=progress
+        )
         self._engine = engine
         return settled
 
@@ -300,7 +331,9 @@ class Tower:
                 f"rulebook {version!r} was never in force" if version else "no other rulebook was ever in force",
                 remedy="watchtower rules history lists those that were",
             )
-        self.activate(self._loaded(chosen[-1].version), by=by, note=note or f"back to {chosen[-1].version}")
+        back = self._loaded(chosen[-1].version)
+        # The way back is never barred: what came since and the earlier rulebook does not know is passed over.
+        self.activate(back, by=by, note=note or f"back to {chosen[-1].version}", pass_over=True)
         return chosen[-1]
 
     def shadow(self, since: datetime) -> list[rulebooks.Shadow]:

@@ -35,6 +35,7 @@ COMMANDS = {
     "restore": "operations:restore",
     "doctor": "operations:doctor",
     "erase": "operations:erase",
+    "retention": "operations:retention",
     "metrics": "metrics:metrics",
     "audit": "audit:audit",
     "replay": "replay:replay",

@@ -30,6 +30,8 @@ TICK_AT_LEAST = 1.0
 """Seconds between two looks at the clock, at most: an event may meanwhile bring something that falls due sooner."""
 AFTER_A_FAULT = 5.0
 """Seconds until a part that failed is tried again."""
+KEPT_DAYS = 90
+"""Days that operations keep what is over."""
 LOOK_EVERY = 2.0
 """Seconds between two looks for what worker processes have answered."""
 
@@ -99,6 +101,18 @@ def working(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta, u
     return work
 
 
+def letting_go(tower: Tower) -> Callable[[], float]:
+    """Once a day: whom the rulebook keeps no longer, and what is over."""
+
+    def work() -> float:
+        done = tower.retain(KEPT_DAYS, by="retention")
+        if done.anything:
+            log.info("let go", **done.counts())
+        return 24 * 3600.0
+
+    return work
+
+
 def desk_work(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta) -> Callable[[], float]:
     """What the tower does for worker processes: take up what they answered, hand down what is due."""
     begun = tower.clock()
@@ -149,6 +163,7 @@ def up(
         threads = [
             repeat(ticking(tower), stop, "clock"),
             repeat(work, stop, "workers"),
+            repeat(letting_go(tower), stop, "retention"),
             repeat(stack.enter_context(tower.courier()).look, stop, "outbox"),
         ]
         try:
