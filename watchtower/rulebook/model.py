@@ -229,6 +229,8 @@ class Acceptance(Part):
 
     accept_at: Annotated[float, Field(ge=0, le=1)] = 0.9
     review_at: Annotated[float, Field(ge=0, le=1)] = 0.5
+    precision: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The share of accepted values that has to be right: what `eval calibrate` sets `accept_at` by."""
     expires_after: str = ""
     """How long a value that AI filled stands before it is asked for again: `180 days`."""
     owner: str = ""

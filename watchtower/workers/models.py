@@ -17,6 +17,8 @@ DEFAULT_MODEL = "default"
 """What an endpoint is asked for where WATCHTOWER_LLM_MODEL names nothing: most local servers serve just one."""
 
 Progress = Callable[[int, int], None]
+Through = Callable[[Any], Any]
+"""From the model of the settings (None: none) to the one that the worker asks."""
 
 
 @contextmanager
@@ -26,14 +28,20 @@ def open_worker(
     *,
     use_model: bool = True,
     ledger: Any = None,
+    through: Through | None = None,
 ) -> Iterator[EnrichmentWorker]:
-    """A worker with the configured endpoint, else the embedded model where its file is there, else without one."""
-    with open_model(settings, use_model=use_model) as make:
+    """A worker with the configured endpoint, else the embedded model where its file is there, else without one.
+
+    `through` gives what stands between the worker and its model (None: there is none): recorded completions.
+    """
+    with open_model(settings, use_model=use_model, through=through) as make:
         yield make(labelled, ledger)
 
 
 @contextmanager
-def open_model(settings: Settings, *, use_model: bool) -> Iterator[Callable[[Any, Any], EnrichmentWorker]]:
+def open_model(
+    settings: Settings, *, use_model: bool, through: Through | None = None
+) -> Iterator[Callable[[Any, Any], EnrichmentWorker]]:
     """What makes workers over the configured model, which stands ready for the length of the block.
 
     The ledger is for calls that somebody pays for: those to the embedded model may be made again.
@@ -52,10 +60,12 @@ def open_model(settings: Settings, *, use_model: bool) -> Iterator[Callable[[Any
                 endpoint, seconds = stack.enter_context(enrichment.local_endpoint(path)), LOCAL_SECONDS
         except enrichment.EnrichmentError as error:
             raise ModelError(error.message, remedy=error.remedy) from error
-        paid = settings.llm_base_url is not None
+        paid, model = settings.llm_base_url is not None, None
+        if through is not None:
+            model = through(enrichment.ChatModel(endpoint, seconds=seconds) if endpoint is not None else None)
         yield lambda labelled, ledger: enrichment.build_worker(
-            endpoint=endpoint, fallback=fallback, labelled=labelled, seconds=seconds, limits=limits if paid else None,
-            ledger=ledger if paid else None,
+            endpoint=endpoint, fallback=fallback, labelled=labelled, model=model, seconds=seconds,
+            limits=limits if paid else None, ledger=ledger if paid else None,
         )  # fmt: skip
 
 
