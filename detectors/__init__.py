@@ -9,10 +9,11 @@ from types import MappingProxyType
 
 from detectors.cohort_outlier import CohortOutlier
 from detectors.stage_dwell import StageDwell
+from detectors.usage_decline import UsageDecline
 from watchtower.contract import Detector
 
 ROSTER: Mapping[str, Detector] = MappingProxyType(
-    {detector.name: detector for detector in (StageDwell(), CohortOutlier())}
+    {detector.name: detector for detector in (StageDwell(), CohortOutlier(), UsageDecline())}
 )
 """A detector is one file and one entry here."""
 

@@ -34,6 +34,7 @@ from watchtower.flow.outbox import tell_ended
 from watchtower.flow.replay import Replayed, replay
 from watchtower.flow.settle import Settled
 from watchtower.flow.snapshot import write_snapshot
+from watchtower.flow.snapshot_usage import reads_usage, write_usage
 from watchtower.flow.watching import job_heard
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
 from watchtower.rules.compile import Program, compile_rulebook
@@ -476,12 +477,17 @@ class Tower:
         return found
 
     def _ask_detections(self, requests: Iterable[DetectionRequest], queue: str) -> list[str]:
-        """Hand them down, each with the snapshot of its object, all of the same time."""
+        """Hand them down, each with the snapshot it reads: of its object, all of the same time, or of weekly usage."""
         written: dict[str, Path] = {}
         batches = []
+        folder = self.settings.data / "snapshots"
         for request in requests:
+            if reads_usage(request):
+                with self.database.read() as conn:
+                    snapshot = write_usage(conn, self.rulebook, request, folder)
+                batches.append(self.desk.ask_detection(request, snapshot.read_bytes(), queue))
+                continue
             if request.object not in written:
-                folder = self.settings.data / "snapshots"
                 with self.database.read() as conn:
                     written[request.object] = write_snapshot(conn, self.rulebook, request.object, request.at, folder)
             batches.append(self.desk.ask_detection(request, written[request.object].read_bytes(), queue))
