@@ -16,6 +16,7 @@ from detectors.process_drift import ProcessDrift
 from detectors.segment_rate import SegmentRate
 from detectors.shift import SENTIMENT_SHIFT, TICKET_SHIFT
 from detectors.stage_dwell import StageDwell
+from detectors.usage_decline import UsageDecline
 from watchtower.contract import Detector
 
 ROSTER: Mapping[str, Detector] = MappingProxyType(
@@ -34,6 +35,7 @@ ROSTER: Mapping[str, Detector] = MappingProxyType(
             SegmentRate(),
             ProcessAnomaly(),
             ProcessDrift(),
+            UsageDecline(),
         )
     }
 )

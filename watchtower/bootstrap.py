@@ -36,6 +36,7 @@ from watchtower.flow.replay import Replayed, replay
 from watchtower.flow.retention import Retained
 from watchtower.flow.settle import Settled
 from watchtower.flow.snapshot import write_snapshot
+from watchtower.flow.snapshot_usage import reads_usage, write_usage
 from watchtower.flow.watching import job_heard
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
 from watchtower.rules.compile import Program, compile_rulebook
@@ -556,13 +557,18 @@ class Tower:
         return found
 
     def _ask_detections(self, requests: Iterable[DetectionRequest], queue: str) -> list[str]:
-        """Hand them down, each with the snapshot of its object, all of the same time."""
+        """Hand them down, each with the snapshot it reads: of its object, all of the same time, or of weekly usage."""
         written: dict[str, Path] = {}
         batches = []
+        folder = self.settings.data / "snapshots"
         for request in requests:
+            if reads_usage(request):
+                with self.database.read() as conn:
+                    snapshot = write_usage(conn, self.rulebook, request, folder)
+                batches.append(self.desk.ask_detection(request, snapshot.read_bytes(), queue))
+                continue
             looked_at = str(request.parameters.get("of", request.object))
             if looked_at not in written:
-                folder = self.settings.data / "snapshots"
                 with self.database.read() as conn:
                     written[looked_at] = write_snapshot(conn, self.rulebook, looked_at, request.at, folder)
             batches.append(self.desk.ask_detection(request, written[looked_at].read_bytes(), queue))
