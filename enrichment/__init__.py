@@ -55,7 +55,7 @@ def build_worker(
     """
     import structlog
 
-    from enrichment.classify import fit
+    from enrichment.learning import fit
     from enrichment.worker import Worker
     from prompts import load
 

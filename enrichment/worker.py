@@ -20,7 +20,7 @@ from typing import Any
 
 import structlog
 
-from enrichment.classify import LinearClassifier
+from enrichment.classify import Classifier
 from enrichment.errors import CallFailed, ModelError
 from enrichment.extractors import Extractor, extractor
 from enrichment.grounding import Grounded, Refused, canonical, cited, follows, ground, intact, same
@@ -62,7 +62,7 @@ class Worker:
     def __init__(
         self,
         model: ExtractionModel | None,
-        classifiers: Mapping[str, LinearClassifier],
+        classifiers: Mapping[str, Classifier],
         prompt: Prompt,
         *,
         parallel: int = 1,
@@ -171,7 +171,7 @@ class Worker:
         self,
         request: FieldRequest,
         spec: FieldSpec,
-        classifier: LinearClassifier,
+        classifier: Classifier,
         texts: Sequence[tuple[Document, Readable]],
     ) -> Proposal | None:
         """The likeliest category over all documents; its evidence is the sentence that says most for it."""
@@ -187,8 +187,9 @@ class Worker:
             self._refuse(request, spec, "classifier_unsure")
             return None
         evidence = cited(document, *readable.span(verdict.start, verdict.end))
-        named = f"linear-svm/{classifier.rows}-rows@{classifier.digest}"
-        return self._proposal(request, spec, verdict.label, verdict.probability, (evidence,), "classifier", named)
+        return self._proposal(
+            request, spec, verdict.label, verdict.probability, (evidence,), "classifier", classifier.name
+        )
 
     def _with_model(
         self, request: FieldRequest, fields: Sequence[FieldSpec], texts: Sequence[tuple[Document, Readable]]
