@@ -20,6 +20,7 @@ from enrichment.local import local_endpoint
 from enrichment.model import ChatModel, Endpoint, ExtractionModel
 
 if TYPE_CHECKING:
+    from enrichment.classify import Classifier
     from enrichment.worker import Worker
 
 PROMPT = "extract.v1"
@@ -43,6 +44,7 @@ def build_worker(
     *,
     endpoint: Endpoint | None = None,
     labelled: Mapping[str, Sequence[tuple[str, str]]] | None = None,
+    trained: Mapping[str, Classifier] | None = None,
     model: ExtractionModel | None = None,
     seconds: float = 60.0,
     parallel: int = 1,
@@ -50,6 +52,7 @@ def build_worker(
 ) -> Worker:
     """A worker. `labelled` gives (text, label) rows per enum field: a classifier is trained on them.
 
+    `trained` gives classifiers that were trained before (see enrichment.shelf): they go before labelled rows.
     `model` stands in for `endpoint` (a replay, a stub). `seconds` bounds one call to the model in all.
     Without either, the worker answers what patterns, gazetteer and classifiers can, and its status says so.
     """
@@ -59,8 +62,10 @@ def build_worker(
     from enrichment.worker import Worker
     from prompts import load
 
-    classifiers = {}
+    classifiers = dict(trained or {})
     for field, rows in sorted((labelled or {}).items()):
+        if field in classifiers:
+            continue
         fitted = fit([text for text, _ in rows], [label for _, label in rows])
         if fitted is None:
             log = structlog.get_logger(__name__)

@@ -24,6 +24,7 @@ from enrichment.classify import Classifier
 from enrichment.errors import CallFailed, ModelError
 from enrichment.extractors import Extractor, extractor
 from enrichment.grounding import Grounded, Refused, canonical, cited, follows, ground, intact, same
+from enrichment.learning import from_descriptions
 from enrichment.ledger import CallLedger, call_key
 from enrichment.model import ExtractionModel
 from enrichment.priors import model_confidence
@@ -40,6 +41,8 @@ MAX_ASKED = 3
 """Documents of a request that the model is asked about, at most."""
 MAX_EVIDENCE = 3
 """Quotes per proposal, at most: one per document that says the same."""
+UNLABELLED_CEILING = 0.7
+"""A category told from descriptions alone is for a person to look at, however sure it is."""
 CLASSIFIER_FLOOR = 0.3
 """Below this probability a category is not proposed at all."""
 
@@ -70,6 +73,7 @@ class Worker:
     ) -> None:
         self._model, self._classifiers, self._prompt = model, dict(classifiers), prompt
         self._parallel, self._ledger = max(1, parallel), ledger
+        self._described: dict[tuple[str, ...], Classifier | None] = {}
         self._lock = threading.Lock()
         self.counts: Counter[str] = Counter()
         """`proposed.METHOD`, `refused.BECAUSE`, `call.REASON`, `call.answered`, `abstained.disagree`."""
@@ -130,10 +134,19 @@ class Worker:
         line = extractor(spec)
         if line is not None:
             return self._extracted(request, spec, line, texts)
-        classifier = self._classifiers.get(spec.name) if spec.type == "enum" else None
+        classifier = self._classifier(spec) if spec.type == "enum" else None
         if classifier is not None:
             return self._classified(request, spec, classifier, texts), True
         return None, False
+
+    def _classifier(self, spec: FieldSpec) -> Classifier | None:
+        """What has learnt the field; else what knows the descriptions of its values, where some ship."""
+        if spec.name in self._classifiers:
+            return self._classifiers[spec.name]
+        with self._lock:
+            if spec.values not in self._described:
+                self._described[spec.values] = from_descriptions(spec.values)
+            return self._described[spec.values]
 
     def _extracted(
         self,
@@ -187,9 +200,8 @@ class Worker:
             self._refuse(request, spec, "classifier_unsure")
             return None
         evidence = cited(document, *readable.span(verdict.start, verdict.end))
-        return self._proposal(
-            request, spec, verdict.label, verdict.probability, (evidence,), "classifier", classifier.name
-        )
+        sure = verdict.probability if classifier.rows else min(verdict.probability, UNLABELLED_CEILING)
+        return self._proposal(request, spec, verdict.label, sure, (evidence,), "classifier", classifier.name)
 
     def _with_model(
         self, request: FieldRequest, fields: Sequence[FieldSpec], texts: Sequence[tuple[Document, Readable]]

@@ -44,7 +44,17 @@ from watchtower.store.backup import forget
 from watchtower.store.database import Connection, Database, connect, migrate
 from watchtower.store.deadletters import DeadLetter, add_deadletters, discard, next_due
 from watchtower.store.jobs import Ledger, beside, open_jobs
-from watchtower.workers import Bench, detector_names, model_status, no_worker, open_worker, run_until_empty
+from watchtower.workers import (
+    Bench,
+    LabelledRow,
+    detector_names,
+    model_status,
+    no_worker,
+    open_worker,
+    run_until_empty,
+    shelf_folder,
+    stamp,
+)
 
 TAKE_EVERY = 1.0
 """Seconds between two looks for answers while a worker works in this process."""
@@ -366,9 +376,10 @@ class Tower:
     ) -> list[FieldRequest]:
         """What enrichment is asked now: the fields that starve rules, the most starving first.
 
-        A record is asked about once per set of documents and `means` (the model at hand). Without `write`,
-        nothing is asked: this only looks.
+        A record is asked about once per set of documents and `means` (the model at hand, to which the trained
+        classifiers are added). Without `write`, nothing is asked: this only looks.
         """
+        means = " ".join(filter(None, (means, stamp(self.settings))))
         with self._write() as conn:
             return work.plan(
                 conn, self._engine, self.clock(), limit=limit, only=only, means=means, waiting=waiting, write=write
@@ -532,11 +543,17 @@ class Tower:
                         found.setdefault(key, []).extend(stored_work.labelled(conn, name, key))
         return found
 
+    def labelled_rows(self, object_name: str, field: str, finer: str | None = None) -> list[LabelledRow]:
+        """What a classifier of one field may learn from, with the value of a finer field."""
+        with self.database.read() as conn:
+            return stored_work.labelled_beside(conn, object_name, field, finer or "")
+
     @contextmanager
     def worker(self, *, use_model: bool = True) -> Iterator[EnrichmentWorker]:
         """The enrichment worker of these settings: its classifiers learn from this tower's own labelled records."""
         ledger = Ledger(self.desk.database)
-        with open_worker(self.settings, self.labelled(), use_model=use_model, ledger=ledger) as worker:
+        shelf = shelf_folder(self.settings)
+        with open_worker(self.settings, self.labelled(), use_model=use_model, ledger=ledger, shelf=shelf) as worker:
             yield worker
 
 

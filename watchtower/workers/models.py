@@ -26,14 +26,20 @@ def open_worker(
     *,
     use_model: bool = True,
     ledger: Any = None,
+    shelf: Path | None = None,
 ) -> Iterator[EnrichmentWorker]:
-    """A worker with the configured endpoint, else the embedded model where its file is there, else without one."""
-    with open_model(settings, use_model=use_model) as make:
+    """A worker with the configured endpoint, else the embedded model where its file is there, else without one.
+
+    `shelf`: the folder of trained classifiers, which go before what it could learn from `labelled`.
+    """
+    with open_model(settings, use_model=use_model, shelf=shelf) as make:
         yield make(labelled, ledger)
 
 
 @contextmanager
-def open_model(settings: Settings, *, use_model: bool) -> Iterator[Callable[[Any, Any], EnrichmentWorker]]:
+def open_model(
+    settings: Settings, *, use_model: bool, shelf: Path | None = None
+) -> Iterator[Callable[[Any, Any], EnrichmentWorker]]:
     """What makes workers over the configured model, which stands ready for the length of the block.
 
     The ledger is for calls that somebody pays for: those to the embedded model may be made again.
@@ -51,8 +57,22 @@ def open_model(settings: Settings, *, use_model: bool) -> Iterator[Callable[[Any
         except enrichment.EnrichmentError as error:
             raise ModelError(error.message, remedy=error.remedy) from error
         yield lambda labelled, ledger: enrichment.build_worker(
-            endpoint=endpoint, labelled=labelled, seconds=seconds, ledger=ledger if settings.llm_base_url else None
-        )
+            endpoint=endpoint, labelled=labelled, trained=_trained(shelf), seconds=seconds,
+            ledger=ledger if settings.llm_base_url else None,
+        )  # fmt: skip
+
+
+def _trained(folder: Path | None) -> Mapping[str, Any]:
+    """The newest trained classifier of each field."""
+    if folder is None or not folder.is_dir():
+        return {}
+    from enrichment.errors import EnrichmentError
+    from enrichment.shelf import Shelf
+
+    try:
+        return Shelf(folder).classifiers()
+    except EnrichmentError as error:
+        raise ModelError(error.message, remedy=error.remedy) from error
 
 
 def _model_file(settings: Settings) -> Path | None:
