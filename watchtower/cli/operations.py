@@ -15,9 +15,11 @@ from watchtower.errors import InputError, StoreError
 from watchtower.flow import doctor as doctors
 from watchtower.flow import erasure
 from watchtower.flow.doctor import Finding
+from watchtower.settings import Settings
 from watchtower.store import backup as backups
+from watchtower.store import jobs as jobs_store
 from watchtower.store.backup import Manifest
-from watchtower.store.database import connect
+from watchtower.store.database import Database, connect
 from watchtower.workers import model_name
 
 
@@ -108,6 +110,7 @@ def doctor(data: Data = None, as_json: AsJson = False) -> None:
     else:
         try:
             found = list(doctors.examine(database, system_clock()))
+            found.append(_jobs(settings, database))
         finally:
             database.close()
     if settings.data.is_dir():
@@ -127,6 +130,21 @@ def doctor(data: Data = None, as_json: AsJson = False) -> None:
                 console.print(f"        {one.remedy}", markup=False)
     if wrong:
         raise typer.Exit(1)
+
+
+def _jobs(settings: Settings, core: Database) -> Finding:
+    """The jobs database, as it stands: nothing is made."""
+    url = settings.jobs_url.get_secret_value() if settings.jobs_url is not None else jobs_store.beside(core.url)
+    try:
+        database = jobs_store.open_as_worker(url)
+    except jobs_store.NotYet:
+        return Finding("jobs", "ok", "no worker was ever asked for anything")
+    except StoreError as error:
+        return Finding("jobs", "wrong", error.message, error.remedy)
+    try:
+        return doctors.jobs(database, system_clock())
+    finally:
+        database.close()
 
 
 def _say(manifest: Manifest, what: str, as_json: bool) -> None:

@@ -309,7 +309,6 @@ class _Reader:
         if not isinstance(value, exp.Column):
             self.refuse(call, "paused_by names a boolean field", form)
         field = self.column(value)
-        assert isinstance(field, Col)
         self._followed(call, field)
         here, there = self.columns[field.name], self.columns[source.name]
         if field.type != "boolean" or here.ref != there.ref or "." in (here.target or here.name):
@@ -380,7 +379,13 @@ class _Reader:
         if isinstance(node, exp.Paren):
             return self.scalar(node.this)
         if isinstance(node, exp.Column):
-            return self.column(node)
+            found = self.column(node)
+            asked = node.parent
+            while isinstance(asked, exp.Paren):
+                asked = asked.parent
+            if not (isinstance(asked, exp.Is) and isinstance(asked.expression, exp.Null)):
+                self._not_personal(node, self.columns[found.name])
+            return found
         if isinstance(node, exp.Literal):
             return self.literal(node)
         if isinstance(node, exp.Boolean):
@@ -432,7 +437,16 @@ class _Reader:
             self.refuse(node, f"a text is expected, found {value.type}")
         return value
 
-    def column(self, node: exp.Column) -> Scalar:
+    def _not_personal(self, node: exp.Expr, column: Column) -> None:
+        """A live tower holds what is personal sealed: a comparison would mean one thing there and another in a file."""
+        home = self.book.objects[self.object].fields[column.ref].to if column.ref else self.object
+        if column.path.rpartition(".")[2] in self.book.personal.get(home, ()):
+            self.refuse(
+                node, f"{column.path} is personal data: no rule reads its value",
+                f"only whether it is there and when it changed: {column.path} is null, changed_at({column.path})",
+            )  # fmt: skip
+
+    def column(self, node: exp.Column) -> Col:
         path = tuple(p.name if p.args.get("quoted") else p.name.lower() for p in node.parts)
         try:
             column = resolve(self.book, self.object, path)
@@ -641,7 +655,8 @@ class _Reader:
             if not isinstance(args[0], exp.Column):
                 self.refuse(node, f"{name} takes a field", f"write {name}(stage)")
             source = self.column(args[0])
-            assert isinstance(source, Col)
+            if name == "previous":
+                self._not_personal(args[0], self.columns[source.name])
             if self.columns[source.name].gathered:
                 self.refuse(node, f"{name} does not take {source.name}, which is a rollup over records")
             if "." in source.name and not self.columns[source.name].ref:
@@ -652,7 +667,6 @@ class _Reader:
             if not isinstance(args[0], exp.Column):
                 self.refuse(node, "verified takes a field", "write verified(industry)")
             read = self.column(args[0])
-            assert isinstance(read, Col)
             return self.verified(node, self.columns[read.name]).col
         if name == "contains" and len(args) == 2:
             return self._contains(node, args[0], args[1])
