@@ -2,19 +2,21 @@
 
 A value is grounded when its quote stands in the document, word for word, and the value follows from the
 quote: the year is in it, the city's name is in it, the country is named by it. A model's quote may differ
-from the document in blanks only. What is not grounded is refused; nothing is repaired.
+from the document in blanks, and in what Unicode normalisation makes alike, only. What is not grounded is
+refused; nothing is repaired.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from enrichment.atlas import atlas, plain
 from enrichment.places import may_be_city, supports_city, supports_country
-from enrichment.text import Readable, visible
+from enrichment.text import Readable, compared, visible
 from enrichment.years import supports_year, tells_founding
 from watchtower.contract import Document, Evidence, FieldSpec
 
@@ -60,15 +62,27 @@ def ground(
 
 
 def located(quote: str, document: Document, readable: Readable | None = None) -> Evidence | None:
-    """Where the quote first stands in the document, blanks and invisible characters aside; None: nowhere."""
+    """Where the quote first stands in the document; None: nowhere.
+
+    Blanks and invisible characters aside; failing that, in the form of `compared`.
+    """
     shown = readable or visible(document.text)
-    words = quote.split()
-    if not words or len(quote) > MAX_QUOTE:
+    if not quote.split() or len(quote) > MAX_QUOTE:
         return None
-    match = re.search(r"\s+".join(re.escape(word) for word in words), shown.text)
-    if match is None:
-        return None
-    return cited(document, *shown.span(match.start(), match.end()))
+    for form in (lambda known: known, compared):
+        text, words = form(shown), form(visible(quote)).text.split()
+        match = re.search(r"\s+".join(re.escape(word) for word in words), text.text) if words else None
+        if match is not None:
+            start, end = text.span(match.start(), match.end())
+            return cited(document, start, _whole(document.text, end))
+    return None
+
+
+def _whole(text: str, end: int) -> int:
+    """The end of the letter that ends here, its marks (an accent written apart) included."""
+    while end < len(text) and unicodedata.combining(text[end]):
+        end += 1
+    return end
 
 
 def cited(document: Document, start: int, end: int) -> Evidence:

@@ -51,7 +51,17 @@ from watchtower.store.group import Group
 from watchtower.store.jobs import beside, open_jobs
 from watchtower.store.ledger import Ledger
 from watchtower.store.signals import HeldSignal, held_since
-from watchtower.workers import Bench, detector_names, model_status, no_worker, open_worker, run_until_empty
+from watchtower.workers import (
+    Bench,
+    LabelledRow,
+    detector_names,
+    model_status,
+    no_worker,
+    open_worker,
+    run_until_empty,
+    shelf_folder,
+    stamp,
+)
 
 TAKE_EVERY = 1.0
 """Seconds between two looks for answers while a worker works in this process."""
@@ -398,8 +408,8 @@ class Tower:
     ) -> list[FieldRequest]:
         """What enrichment is asked now: the fields that starve rules, the most starving first.
 
-        A record is asked about once per set of documents and `means` (the model at hand). Without `write`,
-        nothing is asked: this only looks.
+        A record is asked about once per set of documents and `means` (the model at hand, to which the trained
+        classifiers are added). Without `write`, nothing is asked: this only looks.
         """
         return self.plan(limit=limit, only=only, means=means, waiting=waiting, write=write).requests
 
@@ -420,11 +430,11 @@ class Tower:
         """
         paid = self.settings.llm_base_url is not None if paid is None else paid
         spent = self._spent() if paid and means else None
+        by = Means(means, paid, stamp(self.settings))
         with self._write() as conn:
             made = plan(
-                conn, self._engine, self.clock(), limit=limit, only=only, means=Means(means, paid), waiting=waiting,
-                spent=spent,
-            )  # fmt: skip
+                conn, self._engine, self.clock(), limit=limit, only=only, means=by, waiting=waiting, spent=spent
+            )
             if write:
                 ask(conn, made, self.clock())
             return made
@@ -608,11 +618,17 @@ class Tower:
                         found.setdefault(key, []).extend(stored_work.labelled(conn, name, key))
         return found
 
+    def labelled_rows(self, object_name: str, field: str, finer: str | None = None) -> list[LabelledRow]:
+        """What a classifier of one field may learn from, with the value of a finer field."""
+        with self.database.read() as conn:
+            return stored_work.labelled_beside(conn, object_name, field, finer or "")
+
     @contextmanager
     def worker(self, *, use_model: bool = True) -> Iterator[EnrichmentWorker]:
         """The enrichment worker of these settings: its classifiers learn from this tower's own labelled records."""
         ledger = Ledger(self.desk.database)
-        with open_worker(self.settings, self.labelled(), use_model=use_model, ledger=ledger) as worker:
+        shelf = shelf_folder(self.settings)
+        with open_worker(self.settings, self.labelled(), use_model=use_model, ledger=ledger, shelf=shelf) as worker:
             yield worker
 
 

@@ -26,7 +26,7 @@ COMMANDS = {
     "outbox": "outbox:app",
     "rules": "rules:app",
     "import": "tower:import_file",
-    "enrich": "tower:enrich",
+    "enrich": "training:app",
     "detect": "tower:detect",
     "eval": "evals:app",
     "alerts": "tower:alerts",

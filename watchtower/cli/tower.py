@@ -173,6 +173,7 @@ def tick(
 
 
 def enrich(
+    context: typer.Context,
     data: Data = None,
     records: Annotated[
         str | None,
@@ -191,6 +192,8 @@ def enrich(
 
     Example: watchtower enrich --dry-run
     """
+    if context.invoked_subcommand is not None:
+        return
     only = frozenset(part.strip() for part in records.split(",")) if records else None
     for subject in only or ():
         if "/" not in subject:

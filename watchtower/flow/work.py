@@ -215,10 +215,15 @@ def own_domains(engine: Engine, name: str, row: RecordRow | None) -> list[str]:
     ]
 
 
+def _shown(event: Event) -> list[dict[str, Any]]:
+    """The quotes that a person is shown: those for the value, then those against it."""
+    return [*event.data["evidence"], *event.data.get("against", [])]
+
+
 def _row(event: Event, proposal: Proposal, decision: Decision, now: datetime) -> NewProposal:
     return NewProposal(
         id=event.id, request=proposal.request, object=event.object, record=event.record_id, field=proposal.field,
-        value=proposal.value, confidence=proposal.confidence, evidence=event.data["evidence"], method=proposal.method,
+        value=proposal.value, confidence=proposal.confidence, evidence=_shown(event), method=proposal.method,
         model=proposal.model, prompt=proposal.prompt, status=decision.status, rule=decision.rule,
         because=decision.because, decided_by=CORE_SOURCE, decided_at=now, proposed_at=event.time,
     )  # fmt: skip

@@ -8,9 +8,11 @@ begun again by another, and a call to a model that it had intended is not made a
 from watchtower.workers.bench import Bench, detector_names, no_worker
 from watchtower.workers.models import model_catalogue, model_name, model_status, open_worker, pull_model, slots
 from watchtower.workers.run import run_for_good, run_until_empty
+from watchtower.workers.training import LabelledRow, shelf_folder, stamp, train, trained
 
 __all__ = [
     "Bench",
+    "LabelledRow",
     "detector_names",
     "model_catalogue",
     "model_name",
@@ -21,4 +23,8 @@ __all__ = [
     "run_for_good",
     "run_until_empty",
     "slots",
+    "shelf_folder",
+    "stamp",
+    "train",
+    "trained",
 ]

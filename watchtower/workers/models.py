@@ -29,18 +29,20 @@ def open_worker(
     use_model: bool = True,
     ledger: Any = None,
     through: Through | None = None,
+    shelf: Path | None = None,
 ) -> Iterator[EnrichmentWorker]:
     """A worker with the configured endpoint, else the embedded model where its file is there, else without one.
 
-    `through` gives what stands between the worker and its model (None: there is none): recorded completions.
+    `through` gives what stands between the worker and its model (None: there is none): recorded completions. `shelf`:
+    the folder of trained classifiers, which go before what it could learn from `labelled`.
     """
-    with open_model(settings, use_model=use_model, through=through) as make:
+    with open_model(settings, use_model=use_model, through=through, shelf=shelf) as make:
         yield make(labelled, ledger)
 
 
 @contextmanager
 def open_model(
-    settings: Settings, *, use_model: bool, through: Through | None = None
+    settings: Settings, *, use_model: bool, through: Through | None = None, shelf: Path | None = None
 ) -> Iterator[Callable[[Any, Any], EnrichmentWorker]]:
     """What makes workers over the configured model, which stands ready for the length of the block.
 
@@ -64,8 +66,8 @@ def open_model(
         if through is not None:
             model = through(enrichment.ChatModel(endpoint, seconds=seconds) if endpoint is not None else None)
         yield lambda labelled, ledger: enrichment.build_worker(
-            endpoint=endpoint, fallback=fallback, labelled=labelled, model=model, seconds=seconds,
-            limits=limits if paid else None, ledger=ledger if paid else None,
+            endpoint=endpoint, fallback=fallback, labelled=labelled, trained=_trained(shelf), model=model,
+            seconds=seconds, limits=limits if paid else None, ledger=ledger if paid else None,
         )  # fmt: skip
 
 
@@ -80,6 +82,19 @@ def _endpoint(settings: Settings, model: str) -> Any:
 def slots(settings: Settings) -> int:
     """Requests that a worker of these settings answers at once: the embedded model gains nothing by more than one."""
     return settings.llm_slots if settings.llm_base_url else 1
+
+
+def _trained(folder: Path | None) -> Mapping[str, Any]:
+    """The newest trained classifier of each field."""
+    if folder is None or not folder.is_dir():
+        return {}
+    from enrichment.errors import EnrichmentError
+    from enrichment.shelf import Shelf
+
+    try:
+        return Shelf(folder).classifiers()
+    except EnrichmentError as error:
+        raise ModelError(error.message, remedy=error.remedy) from error
 
 
 def _model_file(settings: Settings) -> Path | None:
