@@ -28,6 +28,7 @@ COMMANDS = {
     "import": "tower:import_file",
     "enrich": "tower:enrich",
     "detect": "tower:detect",
+    "normalise": "normalise:normalise",
     "eval": "evals:app",
     "alerts": "tower:alerts",
     "deadletters": "deadletters:app",

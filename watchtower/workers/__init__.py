@@ -7,6 +7,7 @@ begun again by another, and a call to a model that it had intended is not made a
 
 from watchtower.workers.bench import Bench, detector_names, no_worker
 from watchtower.workers.models import model_catalogue, model_name, model_status, open_worker, pull_model
+from watchtower.workers.normal import normalised, normaliser_examples, normaliser_kinds
 from watchtower.workers.run import run_for_good, run_until_empty
 
 __all__ = [
@@ -16,6 +17,9 @@ __all__ = [
     "model_name",
     "model_status",
     "no_worker",
+    "normalised",
+    "normaliser_examples",
+    "normaliser_kinds",
     "open_worker",
     "pull_model",
     "run_for_good",
