@@ -29,6 +29,7 @@ COMMANDS = {
     "enrich": "tower:enrich",
     "detect": "tower:detect",
     "normalise": "normalise:normalise",
+    "duplicates": "duplicates:duplicates",
     "eval": "evals:app",
     "alerts": "tower:alerts",
     "deadletters": "deadletters:app",

@@ -8,11 +8,15 @@ begun again by another, and a call to a model that it had intended is not made a
 from watchtower.workers.bench import Bench, detector_names, no_worker
 from watchtower.workers.models import model_catalogue, model_name, model_status, open_worker, pull_model
 from watchtower.workers.normal import normalised, normaliser_examples, normaliser_kinds
+from watchtower.workers.pairs import Duplicates, find_duplicates, matched_objects
 from watchtower.workers.run import run_for_good, run_until_empty
 
 __all__ = [
     "Bench",
+    "Duplicates",
     "detector_names",
+    "find_duplicates",
+    "matched_objects",
     "model_catalogue",
     "model_name",
     "model_status",
