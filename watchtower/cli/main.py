@@ -28,6 +28,8 @@ COMMANDS = {
     "import": "tower:import_file",
     "enrich": "training:app",
     "detect": "tower:detect",
+    "normalise": "normalise:normalise",
+    "duplicates": "duplicates:duplicates",
     "eval": "evals:app",
     "alerts": "tower:alerts",
     "deadletters": "deadletters:app",
