@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from watchtower.flow.door import Door
+from watchtower.flow.told import Told
 from watchtower.rulebook.model import Rulebook
+from watchtower.store.silences import Silence
 
-Verb = Literal["acknowledge", "snooze", "resolve", "assign", "comment"]
-VERBS: tuple[Verb, ...] = ("acknowledge", "snooze", "resolve", "assign", "comment")
+Verb = Literal["acknowledge", "snooze", "resolve", "reopen", "assign", "comment"]
+VERBS: tuple[Verb, ...] = ("acknowledge", "snooze", "resolve", "reopen", "assign", "comment")
 
 
 class Reader(Protocol):
@@ -74,8 +76,11 @@ class TowerPort(Protocol):
         note: str = "",
         until: datetime | None = None,
         assignee: str | None = None,
+        verdict: str = "",
+        expected: str | None = None,
     ) -> None:
-        """A person's action on an alert. Missing: no such alert; InputError: it cannot be."""
+        """A person's action on an alert. Missing: no such alert; InputError: it cannot be; Stale: it is no longer at
+        the revision `expected`."""
         ...
 
     def decide(self, proposal_id: str, verdict: Literal["accept", "reject"], *, actor: str, note: str = "") -> None:
@@ -97,6 +102,18 @@ class TowerPort(Protocol):
 
         InputError, Missing: it names what is not there.
         """
+        ...
+
+    def silence(self, matched: Mapping[str, str | None], *, until: datetime, because: str, actor: str) -> Silence:
+        """Tell nobody of such alerts for a while. InputError."""
+        ...
+
+    def end_silence(self, silence_id: str, *, actor: str) -> Silence:
+        """Let a silence end now. Missing."""
+        ...
+
+    def told(self, alert_id: str, *, person: str = "") -> Sequence[Told]:
+        """Which receivers know of an alert, and why, or why not. Missing."""
         ...
 
     def explain(self, rule_id: str, subject: str, at: datetime) -> Mapping[str, Any]:
