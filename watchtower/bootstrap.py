@@ -30,6 +30,7 @@ from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.history import fold_history
 from watchtower.flow.intake import Sent, Verdict
 from watchtower.flow.jobs import Desk, Tally, own_queue
+from watchtower.flow.metrics import Measured, measure
 from watchtower.flow.outbox import tell, tell_ended
 from watchtower.flow.replay import Replayed, replay
 from watchtower.flow.settle import Settled
@@ -361,6 +362,11 @@ class Tower:
             history = fold_history(program, _folded(conn), until=at)
         with duckdb_engine(history.versions) as engine:
             return program, states_at(engine, program, at)
+
+    def measure(self, start: datetime, end: datetime) -> list[Measured]:
+        """Every metric of the rulebook in force over [start, end), by the journal of today."""
+        with self.database.read() as conn:
+            return measure(Loaded(self.rulebook, {}), _folded(conn), start, end)
 
     def replay(
         self,

@@ -17,6 +17,7 @@ from watchtower.contract import parse_event
 from watchtower.errors import InputError, Missing, Stale
 from watchtower.flow import silencing
 from watchtower.flow.door import Door
+from watchtower.flow.metrics import Measured
 from watchtower.flow.told import Told, why_told
 from watchtower.rulebook.model import Rulebook
 from watchtower.store import schema
@@ -181,6 +182,9 @@ class Scene:
     def told(self, alert_id: str, *, person: str = "") -> list[Told]:
         with self.database.read() as conn:
             return why_told(conn, self.rulebook, alert_id, self.now, person=person)
+
+    def measure(self, start: datetime, end: datetime) -> list[Measured]:
+        return []
 
     def explain(self, rule_id: str, subject: str, at: datetime) -> dict[str, Any]:
         if self.rulebook.rule(rule_id) is None:

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.browser
 
 PAGES = (
     "/", "/review/alerts/a0001", "/review/lead/L-1", "/review/account/A-1", "/review/proposals",
-    "/review/proposals?status=accepted", "/review/rules", "/review/health", "/review/nowhere",
+    "/review/proposals?status=accepted", "/review/rules", "/review/health", "/review/nowhere", "/review/handoffs",
+    "/review/metrics",
 )  # fmt: skip
 
 CONTRAST = """() => {

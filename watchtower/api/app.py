@@ -19,7 +19,9 @@ from watchtower.api.port import TowerPort
 from watchtower.api.rate import Rate
 from watchtower.api.review import login
 from watchtower.api.review import routes as review
+from watchtower.api.review.boards import Meter
 from watchtower.api.review.environment import STATIC
+from watchtower.api.review.remembered import Remembered
 from watchtower.api.routes import alerts, events, handoffs, live, records, service, silences, slack
 
 DESCRIPTION = """Events in, alerts out. Faults are application/problem+json (RFC 9457) and name the thing, the
@@ -62,6 +64,8 @@ def create_app(tower: TowerPort, *, hosts: Collection[str] = (), per_minute: int
         app.include_router(router(tower))
     app.mount("/static", Assets(directory=STATIC))
     app.state.feed = Feed(tower.database)
+    app.state.remembered = Remembered()
+    app.state.meter = Meter()
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.add_middleware(Auth, door=tower.door, rate=Rate(per_minute))
     app.add_middleware(Guard, hosts=frozenset(hosts))

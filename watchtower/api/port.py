@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from watchtower.flow.door import Door
+from watchtower.flow.metrics import Measured
 from watchtower.flow.told import Told
 from watchtower.rulebook.model import Rulebook
 from watchtower.store.silences import Silence
@@ -114,6 +115,10 @@ class TowerPort(Protocol):
 
     def told(self, alert_id: str, *, person: str = "") -> Sequence[Told]:
         """Which receivers know of an alert, and why, or why not. Missing."""
+        ...
+
+    def measure(self, start: datetime, end: datetime) -> list[Measured]:
+        """Every metric of the rulebook over [start, end). It reads the whole journal."""
         ...
 
     def explain(self, rule_id: str, subject: str, at: datetime) -> Mapping[str, Any]:
