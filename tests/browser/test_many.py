@@ -121,6 +121,7 @@ def test_a_new_alert_stands_in_the_queue_within_a_second_and_the_focus_stays(
     assert page.locator(".row").first.get_attribute("data-id") == "a0007"
     assert page.locator(".pick:checked").count() == 1, "what was picked stays picked"
     # A row that came live works by key as any other.
+    page.keyboard.press("x")
     page.keyboard.press("k")
     page.keyboard.press("r")
     page.wait_for_selector(".row.done[data-id=a0007]")

@@ -84,11 +84,15 @@ class Feed:
         while self._watching and not self._closed:
             wait = LOOK_EVERY
             try:
-                found = await run_in_threadpool(self._changes, self._seen, BACKLOG)
+                last, found = await run_in_threadpool(self._new)
             except StoreError as fault:
                 log.warning("live changes cannot be read", because=fault.message)
-                found, wait = [], REST
-            if found:
+                last, found, wait = self._seen, [], REST
+            if last < self._seen:  # the database was restored: its numbers have gone back
+                self._seen = last
+                for queue in self._watching:
+                    _put(queue, RESET)
+            elif found:
                 self._seen = found[-1].seq
                 said = RESET if len(found) == BACKLOG else "".join(map(told, found))
                 for queue in self._watching:
@@ -98,6 +102,10 @@ class Feed:
     def _last(self) -> int:
         with self._database.read() as conn:
             return last_change(conn)
+
+    def _new(self) -> tuple[int, list[Change]]:
+        with self._database.read() as conn:
+            return last_change(conn), changes(conn, self._seen, BACKLOG)
 
     def _changes(self, after: int, limit: int) -> list[Change]:
         with self._database.read() as conn:

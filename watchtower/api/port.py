@@ -22,6 +22,10 @@ class Reader(Protocol):
 
     def read(self) -> AbstractContextManager[Any]: ...
 
+    def mark(self) -> str:
+        """Two marks that are the same saw the same."""
+        ...
+
     def check_ready(self) -> None:
         """StoreError where events cannot be taken now."""
         ...

@@ -78,8 +78,12 @@ def _typed(conn: Connection, kind: type[_T], row: Row[Any]) -> _T:
 
 def _all_typed(conn: Connection, kind: type[_T], rows: Sequence[Row[Any]]) -> list[_T]:
     """Rows as values, times in UTC, what is sealed opened: this is the side that people read."""
-    opened = open_all(conn, [dict(row._mapping) for row in rows])
-    return [kind(**{name: _utc(value) for name, value in row.items()}) for row in opened]
+    found = [dict(row._mapping) for row in rows]
+    for row in found:
+        for name, value in row.items():
+            if isinstance(value, datetime):
+                row[name] = value.astimezone(UTC)
+    return [kind(**row) for row in open_all(conn, found)]
 
 
 def _listed(conn: Connection, kind: type[_T], query: Select[Any]) -> list[_T]:

@@ -221,7 +221,7 @@ def rules_page(tower: TowerPort, request: Request) -> Response:
     """Each rule with its sentence, its condition, and how much stands because of it."""
     now = tower.clock()
     remembered: Remembered = request.app.state.remembered
-    tallies, trends, waiting = remembered.get("rules", lambda: _told_by_rule(tower, now))
+    tallies, trends, waiting = remembered.about("rules", tower.database.mark(), lambda: _told_by_rule(tower, now))
     with tower.database.read() as conn:
         past = rulebooks.history(conn)
     known = {rule.id for rule in tower.rulebook.rules}

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
 from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort
-from watchtower.api.review.environment import page
+from watchtower.api.review.environment import address, page, render
 from watchtower.api.review.remembered import Remembered
 from watchtower.api.views import due_at, labels, named, title
 from watchtower.errors import Missing, WatchtowerError
@@ -69,21 +70,22 @@ def queue_page(tower: TowerPort, request: Request) -> Response:
     chosen = {name: named(asked.get(name, ""), name) for name in ("status", "queue", "severity", "owner", "rule", "q")}
     chosen["q"] = chosen["q"].strip()[:200]
     chosen["status"] = chosen["status"] if chosen["status"] in STATUSES else "open"
-    wanted = _filter(tower, chosen)
-    with tower.database.read() as conn:
-        rows = queries.alerts(conn, wanted, after=place(AlertKey, asked.get("cursor")), limit=PAGE + 1)
     remembered: Remembered = request.app.state.remembered
-    counts = remembered.get(("queue", *chosen.values()), lambda: _counted(tower, chosen))
+    mark = tower.database.mark()
+    counts = remembered.about(("counts", *chosen.values()), mark, lambda: _counted(tower, chosen))
     waiting = counts["waiting"].get("review", 0)
-    here, more = rows[:PAGE], None
-    if len(rows) > PAGE:
-        more = _href(chosen, cursor=cursor(queries.alert_key(here[-1])))
     total = counts["status"].get(chosen["status"], 0)
+    now, here = tower.clock(), address(request)
+    key = ("rows", here, total, tower.rulebook.version, now.replace(second=0, microsecond=0))
+    after = place(AlertKey, asked.get("cursor"))
+    rows, more = remembered.exact(
+        key, mark, lambda: _rows(tower, chosen, after, {"now": now, "total": total, "here": here})
+    )
     words = {
-        "now": tower.clock(),
+        "now": now,
         "live": "queue",
         "waiting": waiting,
-        "groups": _groups(tower, here),
+        "rows": rows,
         "more": more,
         "first": _href(chosen) if asked.get("cursor") else None,
         "total": total,
@@ -100,6 +102,18 @@ def queue_page(tower: TowerPort, request: Request) -> Response:
         ],
     }
     return page(request, "queue.html", words)
+
+
+def _rows(
+    tower: TowerPort, chosen: Mapping[str, str], after: AlertKey | None, words: Mapping[str, Any]
+) -> tuple[Markup, str | None]:
+    """The list as it is shown, and where the next page is. Nothing of it depends on who looks."""
+    with tower.database.read() as conn:
+        rows = queries.alerts(conn, _filter(tower, chosen), after=after, limit=PAGE + 1)
+    here, more = rows[:PAGE], None
+    if len(rows) > PAGE:
+        more = _href(chosen, cursor=cursor(queries.alert_key(here[-1])))
+    return render("queue_rows.html", {**words, "chosen": chosen, "groups": _groups(tower, here)}), more
 
 
 def _counted(tower: TowerPort, chosen: Mapping[str, str]) -> dict[str, dict[str, int]]:

@@ -10,9 +10,10 @@ from pydantic import AwareDatetime
 
 from watchtower.api import models
 from watchtower.api.auth import acting
-from watchtower.api.conditions import IfMatch, expected, tagged
+from watchtower.api.conditions import IfMatch, digest, expected, tagged, unchanged
 from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort, Verb
+from watchtower.api.review.remembered import Remembered
 from watchtower.api.views import alert_detail, alert_model, labels, named
 from watchtower.api.views import due_before as due
 from watchtower.errors import InputError, Missing
@@ -24,6 +25,9 @@ Words = Annotated[list[Annotated[str, Query(pattern=r"^[^\x00]*$", max_length=10
 
 
 _ETAG = {"ETag": {"description": "The alert's revision.", "schema": {"type": "string"}, "example": '"812.3"'}}
+LISTED: dict[int | str, dict[str, Any]] = {
+    200: {"headers": _ETAG}, 304: {"description": "As the ETag in If-None-Match has it: nothing has changed."}
+}  # fmt: skip
 TAGGED: dict[int | str, dict[str, Any]] = {200: {"headers": _ETAG}}
 CHANGED: dict[int | str, dict[str, Any]] = {**TAGGED, 412: models.PROBLEM}
 
@@ -62,8 +66,9 @@ def routes(tower: TowerPort) -> APIRouter:
     """Reading alerts, and what a person does to one."""
     router = APIRouter(tags=["alerts"], responses=dict.fromkeys((400, 404, 422, 503), models.PROBLEM))
 
-    @router.get("/alerts", summary="What stands in the queues")
+    @router.get("/alerts", summary="What stands in the queues", response_model=models.AlertPage, responses=LISTED)
     def get_alerts(
+        request: Request,
         status: Words = [],  # noqa: B006 - FastAPI copies defaults
         queue: Words = [],  # noqa: B006
         severity: Words = [],  # noqa: B006
@@ -81,7 +86,7 @@ def routes(tower: TowerPort) -> APIRouter:
         ] = "",
         cursor_: Annotated[str | None, Query(alias="cursor", max_length=4000)] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    ) -> models.AlertPage:
+    ) -> Response:
         """Alerts of rules before AI-informed ones, the gravest first, then the oldest. A filter may be
         repeated; without `status`, resolved alerts are listed too.
         `owner` is the assignee where there is one."""
@@ -92,11 +97,23 @@ def routes(tower: TowerPort) -> APIRouter:
             rule=tuple(rule), object=kind, record=name, ai_informed=ai_informed,
             inhibited=inhibited, due=due(book, due_before), words=q.strip(), labels=labels(book),
         )  # fmt: skip
-        with tower.database.read() as conn:
-            rows = queries.alerts(conn, wanted, after=place(AlertKey, cursor_), limit=limit + 1)
-        items = [alert_model(book, row) for row in rows[:limit]]
-        more = cursor(queries.alert_key(rows[limit - 1])) if len(rows) > limit else None
-        return models.AlertPage(items=items, next=more)
+        after = place(AlertKey, cursor_)
+
+        def listed() -> tuple[bytes, str]:
+            with tower.database.read() as conn:
+                rows = queries.alerts(conn, wanted, after=after, limit=limit + 1)
+            items = [alert_model(book, row) for row in rows[:limit]]
+            more = cursor(queries.alert_key(rows[limit - 1])) if len(rows) > limit else None
+            body = models.AlertPage(items=items, next=more).model_dump_json().encode()
+            return body, digest(body)
+
+        remembered: Remembered = request.app.state.remembered
+        # Clients ask again and again for what has not changed: then the last answer is the answer.
+        body, tag = remembered.exact((wanted, after, limit, book.version), tower.database.mark(), listed)
+        headers = {"etag": f'"{tag}"'}
+        if unchanged(request, tag):
+            return Response(status_code=304, headers=headers)
+        return Response(body, media_type="application/json", headers=headers)
 
     @router.get("/alerts/{alert_id}", summary="One alert: its reasons and history", responses=TAGGED)
     def get_alert(alert_id: str, response: Response) -> models.AlertDetail:

@@ -184,7 +184,7 @@
       before = next.querySelector(`.row[data-id="${CSS.escape(row.dataset.id)}"]`) || before;
     }
     here.replaceChildren(...next.childNodes);
-    for (const row of added) { document.adoptNode(row); if (window.htmx) window.htmx.process(row); }
+    if (window.htmx) added.forEach((row) => window.htmx.process(row));
     for (const part of [".filters", ".head > p.quiet"]) {
       const mine = document.querySelector(part), new_ = fresh.querySelector(part);
       if (mine && new_ && !mine.contains(document.activeElement)) mine.replaceWith(new_);
