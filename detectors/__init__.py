@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from detectors.cohort_outlier import CohortOutlier
 from detectors.conformance import Conformance
+from detectors.mix_drift import MixDrift
 from detectors.process_anomaly import ProcessAnomaly
 from detectors.process_drift import ProcessDrift
 from detectors.segment_rate import SegmentRate
@@ -18,7 +19,15 @@ from watchtower.contract import Detector
 ROSTER: Mapping[str, Detector] = MappingProxyType(
     {
         detector.name: detector
-        for detector in (StageDwell(), CohortOutlier(), Conformance(), SegmentRate(), ProcessAnomaly(), ProcessDrift())
+        for detector in (
+            StageDwell(),
+            CohortOutlier(),
+            Conformance(),
+            SegmentRate(),
+            ProcessAnomaly(),
+            ProcessDrift(),
+            MixDrift(),
+        )
     }
 )
 """A detector is one file and one entry here."""
