@@ -7,6 +7,7 @@ signals = detector.raise_signals(table, detector.fit(table, request), request)
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from detectors.close_push import ClosePush
 from detectors.cohort_outlier import CohortOutlier
 from detectors.conformance import Conformance
 from detectors.mix_drift import MixDrift
@@ -27,6 +28,7 @@ ROSTER: Mapping[str, Detector] = MappingProxyType(
             ProcessAnomaly(),
             ProcessDrift(),
             MixDrift(),
+            ClosePush(),
         )
     }
 )

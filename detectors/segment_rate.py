@@ -143,7 +143,8 @@ class SegmentRate:
             subject = record_ids(versions, data.outcomes.row[wrong[:1]])[0]
         since = range(change, counts.size)
         total = float(np.abs(evidence[change:]).sum()) or 1.0
-        what = OUTCOMES[str(request.parameters["outcome"])].format(wrong=request.parameters.get("wrong", ""))
+        words = {name: request.parameters.get(name, "") for name in ("wrong", "date")}
+        what = OUTCOMES[str(request.parameters["outcome"])].format(**words)
         return [
             Signal(
                 request=request.id,
