@@ -71,6 +71,7 @@ class ClosePush:
 
     name = "close_push"
     version = "1"
+    in_parts = True
 
     def fit(self, snapshot: Any, request: DetectionRequest) -> FittedPushes:
         """What was put off when. ValueError for a missing field or parameter."""

@@ -16,7 +16,7 @@ from watchtower.connectors import Refused
 from watchtower.contract import DetectionRequest, EnrichmentWorker, Event, FieldRequest, format_time
 from watchtower.contract.batch import DETECTION, ENRICHMENT
 from watchtower.errors import InputError, Missing
-from watchtower.flow import deadletters, intake, work
+from watchtower.flow import deadletters, intake, retention, work
 from watchtower.flow.activation import activate
 from watchtower.flow.acts import Verb, act
 from watchtower.flow.apply import Engine, folded
@@ -26,26 +26,42 @@ from watchtower.flow.delivery import Courier
 from watchtower.flow.door import Door
 from watchtower.flow.erasure import Erasure, erase
 from watchtower.flow.explain_stored import explain_stored
-from watchtower.flow.group import Group
 from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.history import fold_history
 from watchtower.flow.intake import Sent, Verdict
 from watchtower.flow.jobs import Desk, Tally, own_queue
 from watchtower.flow.outbox import tell_ended
+from watchtower.flow.plan import Cost, Means, Plan, ask, plan
 from watchtower.flow.replay import Replayed, replay
+from watchtower.flow.retention import Retained
 from watchtower.flow.settle import Settled
 from watchtower.flow.snapshot import write_snapshot
+from watchtower.flow.snapshot_usage import reads_usage, write_usage
 from watchtower.flow.watching import job_heard
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
 from watchtower.rules.compile import Program, compile_rulebook
+from watchtower.rules.discoveries import week_of
 from watchtower.settings import Settings, read_secret, read_settings
 from watchtower.store import audit, journal, rulebooks, spans, turns
 from watchtower.store import work as stored_work
 from watchtower.store.backup import forget
 from watchtower.store.database import Connection, Database, connect, migrate
 from watchtower.store.deadletters import DeadLetter, add_deadletters, discard, next_due
-from watchtower.store.jobs import Ledger, beside, open_jobs
-from watchtower.workers import Bench, detector_names, model_status, no_worker, open_worker, run_until_empty
+from watchtower.store.group import Group
+from watchtower.store.jobs import beside, open_jobs
+from watchtower.store.ledger import Ledger
+from watchtower.store.signals import HeldSignal, held_since
+from watchtower.workers import (
+    Bench,
+    LabelledRow,
+    detector_names,
+    model_status,
+    no_worker,
+    open_worker,
+    run_until_empty,
+    shelf_folder,
+    stamp,
+)
 
 TAKE_EVERY = 1.0
 """Seconds between two looks for answers while a worker works in this process."""
@@ -68,16 +84,20 @@ class Enriched:
     decided: work.Decided = field(default_factory=work.Decided)
     faults: int = 0
     """Requests over which the worker failed."""
+    cost: Cost = field(default_factory=Cost)
+    """What calls to models cost meanwhile, by the ledger."""
 
 
 @dataclass(frozen=True)
 class Detected:
-    """What one detector run did. `abstained`: cohorts it would not judge, with the reason."""
+    """What one detector run did. `abstained`: cohorts it would not judge, with the reason. `held`: of those raised,
+    how many the weekly budget of their family holds back."""
 
     signal: str
     detector: str
     raised: int
     abstained: Mapping[str, str]
+    held: int = 0
 
 
 class Tower:
@@ -188,10 +208,31 @@ class Tower:
     def erase(self, subject: str, *, because: str, by: str) -> Erasure:
         """Erase a person (`contact/C-1`): destroy the key of what is personal. InputError."""
         with self._write() as conn:
-            now = self.clock()
-            done = erase(conn, self._engine, subject, because=because, by=by, now=now)
-            audit.note(conn, actor=by, what="person.erase", about=subject, now=now, data={"note": because})
-        forget(self.database, self.settings.data / "erased.keys", done.key)
+            done = self._erase(conn, subject, because, by, self.clock())
+        forget(self.database, self.settings.data / "erased.keys", [done.key])
+        return done
+
+    def _erase(self, conn: Connection, subject: str, because: str, by: str, now: datetime) -> Erasure:
+        done = erase(conn, self._engine, subject, because=because, by=by, now=now)
+        audit.note(conn, actor=by, what="person.erase", about=subject, now=now, data={"note": because})
+        return done
+
+    def retain(self, days: int, *, by: str, dry: bool = False) -> Retained:
+        """Erase whom the rulebook keeps no longer (`keep_personal`), and delete what only the past of operations needs
+        and is older than `days`: notifications that went out, closed dead letters, snapshots. `dry`: only count."""
+        now, folder = self.clock(), self.settings.data / "snapshots"
+        with self.database.read() as conn:
+            found = retention.due(conn, self._engine, now, days, folder)
+        if dry:
+            return found
+        for several in retention.lots(found.people):
+            with self._write() as conn:
+                keys = [self._erase(conn, subject, because, by, now).key for subject, because in several]
+            forget(self.database, self.settings.data / "erased.keys", keys)
+        with self._write() as conn:
+            done = retention.let_go(conn, found, now, days)
+            if done.anything:
+                audit.note(conn, actor=by, what="retention", about=f"{days} days", now=now, data=done.counts())
         return done
 
     # ---- the clock
@@ -276,14 +317,23 @@ class Tower:
     # ---- the rulebook
 
     def activate(
-        self, loaded: Loaded, *, by: str, note: str = "", progress: Callable[[int], None] = lambda n: None
+        self,
+        loaded: Loaded,
+        *,
+        by: str,
+        note: str = "",
+        pass_over: bool = False,
+        progress: Callable[[int], None] = lambda n: None,
     ) -> Settled:
-        """Put a rulebook in force; nothing where it is in force already."""
+        """Put a rulebook in force; nothing where it is in force already. InputError where earlier events say what it
+        does not allow, unless `pass_over`."""
         program = compile_rulebook(loaded)
         if program.book.version == self.rulebook.version:
             return Settled()
         engine = Engine.of(program)
-        settled = activate(self.database, engine, by=by, now=self.clock(), note=note, progress=progress)
+        settled = activate(
+            self.database, engine, by=by, now=self.clock(), note=note, pass_over=pass_over, progress=progress
+        )
         self._engine = engine
         return settled
 
@@ -301,7 +351,9 @@ class Tower:
                 f"rulebook {version!r} was never in force" if version else "no other rulebook was ever in force",
                 remedy="watchtower rules history lists those that were",
             )
-        self.activate(self._loaded(chosen[-1].version), by=by, note=note or f"back to {chosen[-1].version}")
+        back = self._loaded(chosen[-1].version)
+        # The way back is never barred: what came since and the earlier rulebook does not know is passed over.
+        self.activate(back, by=by, note=note or f"back to {chosen[-1].version}", pass_over=True)
         return chosen[-1]
 
     def shadow(self, since: datetime) -> list[rulebooks.Shadow]:
@@ -356,13 +408,42 @@ class Tower:
     ) -> list[FieldRequest]:
         """What enrichment is asked now: the fields that starve rules, the most starving first.
 
-        A record is asked about once per set of documents and `means` (the model at hand). Without `write`,
-        nothing is asked: this only looks.
+        A record is asked about once per set of documents and `means` (the model at hand, to which the trained
+        classifiers are added). Without `write`, nothing is asked: this only looks.
         """
+        return self.plan(limit=limit, only=only, means=means, waiting=waiting, write=write).requests
+
+    def plan(
+        self,
+        *,
+        limit: int = 100,
+        only: frozenset[str] | None = None,
+        means: str = "",
+        paid: bool | None = None,
+        waiting: frozenset[str] = frozenset(),
+        write: bool = False,
+    ) -> Plan:
+        """What enrichment would be asked now, in order, within the rulebook's budgets, and what it costs at most.
+
+        `paid`: whether calls to the model cost something (None: where an endpoint is configured). With `write`, what
+        is asked is journalled.
+        """
+        paid = self.settings.llm_base_url is not None if paid is None else paid
+        spent = self._spent() if paid and means else None
+        by = Means(means, paid, stamp(self.settings))
         with self._write() as conn:
-            return work.plan(
-                conn, self._engine, self.clock(), limit=limit, only=only, means=means, waiting=waiting, write=write
+            made = plan(
+                conn, self._engine, self.clock(), limit=limit, only=only, means=by, waiting=waiting, spent=spent
             )
+            if write:
+                ask(conn, made, self.clock())
+            return made
+
+    def _spent(self) -> Cost:
+        """What calls have cost today; and the rulebook's budget of the day goes down to where it is kept."""
+        asking = self.rulebook.enrichment
+        self.desk.allow(asking.budget.day, asking.prices, calls_per_day=self.settings.llm_calls_per_day)
+        return self.desk.spent()
 
     def enrich(
         self,
@@ -372,10 +453,12 @@ class Tower:
         only: frozenset[str] | None = None,
         progress: Progress = lambda done, total: None,
         enough: Callable[[], bool] = lambda: False,
+        slots: int = 1,
     ) -> Enriched:
         """Ask, let the worker answer the jobs in this process, decide on what it says while it goes on.
 
-        It ends early once `enough` says so; what was asked and not answered is asked again by a later run.
+        `slots` requests are answered at once. It ends early once `enough` says so; what was asked and not answered is
+        asked again by a later run.
         """
         self.take_up()  # what a process that died had answered
         asked = self.requests(limit=limit, only=only, means=model_status(worker).name)
@@ -383,7 +466,7 @@ class Tower:
         if not asked:
             self.beat("enrichment")
             return run
-        queue = own_queue(ENRICHMENT)
+        queue, began = own_queue(ENRICHMENT), self.desk.now()
         batches = self.desk.ask_fields(asked, self.labelled(), queue)
 
         def take(*, last: bool = False) -> None:
@@ -394,13 +477,14 @@ class Tower:
                 took = monotonic()
 
         try:
-            bench = Bench(self.desk.database, lambda blob, read: worker, after=take, enough=enough)
+            bench = Bench(self.desk.database, lambda blob, read: worker, after=take, enough=enough, slots=slots)
             run_until_empty(bench, self.jobs_url, queue)
             take(last=True)
         finally:
             self.desk.abandon(batches)
         run.requests, run.proposals, run.decided = tally.answers, tally.proposals, tally.decided
         run.faults = len(tally.faults)
+        run.cost = self.desk.spent(began)
         self.beat("enrichment")
         return run
 
@@ -427,9 +511,14 @@ class Tower:
             raise InputError(f"signal {asked[id_].signal}: {fault}", remedy="correct it in the rulebook's signals")
         self.beat("detection")
         return [
-            Detected(asked[id_].signal, asked[id_].detector, found.raised, found.abstained)
+            Detected(asked[id_].signal, asked[id_].detector, found.raised, found.abstained, found.held)
             for id_, found in tally.signals.items()
         ]
+
+    def held(self) -> list[HeldSignal]:
+        """What the weekly budgets of families hold back this week, the strangest first."""
+        with self.database.read() as conn:
+            return held_since(conn, week_of(self.clock(), self.rulebook.zone))
 
     def hand_down(self, *, fields: bool = True, detections: bool = True, limit: int = 100) -> int:
         """Ask worker processes what is due: at most `limit` records at a time, and each detector once at a time."""
@@ -441,7 +530,8 @@ class Tower:
             handed += len(self._ask_detections(due, DETECTION))
         room = limit - sum(id_.startswith("rq_") for id_ in waiting) if fields else 0
         if room > 0:
-            asked = self.requests(limit=room, means=self.settings.llm_model or "", waiting=waiting)
+            means = self.settings.llm_model or ""
+            asked = self.plan(limit=room, means=means, paid=bool(means), waiting=waiting, write=True).requests
             if asked:
                 self.desk.ask_fields(asked, self.labelled(), ENRICHMENT)
             elif room == limit:
@@ -477,13 +567,18 @@ class Tower:
         return found
 
     def _ask_detections(self, requests: Iterable[DetectionRequest], queue: str) -> list[str]:
-        """Hand them down, each with the snapshot of its object, all of the same time."""
+        """Hand them down, each with the snapshot it reads: of its object, all of the same time, or of weekly usage."""
         written: dict[str, Path] = {}
         batches = []
+        folder = self.settings.data / "snapshots"
         for request in requests:
+            if reads_usage(request):
+                with self.database.read() as conn:
+                    snapshot = write_usage(conn, self.rulebook, request, folder)
+                batches.append(self.desk.ask_detection(request, snapshot.read_bytes(), queue))
+                continue
             looked_at = str(request.parameters.get("of", request.object))
             if looked_at not in written:
-                folder = self.settings.data / "snapshots"
                 with self.database.read() as conn:
                     written[looked_at] = write_snapshot(conn, self.rulebook, looked_at, request.at, folder)
             batches.append(self.desk.ask_detection(request, written[looked_at].read_bytes(), queue))
@@ -523,11 +618,17 @@ class Tower:
                         found.setdefault(key, []).extend(stored_work.labelled(conn, name, key))
         return found
 
+    def labelled_rows(self, object_name: str, field: str, finer: str | None = None) -> list[LabelledRow]:
+        """What a classifier of one field may learn from, with the value of a finer field."""
+        with self.database.read() as conn:
+            return stored_work.labelled_beside(conn, object_name, field, finer or "")
+
     @contextmanager
     def worker(self, *, use_model: bool = True) -> Iterator[EnrichmentWorker]:
         """The enrichment worker of these settings: its classifiers learn from this tower's own labelled records."""
         ledger = Ledger(self.desk.database)
-        with open_worker(self.settings, self.labelled(), use_model=use_model, ledger=ledger) as worker:
+        shelf = shelf_folder(self.settings)
+        with open_worker(self.settings, self.labelled(), use_model=use_model, ledger=ledger, shelf=shelf) as worker:
             yield worker
 
 

@@ -244,6 +244,24 @@ HOSTILE: list[dict[str, Any]] = [
 ]
 
 
+def test_a_rule_that_demands_verified_facts_reads_a_person_and_no_ai(
+    tower: Tower, clock: Clock, tmp_path: Path
+) -> None:
+    ask_about(tower)
+    path = tmp_path / "verified.yaml"
+    path.write_text(BOOK.replace("severity: high}", "severity: high, trust: verified}"))
+    tower.activate(load(path), by="ann")
+    assert [row[:3] for row in alerts(tower)] == [("small", "A1", "resolved")]
+    found = tower.explain("small", "account/A1", START)
+    assert found["state"] == "unknown" and "verified(employees) is missing" in found["sentence"]
+    clock.now = START + timedelta(hours=1)
+    say(tower, "account/A1", clock.now, employees=8)
+    assert [row[:3] for row in alerts(tower)] == [("small", "A1", "resolved"), ("small", "A1", "open")]
+    assert rows(tower, "select ai_informed, reads from alert where status = 'open'") == [
+        (False, {"verified(employees)": 8})
+    ]
+
+
 def test_ungrounded_and_hostile_proposals_are_refused_one_by_one(tower: Tower) -> None:
     class Hostile:
         def propose(self, requests: list[FieldRequest]) -> list[Proposal]:

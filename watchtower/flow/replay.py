@@ -198,7 +198,7 @@ class _Walk:
         engine = Engine.of(compile_rulebook(Loaded(from_content(content), {})))
         if engine.program.book.version != data["version"]:
             raise InputError(f"rulebook {data['version']}: its content is that of {engine.program.book.version}")
-        put_in_force(self.conn, engine, by=data["by"], now=entry.received_at, note=data["note"])
+        put_in_force(self.conn, engine, by=data["by"], now=entry.received_at, note=data["note"], pass_over=True)
         self.engine = engine
 
 

@@ -43,7 +43,7 @@ _CLOCK_FORM = "write x <= now() - interval '48 hours'"
 _CLOCKS = (exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentTime, exp.CurrentDatetime)
 _FUNCTIONS = (
     "lower, upper, trim, length, coalesce, nullif, abs, greatest, least, starts_with, contains, "
-    "changed_at, previous, source_of, business_elapsed"
+    "changed_at, previous, source_of, verified, business_elapsed"
 )
 
 
@@ -64,9 +64,11 @@ class Predicate:
     columns: dict[str, Column] = field(default_factory=dict)
 
 
-def parse_predicate(text: str, book: Rulebook, object_name: str) -> Predicate:
-    """The typed tree of a rule's condition. PredicateError otherwise."""
-    reader = _Reader(text, book, object_name)
+def parse_predicate(text: str, book: Rulebook, object_name: str, *, verified: bool = False) -> Predicate:
+    """The typed tree of a rule's condition. PredicateError otherwise.
+
+    `verified`: what enrichment may fill is read as `verified(x)`, and what cannot be read so is refused."""
+    reader = _Reader(text, book, object_name, verified)
     try:
         return Predicate(text, reader.predicate(reader.parse(), False), reader.columns)
     except RecursionError:
@@ -74,8 +76,8 @@ def parse_predicate(text: str, book: Rulebook, object_name: str) -> Predicate:
 
 
 class _Reader:
-    def __init__(self, text: str, book: Rulebook, object_name: str) -> None:
-        self.text, self.book, self.object = text, book, object_name
+    def __init__(self, text: str, book: Rulebook, object_name: str, verified: bool) -> None:
+        self.text, self.book, self.object, self.trusting = text, book, object_name, not verified
         self.columns: dict[str, Column] = {}
         self.tokens: list[Token] = []
         self._clocked: dict[int, tuple[exp.Expr, bool]] = {}
@@ -285,6 +287,7 @@ class _Reader:
         source = self.scalar(inner)
         if not isinstance(source, Col) or source.type != "timestamp" or self.columns[source.name].gathered:
             self.refuse(call, "business_elapsed takes a timestamp field", form)
+        self._followed(call, source)
         pause = self.pause(call, rest[0], source, form) if rest else None
         paused = f",{pause.target or pause.name}" if pause else ""
         # elapsed >= d from the first instant that has d; elapsed > d from just after the last that has it.
@@ -306,7 +309,7 @@ class _Reader:
         if not isinstance(value, exp.Column):
             self.refuse(call, "paused_by names a boolean field", form)
         field = self.column(value)
-        assert isinstance(field, Col)
+        self._followed(call, field)
         here, there = self.columns[field.name], self.columns[source.name]
         if field.type != "boolean" or here.ref != there.ref or "." in (here.target or here.name):
             self.refuse(
@@ -327,6 +330,28 @@ class _Reader:
             type_, values = base.type, base.values
         column = Column(full, type_, values, base.ref, inner if base.ref else "", base.field, from_ai or base.from_ai)
         return self.columns.setdefault(full, column)
+
+    def verified(self, node: exp.Expr, column: Column) -> Column:
+        """What a field would hold had AI never filled it; the field itself where enrichment may not fill it."""
+        if not column.from_ai or column.verified:
+            return column
+        remedy = "leave it out, or drop trust: verified"
+        if column.ref and self.book.objects[self.object].fields[column.ref].fill == "enrichment":
+            self.refuse(node, f"{column.ref} may be filled by enrichment, which then chooses the record read", remedy)
+        if "." in column.name and not column.ref:
+            self.refuse(node, f"{column.name} is of a signal, which a model raised: it is never verified", remedy)
+        inner = f"verified({column.target or column.name})"
+        full = f"{column.ref}.{inner}" if column.ref else inner
+        found = Column(full, column.type, column.values, column.ref, inner if column.ref else "", full, verified=True)
+        return self.columns.setdefault(full, found)
+
+    def _followed(self, node: exp.Expr, source: Col) -> None:
+        """The fold follows fields; a verified value is one of its own columns already."""
+        if self.columns[source.name].verified:
+            self.refuse(
+                node, f"{source.name} is read as it is: nothing else is computed from a verified value",
+                "compute it from a field that enrichment does not fill",
+            )  # fmt: skip
 
     # ---- scalars
 
@@ -354,7 +379,13 @@ class _Reader:
         if isinstance(node, exp.Paren):
             return self.scalar(node.this)
         if isinstance(node, exp.Column):
-            return self.column(node)
+            found = self.column(node)
+            asked = node.parent
+            while isinstance(asked, exp.Paren):
+                asked = asked.parent
+            if not (isinstance(asked, exp.Is) and isinstance(asked.expression, exp.Null)):
+                self._not_personal(node, self.columns[found.name])
+            return found
         if isinstance(node, exp.Literal):
             return self.literal(node)
         if isinstance(node, exp.Boolean):
@@ -406,12 +437,23 @@ class _Reader:
             self.refuse(node, f"a text is expected, found {value.type}")
         return value
 
-    def column(self, node: exp.Column) -> Scalar:
+    def _not_personal(self, node: exp.Expr, column: Column) -> None:
+        """A live tower holds what is personal sealed: a comparison would mean one thing there and another in a file."""
+        home = self.book.objects[self.object].fields[column.ref].to if column.ref else self.object
+        if column.path.rpartition(".")[2] in self.book.personal.get(home, ()):
+            self.refuse(
+                node, f"{column.path} is personal data: no rule reads its value",
+                f"only whether it is there and when it changed: {column.path} is null, changed_at({column.path})",
+            )  # fmt: skip
+
+    def column(self, node: exp.Column) -> Col:
         path = tuple(p.name if p.args.get("quoted") else p.name.lower() for p in node.parts)
         try:
             column = resolve(self.book, self.object, path)
         except UnknownName as error:
             self.refuse(node, str(error))
+        if not self.trusting:
+            column = self.verified(node, column)
         return self.columns.setdefault(column.name, column).col
 
     def literal(self, node: exp.Literal) -> Lit:
@@ -613,12 +655,19 @@ class _Reader:
             if not isinstance(args[0], exp.Column):
                 self.refuse(node, f"{name} takes a field", f"write {name}(stage)")
             source = self.column(args[0])
-            assert isinstance(source, Col)
+            if name == "previous":
+                self._not_personal(args[0], self.columns[source.name])
             if self.columns[source.name].gathered:
                 self.refuse(node, f"{name} does not take {source.name}, which is a rollup over records")
             if "." in source.name and not self.columns[source.name].ref:
                 self.refuse(node, f"{name} takes a field, not a signal")
+            self._followed(node, source)
             return self.derived(f"{name}({{}})", source.name).col
+        if name == "verified" and len(args) == 1:
+            if not isinstance(args[0], exp.Column):
+                self.refuse(node, "verified takes a field", "write verified(industry)")
+            read = self.column(args[0])
+            return self.verified(node, self.columns[read.name]).col
         if name == "contains" and len(args) == 2:
             return self._contains(node, args[0], args[1])
         if name == "starts_with" and len(args) == 2:
