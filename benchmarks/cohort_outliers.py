@@ -60,16 +60,16 @@ class Split:
         values = np.vstack([self.reference, self.new])
         count, old = len(values), len(self.reference)
         since = [AT - timedelta(days=90)] * old + [AT - timedelta(days=1)] * (count - old)
-        said = np.zeros(count, dtype=bool)
+        said: list[bool | None] = [None] * count
         if confirmed is not None:
-            said[:old] = confirmed
+            said[:old] = [True if odd else None for odd in confirmed]
         columns = {f"f{i}": pa.array(values[:, i]) for i in range(values.shape[1])}
         return pa.table(
             {
                 "record": pa.array([f"R-{n:05}" for n in range(count)]),
                 "valid_from": pa.array(since, KIND),
                 "valid_to": pa.nulls(count, KIND),
-                "odd": pa.array(said),
+                "odd": pa.array(said, pa.bool_()),
                 **columns,
             }
         )
