@@ -40,7 +40,7 @@ REQUESTS = (
 
 
 def snapshot(records: int) -> pa.Table:
-    """Spells with two sizes that follow each other and grow with the last; a few of the newest then grow a thousandfold.
+    """Spells with two sizes that follow each other and grow with the last; a few of the newest grow a thousandfold.
 
     Only of the newest: oddities that stand in the reference take the power away (benchmarks.cohort_outliers).
     """
