@@ -36,7 +36,7 @@ from watchtower.flow.plan import Cost, Means, Plan, ask, plan
 from watchtower.flow.replay import Replayed, replay
 from watchtower.flow.retention import Retained
 from watchtower.flow.settle import Settled
-from watchtower.flow.snapshot import write_snapshot
+from watchtower.flow.snapshot import parts_for, write_snapshot
 from watchtower.flow.snapshot_usage import reads_usage, write_usage
 from watchtower.flow.told import Told, why_told
 from watchtower.flow.watching import job_heard
@@ -531,14 +531,14 @@ class Tower:
             with self._write() as conn:
                 job_heard(conn, self._engine, job, self.clock())
 
-    def detect(self, *, only: frozenset[str] | None = None) -> list[Detected]:
-        """Run the declared detectors over a snapshot of now; admit what they raise."""
+    def detect(self, *, only: frozenset[str] | None = None, parts: int = 1) -> list[Detected]:
+        """Run the declared detectors over a snapshot of now, each in so many parts; admit what they raise."""
         asked = {request.id: request for request in self._detections(only)}
         if not asked:
             self.beat("detection")
             return []
         queue = own_queue(DETECTION)
-        batches = self._ask_detections(asked.values(), queue)
+        batches = self._ask_detections(asked.values(), queue, parts=parts)
         try:
             run_until_empty(Bench(self.desk.database, no_worker), self.jobs_url, queue)
             tally = self.desk.collect(batches)
@@ -557,14 +557,20 @@ class Tower:
         with self.database.read() as conn:
             return held_since(conn, week_of(self.clock(), self.rulebook.zone))
 
-    def hand_down(self, *, fields: bool = True, detections: bool = True, limit: int = 100) -> int:
-        """Ask worker processes what is due: at most `limit` records at a time, and each detector once at a time."""
+    def hand_down(
+        self, *, fields: bool = True, detections: bool = True, limit: int = 100, parts: int | None = None
+    ) -> int:
+        """Ask worker processes what is due: at most `limit` records at a time, and each detector once at a time.
+
+        `parts`: the jobs that one look is parted into, for as many workers; None: by the size of the snapshot.
+        """
         waiting = self.desk.waiting()
         handed = 0
         if detections:
             looking = {id_.partition(".")[0] for id_ in waiting}
             due = [one for one in self._detections(None) if f"dq_{one.signal}" not in looking]
-            handed += len(self._ask_detections(due, DETECTION))
+            self._ask_detections(due, DETECTION, parts=parts)
+            handed += len(due)
         room = limit - sum(id_.startswith("rq_") for id_ in waiting) if fields else 0
         if room > 0:
             means = self.settings.llm_model or ""
@@ -603,7 +609,7 @@ class Tower:
             )  # fmt: skip
         return found
 
-    def _ask_detections(self, requests: Iterable[DetectionRequest], queue: str) -> list[str]:
+    def _ask_detections(self, requests: Iterable[DetectionRequest], queue: str, *, parts: int | None) -> list[str]:
         """Hand them down, each with the snapshot it reads: of its object, all of the same time, or of weekly usage."""
         written: dict[str, Path] = {}
         batches = []
@@ -612,13 +618,15 @@ class Tower:
             if reads_usage(request):
                 with self.database.read() as conn:
                     snapshot = write_usage(conn, self.rulebook, request, folder)
-                batches.append(self.desk.ask_detection(request, snapshot.read_bytes(), queue))
+                batches += self.desk.ask_detection(request, snapshot.read_bytes(), queue, parts=1)
                 continue
             looked_at = str(request.parameters.get("of", request.object))
             if looked_at not in written:
                 with self.database.read() as conn:
                     written[looked_at] = write_snapshot(conn, self.rulebook, looked_at, request.at, folder)
-            batches.append(self.desk.ask_detection(request, written[looked_at].read_bytes(), queue))
+            path = written[looked_at]
+            several = parts_for(path) if parts is None else parts
+            batches += self.desk.ask_detection(request, path.read_bytes(), queue, parts=several)
         return batches
 
     @property
