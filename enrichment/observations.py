@@ -89,10 +89,10 @@ COMPETITOR = re.compile(
 NOT_NAMES = frozenset(
     {
         "a", "an", "april", "august", "ceo", "cfo", "cio", "coo", "cto", "december", "eu", "europe", "february",
-        "finance", "france", "friday", "germany", "he", "her", "his", "hr", "i", "it", "italy", "january", "july", "june", "legal",
-        "march", "marketing", "may", "monday", "november", "october", "option", "our", "phase", "plan", "procurement",
-        "q1", "q2", "q3", "q4", "sales", "saturday", "september", "she", "sunday", "that", "the", "their", "they", "this",
-        "thursday", "tuesday", "uk", "us", "we", "wednesday", "you", "your",
+        "finance", "france", "friday", "germany", "he", "her", "his", "hr", "i", "it", "italy", "january", "july",
+        "june", "legal", "march", "marketing", "may", "monday", "november", "october", "option", "our", "phase",
+        "plan", "procurement", "q1", "q2", "q3", "q4", "sales", "saturday", "september", "she", "sunday", "that",
+        "the", "their", "they", "this", "thursday", "tuesday", "uk", "us", "we", "wednesday", "you", "your",
     }
 )  # fmt: skip
 """Capitals that name no competitor."""
