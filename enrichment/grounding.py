@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from enrichment.atlas import atlas, plain
+from enrichment.normalise import normalise
 from enrichment.observations import observation
 from enrichment.places import may_be_city, supports_city, supports_country
 from enrichment.text import Readable, compared, visible
@@ -142,24 +143,21 @@ def _number(_: FieldSpec, value: object) -> float | int | None:
     return value if isinstance(value, int | float) and abs(value) < 10**15 else None
 
 
-def _literal(_: FieldSpec, value: object) -> str | None:
-    text = value.strip() if isinstance(value, str) else ""
-    return text if text and len(text) <= 300 and not re.search(r"\s", text) else None
+def _normal(spec: FieldSpec, value: object) -> str | None:
+    found = normalise(spec.type, value) if isinstance(value, str) else None
+    return found.value if found is not None else None
 
 
-def _phone(_: FieldSpec, value: object) -> str | None:
+def _phone(spec: FieldSpec, value: object) -> str | None:
+    """E.164 where the country code is written; else the digits as they stand: no request says in which country."""
     text = value.strip() if isinstance(value, str) else ""
-    return text if 6 <= sum(c.isdigit() for c in text) <= 15 and len(text) <= 40 else None
+    plausible = 6 <= sum(c.isdigit() for c in text) <= 15 and len(text) <= 40
+    return _normal(spec, text) or (text if plausible and not text.startswith(("+", "00")) else None)
 
 
 def _observed(spec: FieldSpec, value: object) -> bool | None:
     """Only what an observation tells, and only that it is so: no quote proves that something is not."""
     return True if value is True and observation(spec) is not None else None
-
-
-def _date(_: FieldSpec, value: object) -> str | None:
-    text = value.strip() if isinstance(value, str) else ""
-    return text if re.fullmatch(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", text) else None
 
 
 CANONICAL: dict[str, Callable[[FieldSpec, object], Any | None]] = {
@@ -169,11 +167,11 @@ CANONICAL: dict[str, Callable[[FieldSpec, object], Any | None]] = {
     "integer": _integer,
     "number": _number,
     "money": _number,
-    "domain": _literal,
-    "email": _literal,
-    "url": _literal,
+    "domain": _normal,
+    "email": _normal,
+    "url": _normal,
     "phone": _phone,
-    "date": _date,
+    "date": _normal,
     "boolean": _observed,
 }
 """The types a value can be proposed for. timestamp, ref and list are not: no quote proves them."""
@@ -194,11 +192,11 @@ def follows(spec: FieldSpec, value: Any, quote: str) -> bool:
     if spec.type in ("integer", "number", "money"):
         return _holds_number(value, quote)
     if spec.type in ("domain", "email", "url"):
-        return re.search(rf"(?<![\w.@-]){re.escape(value)}(?![\w@-])", quote, re.I) is not None
+        return any(_normal(spec, word.strip(ENDS)) == value for word in quote.split())
     if spec.type == "phone":
-        return "".join(filter(str.isdigit, value)) in "".join(filter(str.isdigit, quote))
+        return _holds_phone(spec, value, quote)
     if spec.type == "date":
-        return value in quote
+        return any(_normal(spec, run) == value for run in _runs(quote, LONGEST_DATE))
     if spec.type in ("text", "enum"):
         return supports_city(value, quote)
     return False
@@ -211,6 +209,30 @@ def kind(spec: FieldSpec) -> str:
     if spec.type == "integer" and spec.name in YEAR_NAMES:
         return "year"
     return spec.type
+
+
+ENDS = " ,;:!?()[]<>\"'"
+"""What stands around a word in running text."""
+LONGEST_DATE = 6
+"""Words: `on Monday, the 2nd of March 2026` has four that matter."""
+PHONE_RUN = re.compile(r"\+?[(\d][\d ()./\-]{4,30}\d")
+
+
+def _holds_phone(spec: FieldSpec, value: str, quote: str) -> bool:
+    """Whether one run of digits in the quote is the number, as written or with its country code."""
+    digits = re.sub(r"\D", "", value)
+    for run in PHONE_RUN.findall(quote):
+        if _normal(spec, run) == value or (not value.startswith("+") and re.sub(r"\D", "", run) == digits):
+            return True
+    return False
+
+
+def _runs(quote: str, most: int) -> Iterator[str]:
+    """Every run of up to `most` words, without the marks around it."""
+    words = quote.split()
+    for start in range(len(words)):
+        for end in range(start + 1, min(start + most, len(words)) + 1):
+            yield " ".join(words[start:end]).strip(ENDS + ".")
 
 
 NUMBER = re.compile(

@@ -20,12 +20,13 @@ from typing import Any
 
 import structlog
 
+from enrichment.calls import Called, Caller, Lane
 from enrichment.classify import Classifier
 from enrichment.errors import CallFailed, ModelError
 from enrichment.extractors import Extractor, extractor
 from enrichment.grounding import Grounded, Refused, canonical, cited, follows, ground, intact, same
 from enrichment.learning import from_descriptions
-from enrichment.ledger import CallLedger, call_key
+from enrichment.ledger import CallLedger
 from enrichment.model import ExtractionModel
 from enrichment.priors import model_confidence
 from enrichment.schema import askable, question, schema
@@ -66,21 +67,25 @@ class Worker:
 
     def __init__(
         self,
-        model: ExtractionModel | None,
+        model: ExtractionModel | Caller | None,
         classifiers: Mapping[str, Classifier],
         prompt: Prompt,
         *,
         parallel: int = 1,
         ledger: CallLedger | None = None,
     ) -> None:
-        self._model, self._classifiers, self._prompt = model, dict(classifiers), prompt
-        self._parallel, self._ledger = max(1, parallel), ledger
-        self._described: dict[tuple[str, ...], Classifier | None] = {}
+        caller = model if model is None or isinstance(model, Caller) else Caller([Lane(model)], ledger=ledger)
+        self._model: Caller | None = caller
+        self._classifiers, self._prompt = dict(classifiers), prompt
+        self._parallel = max(1, parallel)
+        self.postponed: set[str] = set()
+        """Requests over which a model could not be asked, at no cost: they may be asked again."""
         self._lock = threading.Lock()
         self.counts: Counter[str] = Counter()
-        """`proposed.METHOD`, `refused.BECAUSE`, `call.REASON`, `call.answered`, `disputed`."""
+        """`proposed.METHOD`, `refused.BECAUSE`, `call.REASON`, `call.answered`, `call.known`, `disputed`."""
+        self._described: dict[tuple[str, ...], Classifier | None] = {}
         self.fault: ModelError | None = None
-        """Why the model cannot be had at all, once that is known; the run goes on without it."""
+        """Why the model cannot be had at all, as long as that is so; the run goes on without it."""
 
     def status(self) -> ModelStatus:
         """Whether a model is at hand, and what this worker goes without."""
@@ -122,7 +127,7 @@ class Worker:
             else:
                 found[spec.name] = answers
         asked = [spec for spec in left if askable(spec)]
-        if asked and texts and self._model is not None and self.fault is None:
+        if asked and texts and self._model is not None:
             found.update({name: [answer] for name, answer in self._with_model(request, asked, texts).items()})
         proposals = [answer for spec in request.fields for answer in found.get(spec.name, ())]
         for proposal in proposals:
@@ -229,53 +234,47 @@ class Worker:
             open_fields = [spec for spec in fields if spec.name not in found]
             if not open_fields:
                 break
-            said = self._ask(request, open_fields, document)
-            for spec in open_fields if said is not None else ():
-                assert said is not None
-                value, quote = said[spec.name], said[f"{spec.name}_quote"]
+            called = self._ask(request, open_fields, document)
+            if called is None:
+                continue
+            for spec in open_fields:
+                value, quote = called.said[spec.name], called.said[f"{spec.name}_quote"]
                 if value is None:
                     continue
                 checked = ground(spec, value, quote, document, readable)
                 if isinstance(checked, Refused):
                     self._refuse(request, spec, checked.because)
                     continue
-                found[spec.name] = self._from_model(request, spec, checked)
+                found[spec.name] = self._from_model(request, spec, checked, called.model)
         return found
 
-    def _ask(self, request: FieldRequest, fields: Sequence[FieldSpec], document: Document) -> dict[str, Any] | None:
-        """The model's object, or None with the reason counted and logged."""
+    def _ask(self, request: FieldRequest, fields: Sequence[FieldSpec], document: Document) -> Called | None:
+        """What a model says, or None with the reason counted and logged."""
         assert self._model is not None
-        asked, shape = question(fields), schema(fields)
-        key = call_key(request.id, self._model.name, self._prompt.label, asked, document)
         try:
-            if self._ledger is not None and not self._ledger.intend(key):
-                raise CallFailed("spent", "the call was intended before; its answer is unknown")
-            said = self._model.answer(self._prompt.text, asked, document.text, shape)
+            called = self._model.ask(self._prompt, question(fields), document.text, schema(fields))
         except CallFailed as failure:
             self._count(f"call.{failure.reason}")
+            if failure.free:
+                self.postponed.add(request.id)
             log.warning("abstained", request=request.id, document=document.id, because=str(failure))
-            self._settle(key, failure.reason)
             return None
         except ModelError as fault:
             with self._lock:
                 told, self.fault = self.fault is not None, fault
+            self.postponed.add(request.id)
             self._count("call.no_model")
             if not told:
                 log.error("no model", because=fault.message, remedy=fault.remedy)
-            self._settle(key, "no_model")
             return None
-        self._count("call.answered")
-        self._settle(key, "answered")
-        return said
+        self.fault = None
+        self._count("call.known" if called.known else "call.answered")
+        return called
 
-    def _settle(self, key: str, outcome: str) -> None:
-        if self._ledger is not None and outcome != "spent":
-            self._ledger.settle(key, outcome)
-
-    def _from_model(self, request: FieldRequest, spec: FieldSpec, checked: Grounded) -> Proposal:
-        sure = model_confidence(self._name(), spec)
+    def _from_model(self, request: FieldRequest, spec: FieldSpec, checked: Grounded, model: str) -> Proposal:
+        sure = model_confidence(model, spec)
         evidence = (checked.evidence,)
-        return self._proposal(request, spec, checked.value, sure, evidence, "model", self._name(), self._prompt.label)
+        return self._proposal(request, spec, checked.value, sure, evidence, "model", model, self._prompt.label)
 
     def _proposal(
         self,

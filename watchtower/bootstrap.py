@@ -16,34 +16,44 @@ from watchtower.connectors import Refused
 from watchtower.contract import DetectionRequest, EnrichmentWorker, Event, FieldRequest, format_time
 from watchtower.contract.batch import DETECTION, ENRICHMENT
 from watchtower.errors import InputError, Missing
-from watchtower.flow import deadletters, intake, work
+from watchtower.flow import deadletters, intake, retention, silencing, work
 from watchtower.flow.activation import activate
 from watchtower.flow.acts import Verb, act
 from watchtower.flow.apply import Engine, folded
 from watchtower.flow.backtest import State, duckdb_engine, states_at
+from watchtower.flow.declared import declared_parameters
 from watchtower.flow.delivery import Courier
 from watchtower.flow.door import Door
 from watchtower.flow.erasure import Erasure, erase
 from watchtower.flow.explain_stored import explain_stored
-from watchtower.flow.group import Group
 from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.history import fold_history
 from watchtower.flow.intake import Sent, Verdict
 from watchtower.flow.jobs import Desk, Tally, own_queue
-from watchtower.flow.outbox import tell_ended
+from watchtower.flow.metrics import Measured, measure
+from watchtower.flow.outbox import tell, tell_ended
+from watchtower.flow.plan import Cost, Means, Plan, ask, plan
 from watchtower.flow.replay import Replayed, replay
+from watchtower.flow.retention import Retained
 from watchtower.flow.settle import Settled
 from watchtower.flow.snapshot import write_snapshot
+from watchtower.flow.snapshot_usage import reads_usage, write_usage
+from watchtower.flow.told import Told, why_told
 from watchtower.flow.watching import job_heard
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
 from watchtower.rules.compile import Program, compile_rulebook
+from watchtower.rules.discoveries import week_of
 from watchtower.settings import Settings, read_secret, read_settings
 from watchtower.store import audit, journal, rulebooks, spans, turns
 from watchtower.store import work as stored_work
 from watchtower.store.backup import forget
 from watchtower.store.database import Connection, Database, connect, migrate
 from watchtower.store.deadletters import DeadLetter, add_deadletters, discard, next_due
-from watchtower.store.jobs import Ledger, beside, open_jobs
+from watchtower.store.group import Group
+from watchtower.store.jobs import beside, open_jobs
+from watchtower.store.ledger import Ledger
+from watchtower.store.signals import HeldSignal, held_since
+from watchtower.store.silences import Silence
 from watchtower.workers import (
     Bench,
     LabelledRow,
@@ -77,16 +87,20 @@ class Enriched:
     decided: work.Decided = field(default_factory=work.Decided)
     faults: int = 0
     """Requests over which the worker failed."""
+    cost: Cost = field(default_factory=Cost)
+    """What calls to models cost meanwhile, by the ledger."""
 
 
 @dataclass(frozen=True)
 class Detected:
-    """What one detector run did. `abstained`: cohorts it would not judge, with the reason."""
+    """What one detector run did. `abstained`: cohorts it would not judge, with the reason. `held`: of those raised,
+    how many the weekly budget of their family holds back."""
 
     signal: str
     detector: str
     raised: int
     abstained: Mapping[str, str]
+    held: int = 0
 
 
 class Tower:
@@ -197,10 +211,31 @@ class Tower:
     def erase(self, subject: str, *, because: str, by: str) -> Erasure:
         """Erase a person (`contact/C-1`): destroy the key of what is personal. InputError."""
         with self._write() as conn:
-            now = self.clock()
-            done = erase(conn, self._engine, subject, because=because, by=by, now=now)
-            audit.note(conn, actor=by, what="person.erase", about=subject, now=now, data={"note": because})
-        forget(self.database, self.settings.data / "erased.keys", done.key)
+            done = self._erase(conn, subject, because, by, self.clock())
+        forget(self.database, self.settings.data / "erased.keys", [done.key])
+        return done
+
+    def _erase(self, conn: Connection, subject: str, because: str, by: str, now: datetime) -> Erasure:
+        done = erase(conn, self._engine, subject, because=because, by=by, now=now)
+        audit.note(conn, actor=by, what="person.erase", about=subject, now=now, data={"note": because})
+        return done
+
+    def retain(self, days: int, *, by: str, dry: bool = False) -> Retained:
+        """Erase whom the rulebook keeps no longer (`keep_personal`), and delete what only the past of operations needs
+        and is older than `days`: notifications that went out, closed dead letters, snapshots. `dry`: only count."""
+        now, folder = self.clock(), self.settings.data / "snapshots"
+        with self.database.read() as conn:
+            found = retention.due(conn, self._engine, now, days, folder)
+        if dry:
+            return found
+        for several in retention.lots(found.people):
+            with self._write() as conn:
+                keys = [self._erase(conn, subject, because, by, now).key for subject, because in several]
+            forget(self.database, self.settings.data / "erased.keys", keys)
+        with self._write() as conn:
+            done = retention.let_go(conn, found, now, days)
+            if done.anything:
+                audit.note(conn, actor=by, what="retention", about=f"{days} days", now=now, data=done.counts())
         return done
 
     # ---- the clock
@@ -221,7 +256,10 @@ class Tower:
     @contextmanager
     def courier(self) -> Iterator[Courier]:
         """What carries notifications to the receivers that the rulebook in force names."""
-        courier = Courier(self.database, lambda: self.rulebook.receivers, read_secret, self.clock)
+        courier = Courier(
+            self.database, lambda: self.rulebook.receivers, read_secret, self.clock,
+            zone=lambda: self.rulebook.zone, pages=self.settings.public_url or "",
+        )  # fmt: skip
         try:
             yield courier
         finally:
@@ -238,14 +276,40 @@ class Tower:
         note: str = "",
         until: datetime | None = None,
         assignee: str | None = None,
+        verdict: str = "",
+        expected: str | None = None,
     ) -> None:
-        """A person acts on an alert. Missing, InputError."""
+        """A person acts on an alert. Missing, InputError; Stale where it is not at the revision `expected` any more."""
+        with self._write() as conn:
+            now, begun = self.clock(), journal.last_seq(conn)
+            said = act(
+                conn, alert_id, verb, actor=actor, note=note, until=until, assignee=assignee, verdict=verdict,
+                expected=expected, now=now,
+            )  # fmt: skip
+            audit.note(conn, actor=actor, what=f"alert.{verb}", about=alert_id, now=now, data={"note": said})
+            book = self._engine.program.book
+            if verb == "resolve":
+                tell_ended(conn, book, [alert_id], f"{alert_id}.{format_time(now)}", now)
+            elif verb == "reopen":
+                tell(conn, book, begun, now)
+
+    def silence(self, matched: Mapping[str, str | None], *, until: datetime, because: str, actor: str) -> Silence:
+        """Tell nobody of alerts that are all this, until a time. InputError."""
+        with self._write() as conn:
+            return silencing.silence(conn, matched, until=until, because=because, by=actor, now=self.clock())
+
+    def end_silence(self, silence_id: str, *, actor: str) -> Silence:
+        """Let a silence end now; what waited for it is told. Missing."""
         with self._write() as conn:
             now = self.clock()
-            said = act(conn, alert_id, verb, actor=actor, note=note, until=until, assignee=assignee, now=now)
-            audit.note(conn, actor=actor, what=f"alert.{verb}", about=alert_id, now=now, data={"note": said})
-            if verb == "resolve":
-                tell_ended(conn, self._engine.program.book.receivers, [alert_id], f"{alert_id}.{format_time(now)}", now)
+            ended = silencing.lift(conn, silence_id, by=actor, now=now)
+            tell(conn, self._engine.program.book, journal.last_seq(conn), now)
+            return ended
+
+    def told(self, alert_id: str, *, person: str = "") -> list[Told]:
+        """Which receivers know of an alert, and why, or why not. Missing."""
+        with self.database.read() as conn:
+            return why_told(conn, self.rulebook, alert_id, self.clock(), person=person)
 
     def decide(self, proposal_id: str, verdict: Literal["accept", "reject"], *, actor: str, note: str = "") -> None:
         """A person accepts or rejects a proposal. Missing, InputError."""
@@ -352,6 +416,11 @@ class Tower:
         with duckdb_engine(history.versions) as engine:
             return program, states_at(engine, program, at)
 
+    def measure(self, start: datetime, end: datetime) -> list[Measured]:
+        """Every metric of the rulebook in force over [start, end), by the journal of today."""
+        with self.database.read() as conn:
+            return measure(Loaded(self.rulebook, {}), _folded(conn), start, end)
+
     def replay(
         self,
         *,
@@ -379,11 +448,39 @@ class Tower:
         A record is asked about once per set of documents and `means` (the model at hand, to which the trained
         classifiers are added). Without `write`, nothing is asked: this only looks.
         """
-        means = " ".join(filter(None, (means, stamp(self.settings))))
+        return self.plan(limit=limit, only=only, means=means, waiting=waiting, write=write).requests
+
+    def plan(
+        self,
+        *,
+        limit: int = 100,
+        only: frozenset[str] | None = None,
+        means: str = "",
+        paid: bool | None = None,
+        waiting: frozenset[str] = frozenset(),
+        write: bool = False,
+    ) -> Plan:
+        """What enrichment would be asked now, in order, within the rulebook's budgets, and what it costs at most.
+
+        `paid`: whether calls to the model cost something (None: where an endpoint is configured). With `write`, what
+        is asked is journalled.
+        """
+        paid = self.settings.llm_base_url is not None if paid is None else paid
+        spent = self._spent() if paid and means else None
+        by = Means(means, paid, stamp(self.settings))
         with self._write() as conn:
-            return work.plan(
-                conn, self._engine, self.clock(), limit=limit, only=only, means=means, waiting=waiting, write=write
+            made = plan(
+                conn, self._engine, self.clock(), limit=limit, only=only, means=by, waiting=waiting, spent=spent
             )
+            if write:
+                ask(conn, made, self.clock())
+            return made
+
+    def _spent(self) -> Cost:
+        """What calls have cost today; and the rulebook's budget of the day goes down to where it is kept."""
+        asking = self.rulebook.enrichment
+        self.desk.allow(asking.budget.day, asking.prices, calls_per_day=self.settings.llm_calls_per_day)
+        return self.desk.spent()
 
     def enrich(
         self,
@@ -393,10 +490,12 @@ class Tower:
         only: frozenset[str] | None = None,
         progress: Progress = lambda done, total: None,
         enough: Callable[[], bool] = lambda: False,
+        slots: int = 1,
     ) -> Enriched:
         """Ask, let the worker answer the jobs in this process, decide on what it says while it goes on.
 
-        It ends early once `enough` says so; what was asked and not answered is asked again by a later run.
+        `slots` requests are answered at once. It ends early once `enough` says so; what was asked and not answered is
+        asked again by a later run.
         """
         self.take_up()  # what a process that died had answered
         asked = self.requests(limit=limit, only=only, means=model_status(worker).name)
@@ -404,7 +503,7 @@ class Tower:
         if not asked:
             self.beat("enrichment")
             return run
-        queue = own_queue(ENRICHMENT)
+        queue, began = own_queue(ENRICHMENT), self.desk.now()
         batches = self.desk.ask_fields(asked, self.labelled(), queue)
 
         def take(*, last: bool = False) -> None:
@@ -415,13 +514,14 @@ class Tower:
                 took = monotonic()
 
         try:
-            bench = Bench(self.desk.database, lambda blob, read: worker, after=take, enough=enough)
+            bench = Bench(self.desk.database, lambda blob, read: worker, after=take, enough=enough, slots=slots)
             run_until_empty(bench, self.jobs_url, queue)
             take(last=True)
         finally:
             self.desk.abandon(batches)
         run.requests, run.proposals, run.decided = tally.answers, tally.proposals, tally.decided
         run.faults = len(tally.faults)
+        run.cost = self.desk.spent(began)
         self.beat("enrichment")
         return run
 
@@ -448,9 +548,14 @@ class Tower:
             raise InputError(f"signal {asked[id_].signal}: {fault}", remedy="correct it in the rulebook's signals")
         self.beat("detection")
         return [
-            Detected(asked[id_].signal, asked[id_].detector, found.raised, found.abstained)
+            Detected(asked[id_].signal, asked[id_].detector, found.raised, found.abstained, found.held)
             for id_, found in tally.signals.items()
         ]
+
+    def held(self) -> list[HeldSignal]:
+        """What the weekly budgets of families hold back this week, the strangest first."""
+        with self.database.read() as conn:
+            return held_since(conn, week_of(self.clock(), self.rulebook.zone))
 
     def hand_down(self, *, fields: bool = True, detections: bool = True, limit: int = 100) -> int:
         """Ask worker processes what is due: at most `limit` records at a time, and each detector once at a time."""
@@ -462,7 +567,8 @@ class Tower:
             handed += len(self._ask_detections(due, DETECTION))
         room = limit - sum(id_.startswith("rq_") for id_ in waiting) if fields else 0
         if room > 0:
-            asked = self.requests(limit=room, means=self.settings.llm_model or "", waiting=waiting)
+            means = self.settings.llm_model or ""
+            asked = self.plan(limit=room, means=means, paid=bool(means), waiting=waiting, write=True).requests
             if asked:
                 self.desk.ask_fields(asked, self.labelled(), ENRICHMENT)
             elif room == limit:
@@ -492,21 +598,27 @@ class Tower:
                 DetectionRequest(
                     id=f"dq_{name}.{work.digest(name, self.rulebook.version, format_time(at))}",
                     signal=name, detector=model.detector, object=model.object, field=model.field,
-                    budget=model.budget, at=at, parameters=model.parameters,
+                    budget=model.budget, at=at, parameters=declared_parameters(self.rulebook, name, model),
                 )
             )  # fmt: skip
         return found
 
     def _ask_detections(self, requests: Iterable[DetectionRequest], queue: str) -> list[str]:
-        """Hand them down, each with the snapshot of its object, all of the same time."""
+        """Hand them down, each with the snapshot it reads: of its object, all of the same time, or of weekly usage."""
         written: dict[str, Path] = {}
         batches = []
+        folder = self.settings.data / "snapshots"
         for request in requests:
-            if request.object not in written:
-                folder = self.settings.data / "snapshots"
+            if reads_usage(request):
                 with self.database.read() as conn:
-                    written[request.object] = write_snapshot(conn, self.rulebook, request.object, request.at, folder)
-            batches.append(self.desk.ask_detection(request, written[request.object].read_bytes(), queue))
+                    snapshot = write_usage(conn, self.rulebook, request, folder)
+                batches.append(self.desk.ask_detection(request, snapshot.read_bytes(), queue))
+                continue
+            looked_at = str(request.parameters.get("of", request.object))
+            if looked_at not in written:
+                with self.database.read() as conn:
+                    written[looked_at] = write_snapshot(conn, self.rulebook, looked_at, request.at, folder)
+            batches.append(self.desk.ask_detection(request, written[looked_at].read_bytes(), queue))
         return batches
 
     @property

@@ -184,3 +184,39 @@ def test_any_visible_stretch_of_a_text_is_found_in_it_and_whatever_is_found_is_i
     assert found is None or intact(found, document)
     if quote.strip() and unicodedata.normalize("NFKC", text) == text:
         assert found is not None
+
+
+DOMAIN, EMAIL = FieldSpec(name="website", type="domain"), FieldSpec(name="mail", type="email")
+PHONE, SIGNED = FieldSpec(name="phone", type="phone"), FieldSpec(name="signed_on", type="date")
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "quote", "settled"),
+    [
+        (DOMAIN, "https://www.Acme.com/about", "see https://www.acme.com/about-us.", "acme.com"),
+        (EMAIL, "Info@Acme.com", "Mail: <info@acme.com>, or call", "info@acme.com"),
+        (PHONE, "+49 (0)30 1234567", "Tel. +49 30 1234567, Berlin", "+49301234567"),
+        (PHONE, "030 1234567", "call 030/1234567 today", "030 1234567"),
+        (SIGNED, "March 2, 2026", "signed on 2 March 2026 in Rome", "2026-03-02"),
+    ],
+)
+def test_a_value_is_normalised_before_it_is_looked_for_in_its_quote(
+    spec: FieldSpec, value: str, quote: str, settled: str
+) -> None:
+    checked = ground(spec, value, quote, document(f"Some words. {quote} More."))
+    assert isinstance(checked, Grounded) and checked.value == settled
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "quote"),
+    [
+        (DOMAIN, "acme.com", "see notacme.com or acme.com.evil.io"),
+        (EMAIL, "info@acme.com", "xinfo@acme.com"),
+        (PHONE, "+49301234567", "Tel. +49 30 12345678"),
+        (PHONE, "+999123456", "Tel. +999 123456"),
+        (SIGNED, "2026-03-02", "signed on 3 March 2026"),
+        (SIGNED, "2026-04-03", "signed on 03/04/2026"),
+    ],
+)
+def test_a_value_that_its_quote_does_not_say_stays_refused(spec: FieldSpec, value: str, quote: str) -> None:
+    assert isinstance(ground(spec, value, quote, document(f"Some words. {quote} More.")), Refused)

@@ -97,6 +97,31 @@ def erase(
     )
 
 
+def retention(
+    days: Annotated[int, typer.Option("--days", min=1, help="How long operations keep what is over.")] = 90,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    by: Annotated[str, typer.Option("--by", help="Who decided it.")] = "command line",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase whom the rulebook keeps no longer (keep_personal on an object), and clear away what is over.
+
+    Notifications that went out about alerts that are over, closed dead letters and detectors' snapshots go once they
+    are older than --days. The journal, records and alerts stay. `watchtower up` does this once a day.
+
+    Example: watchtower retention --dry-run
+    """
+    with open_tower(data) as tower:
+        done = tower.retain(days, by=by, dry=dry_run)
+    if as_json:
+        print_json({"dry_run": dry_run, **done.counts(), "subjects": sorted(done.people)})
+        return
+    for subject, because in sorted(done.people.items()):
+        console.print(f"{subject}: {because}", markup=False)
+    said = ", ".join(f"{count} {what}" for what, count in done.counts().items())
+    console.print(f"{'would go' if dry_run else 'gone'}: {said}")
+
+
 def doctor(data: Data = None, as_json: AsJson = False) -> None:
     """Look at everything the tower stands on, and say what is wrong and what to do about it; exit 1 if anything is.
 

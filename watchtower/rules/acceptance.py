@@ -9,9 +9,12 @@ from typing import Any
 
 from watchtower.contract import Proposal
 from watchtower.rulebook import Acceptance, FieldModel
+from watchtower.rules.origin import Origin
 from watchtower.rules.values import parser
 
 ACCEPTED, REVIEW, REFUSED = "accepted", "review", "refused"
+INDEPENDENT = 2
+"""Sources that must say the same where none is the record's own."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,14 @@ def decide(
     acceptance: Acceptance | None,
     asked: frozenset[str] | None,
     documents: Mapping[str, str],
+    origins: Mapping[str, Origin],
     held: Any,
     held_by: str,
 ) -> Decision:
     """Decide on one proposal for `key` (object.field).
 
-    `asked`: the fields of its request, None where there is no such request. `documents`: the record's own, by
-    id. `held`: the present value and who set it.
+    `asked`: the fields of its request, None where there is no such request. `documents`: the texts about the record,
+    by id; `origins`: where each comes from. `held`: the present value and who set it.
     """
 
     def refused(because: str) -> Decision:
@@ -79,6 +83,12 @@ def decide(
         return refused(f"confidence {proposal.confidence:.2f} is below {acceptance.review_at:.2f}")
     if not follows(value, field, [evidence.quote for evidence in proposal.evidence]):
         return Decision(REVIEW, key, f"{value!r} does not stand in its quote; a person decides", value)
+    says = [evidence for evidence in proposal.evidence if follows(value, field, [evidence.quote])]
+    sources = {origins[evidence.document] for evidence in says}
+    if not any(source.own for source in sources) and len(sources) < INDEPENDENT:
+        named = ", ".join(sorted(source.name for source in sources))
+        because = f"its only source is {named:.100}, not the record's own domain; a person decides"
+        return Decision(REVIEW, key, because, value)
     if proposal.confidence < acceptance.accept_at:
         because = f"confidence {proposal.confidence:.2f} is below {acceptance.accept_at:.2f}; a person decides"
         return Decision(REVIEW, key, because, value)
