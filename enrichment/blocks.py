@@ -50,24 +50,6 @@ class Block:
         return cut
 
 
-def learn(kind: Kind, texts: Sequence[str], *, only: Sequence[str] | None = None) -> Block | None:
-    """The block of these texts; None where no term is common enough. `only`: the terms of these texts and no others.
-
-    The weights always come from `texts`.
-    """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    terms: Any = None
-    try:
-        if only is not None:
-            terms = TfidfVectorizer(**SHAPES[kind]).fit(only).vocabulary_
-        least = 1 if only is not None else RARE[kind]
-        fitted = TfidfVectorizer(sublinear_tf=True, min_df=least, vocabulary=terms, **SHAPES[kind]).fit(texts)
-    except ValueError:  # scikit-learn's word for an empty vocabulary
-        return None
-    return block(kind, tuple(str(t) for t in fitted.get_feature_names_out()), np.asarray(fitted.idf_, dtype=np.float64))
-
-
 def block(kind: Kind, terms: tuple[str, ...], idf: Floats) -> Block:
     """A block from its parts, as they were kept."""
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -78,3 +60,46 @@ def block(kind: Kind, terms: tuple[str, ...], idf: Floats) -> Block:
     vectorizer.fit([""])
     vectorizer.idf_ = idf
     return Block(kind, terms, idf, vectorizer)
+
+
+class Counted:
+    """How often each term stands in each text, counted once: blocks of many choices of rows are learnt from it.
+
+    What `learn` and `weighed` give is what a block that was learnt from those texts alone would give.
+    """
+
+    def __init__(self, kind: Kind, texts: Sequence[str]) -> None:
+        from sklearn.feature_extraction.text import CountVectorizer
+
+        self.kind = kind
+        self.terms: NDArray[np.str_] = np.array([], dtype=np.str_)
+        try:
+            counter = CountVectorizer(dtype=np.float64, **SHAPES[kind])
+            self._counts = counter.fit_transform(texts)
+        except ValueError:  # no term at all
+            self._counts = None
+            return
+        self.terms = counter.get_feature_names_out()
+
+    def learn(self, rows: NDArray[np.int64], only: frozenset[str] | None = None) -> Block | None:
+        """The block of these texts; None where no term is common enough. `only`: of these terms and no others."""
+        if self._counts is None:
+            return None
+        occurs = np.bincount(self._counts[rows].indices, minlength=len(self.terms))
+        if only is None:
+            kept = np.flatnonzero(occurs >= RARE[self.kind])
+        else:
+            kept = np.flatnonzero([term in only for term in self.terms])
+        if not len(kept):
+            return None
+        idf = np.log((1 + len(rows)) / (1 + occurs[kept])) + 1
+        return block(self.kind, tuple(str(term) for term in self.terms[kept]), idf)
+
+    def weighed(self, known: Block, rows: NDArray[np.int64]) -> Any:
+        """The same as `known.of` the texts of these rows, for a block that was learnt here."""
+        from sklearn.preprocessing import normalize
+
+        columns = np.searchsorted(self.terms, np.array(known.terms))
+        weights = self._counts[rows][:, columns].tocsr()
+        weights.data = 1 + np.log(weights.data)
+        return normalize(weights.multiply(known.idf).tocsr())

@@ -16,6 +16,7 @@ from typing import Any
 
 from enrichment.atlas import atlas, plain
 from enrichment.normalise import normalise
+from enrichment.observations import observation
 from enrichment.places import may_be_city, supports_city, supports_country
 from enrichment.text import Readable, compared, visible
 from enrichment.years import supports_year, tells_founding
@@ -154,6 +155,11 @@ def _phone(spec: FieldSpec, value: object) -> str | None:
     return _normal(spec, text) or (text if plausible and not text.startswith(("+", "00")) else None)
 
 
+def _observed(spec: FieldSpec, value: object) -> bool | None:
+    """Only what an observation tells, and only that it is so: no quote proves that something is not."""
+    return True if value is True and observation(spec) is not None else None
+
+
 CANONICAL: dict[str, Callable[[FieldSpec, object], Any | None]] = {
     "country": _country,
     "text": _text,
@@ -166,12 +172,17 @@ CANONICAL: dict[str, Callable[[FieldSpec, object], Any | None]] = {
     "url": _normal,
     "phone": _phone,
     "date": _normal,
+    "boolean": _observed,
 }
-"""The types a value can be proposed for. boolean, timestamp, ref and list are not: no quote proves them."""
+"""The types a value can be proposed for. timestamp, ref and list are not: no quote proves them."""
 
 
 def follows(spec: FieldSpec, value: Any, quote: str) -> bool:
     """Whether the canonical value can be read off the quote alone."""
+    observed = observation(spec) if spec.type in ("enum", "boolean") else None
+    if observed is not None:
+        seen = observed.find(quote, spec, ())
+        return seen is not None and seen.value == value
     if spec.type == "country":
         return supports_country(value, quote)
     if spec.type == "integer" and kind(spec) == "year":
@@ -224,15 +235,17 @@ def _runs(quote: str, most: int) -> Iterator[str]:
             yield " ".join(words[start:end]).strip(ENDS + ".")
 
 
-NUMBER = re.compile(r"(?<![\w.,])(\d[\d,\u00a0\u202f ]*(?:\.\d+)?)\s*(thousand|million|billion)?")
+NUMBER = re.compile(
+    r"(?<![\w.,])(\d[\d,\u00a0\u202f ]*(?:\.\d+)?)\s*(?:(thousand|million|billion|mn|bn|k|m)(?![a-z]))?", re.I
+)
+SCALES = {"thousand": 1e3, "k": 1e3, "million": 1e6, "mn": 1e6, "m": 1e6, "billion": 1e9, "bn": 1e9}
 
 
 def _holds_number(value: float | int, quote: str) -> bool:
-    """`3,200`, `3 200` and `3200` hold 3200; `13,200` does not. `1.5 million` holds 1500000."""
-    scales = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
-    for match in re.finditer(r"(?<![\w.,])(\d[\d,\u00a0\u202f ]*(?:\.\d+)?)\s*(thousand|million|billion)?", quote):
+    """`3,200`, `3 200` and `3200` hold 3200; `13,200` does not. `1.5 million` and `1.5m` hold 1500000."""
+    for match in NUMBER.finditer(quote):
         digits = re.sub(r"[^\d.]", "", match[1])
-        if abs(float(digits) * scales.get(match[2] or "", 1) - value) < 1e-6 * max(1.0, abs(value)):
+        if abs(float(digits) * SCALES.get((match[2] or "").lower(), 1) - value) < 1e-6 * max(1.0, abs(value)):
             return True
     return False
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from enrichment.blocks import Block, Floats, learn
+from enrichment.blocks import Block, Counted, Floats
 from enrichment.classify import WEIGHTS, Classifier, Voice, centred, featured, softmax
 from enrichment.described import descriptions
 
@@ -68,17 +68,17 @@ def study(texts: Sequence[str], labels: Sequence[str], finer: Sequence[str | Non
     target = np.array([names.index(labels[i]) for i in kept])
     below = np.array([(finer[i] if finer else None) or "" for i in kept])
     folds = _folds(target)
-    written = descriptions(names)
+    told = _Told(said, descriptions(names))
     unseen: dict[str, Floats] = {}
     for fold in range(FOLDS):
         train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        made = _trained([said[i] for i in train], target[train], below[train], len(names), written)
+        made = told.trained(train, target, below, len(names))
         if made is None or not len(test):
             return None
-        features = featured(made[0], [said[i] for i in test])
+        features = told.features(made[0], test)
         for voice in made[1]:
             unseen.setdefault(voice.name, np.zeros((len(said), len(names))))[test] = voice.scores(features)
-    made = _trained(said, target, below, len(names), written)
+    made = told.trained(np.arange(len(said)), target, below, len(names))
     if made is None:
         return None
     spreads = {name: float(centred(scores).std()) or 1.0 for name, scores in unseen.items()}
@@ -100,37 +100,56 @@ def study(texts: Sequence[str], labels: Sequence[str], finer: Sequence[str | Non
 def from_descriptions(labels: Sequence[str]) -> Classifier | None:
     """A classifier that has seen no labelled row: likeness to what ships about the labels. None where nothing does."""
     written = descriptions(labels)
-    likeness = learn("pieces", written, only=written) if written else None
+    counted = Counted("pieces", written) if written else None
+    likeness = counted.learn(np.arange(len(labels)), frozenset(counted.terms.tolist())) if counted else None
     if written is None or likeness is None:
         return None
     voice = _alike(likeness, written, UNLABELLED_SPREAD)
     return Classifier(tuple(labels), {"likeness": likeness}, (voice,), UNLABELLED_TEMPERATURE, 0, 0.0)
 
 
-def _trained(
-    said: Sequence[str], target: Whole, below: NDArray[np.str_], labels: int, written: Sequence[str] | None
-) -> tuple[dict[str, Block], list[Voice]] | None:
-    """Blocks and voices learnt from these rows (their spread is yet to be told); None without a common word."""
-    words, pieces = learn("words", said), learn("pieces", said)
-    if words is None:
-        return None
-    blocks = {"words": words} | ({"pieces": pieces} if pieces is not None else {})
-    features = featured(blocks, said)
-    voices = [Voice("margins", "both", *_machines(features["both"], target, labels), spread=1.0)]
-    named = sorted(set(below) - {""})
-    if len(named) > labels:
-        known = np.flatnonzero(below != "")
-        inner = np.array([named.index(name) for name in below[known]])
-        sums = np.zeros((len(named), labels), dtype=np.float32)
-        np.add.at(sums, (inner, target[known]), 1.0)
-        weights, bias = _machines(features["both"][known], inner, len(named))
-        voices.append(Voice("finer", "both", weights, bias, 1.0, sums / sums.sum(axis=1, keepdims=True)))
-    voices.append(_bayes(features["seen"], target))
-    likeness = learn("pieces", said, only=written) if written else None
-    if written is not None and likeness is not None:
-        blocks["likeness"] = likeness
-        voices.append(_alike(likeness, written, 1.0))
-    return blocks, voices
+class _Told:
+    """The texts of all rows, counted once, and the descriptions of their labels where some ship."""
+
+    def __init__(self, said: Sequence[str], written: Sequence[str] | None) -> None:
+        self._written = written
+        self._words = Counted("words", said)
+        # The descriptions stand behind the rows, so that each of their terms is counted, too.
+        self._pieces = Counted("pieces", [*said, *(written or ())])
+        self._likeness = frozenset(Counted("pieces", written).terms.tolist()) if written else None
+
+    def features(self, blocks: Mapping[str, Block], rows: Whole) -> dict[str, Any]:
+        """The features of these rows."""
+
+        def of(name: str, known: Block) -> Any:
+            return (self._words if name == "words" else self._pieces).weighed(known, rows)
+
+        return featured(blocks, of)
+
+    def trained(
+        self, rows: Whole, target: Whole, below: NDArray[np.str_], labels: int
+    ) -> tuple[dict[str, Block], list[Voice]] | None:
+        """Blocks and voices learnt from these rows (their spread is yet to be told); None without a common word."""
+        words, pieces = self._words.learn(rows), self._pieces.learn(rows)
+        if words is None:
+            return None
+        blocks = {"words": words} | ({"pieces": pieces} if pieces is not None else {})
+        if self._likeness is not None and (likeness := self._pieces.learn(rows, self._likeness)) is not None:
+            blocks["likeness"] = likeness
+        features, target, below = self.features(blocks, rows), target[rows], below[rows]
+        voices = [Voice("margins", "both", *_machines(features["both"], target, labels), spread=1.0)]
+        named = sorted(set(below.tolist()) - {""})
+        if len(named) > labels:
+            known = np.flatnonzero(below != "")
+            inner = np.array([named.index(name) for name in below[known]])
+            sums = np.zeros((len(named), labels), dtype=np.float32)
+            np.add.at(sums, (inner, target[known]), 1.0)
+            weights, bias = _machines(features["both"][known], inner, len(named))
+            voices.append(Voice("finer", "both", weights, bias, 1.0, sums / sums.sum(axis=1, keepdims=True)))
+        voices.append(_bayes(features["seen"], target))
+        if "likeness" in blocks and self._written is not None:
+            voices.append(_alike(blocks["likeness"], self._written, 1.0))
+        return blocks, voices
 
 
 def _machines(features: Any, target: Whole, labels: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -178,6 +178,8 @@ class Worker:
             answers.append((finding.confidence, finding.method, value, evidence))
         if not answers:
             return []
+        if line.latest:
+            answers = answers[-1:]  # documents come in the order in which they arrived
         best = max(confidence for confidence, _, _, _ in answers)
         answers = [answer for answer in answers if answer[0] == best]
         told: list[tuple[Any, list[Evidence]]] = []

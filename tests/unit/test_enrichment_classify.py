@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from enrichment.blocks import RARE, SHAPES, Counted, Kind
 from enrichment.classify import Classifier, Verdict, loaded
 from enrichment.described import SECTORS, descriptions
 from enrichment.learning import fit, from_descriptions, study
@@ -170,3 +171,18 @@ def test_what_the_file_of_a_classifier_lacks_is_a_value_error(tmp_path: Path) ->
     np.savez(tmp_path / "b.npz", about=np.frombuffer(b"{}", dtype=np.uint8))
     with pytest.raises(ValueError, match="is no kept classifier"):
         loaded(tmp_path / "b.npz")
+
+
+def test_a_block_learnt_from_counts_weighs_as_scikit_learn_does() -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    texts, _ = rows(40, seed=1)
+    kinds: tuple[Kind, ...] = ("words", "pieces")
+    for kind in kinds:
+        counted, train, test = Counted(kind, texts), np.arange(30), np.arange(30, 40)
+        known = counted.learn(train)
+        assert known is not None
+        oracle = TfidfVectorizer(sublinear_tf=True, min_df=RARE[kind], **SHAPES[kind]).fit(texts[:30])
+        assert known.terms == tuple(oracle.get_feature_names_out())
+        assert np.allclose(oracle.transform(texts[30:]).toarray(), counted.weighed(known, test).toarray())
+        assert np.allclose(known.of(texts[30:]).toarray(), counted.weighed(known, test).toarray())

@@ -9,6 +9,7 @@ import pytest
 from watchtower.contract import Evidence, Proposal
 from watchtower.rulebook import Acceptance, FieldModel
 from watchtower.rules.acceptance import REFUSED, REVIEW, Decision, decide
+from watchtower.rules.origin import Origin
 
 TEXTS = {"d1": "Its seat is Milan.", "d2": "Its seat is Paris."}
 MILAN = Evidence(document="d1", quote="seat is Milan", start=4, end=17)
@@ -18,7 +19,8 @@ PARIS = Evidence(document="d2", quote="seat is Paris", start=4, end=17)
 def decided(against: tuple[Evidence, ...], confidence: float = 0.99) -> Decision:
     options: dict[str, Any] = {
         "key": "account.city", "field": FieldModel(type="text"), "acceptance": Acceptance(accept_at=0.9, review_at=0.6),
-        "asked": frozenset({"city"}), "documents": TEXTS, "held": None, "held_by": "",
+        "asked": frozenset({"city"}), "documents": TEXTS,
+        "origins": dict.fromkeys(TEXTS, Origin("note", True)), "held": None, "held_by": "",
     }  # fmt: skip
     proposal = Proposal(
         request="r", field="city", value="Milan", confidence=confidence, evidence=(MILAN,), method="pattern",
