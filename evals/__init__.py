@@ -10,6 +10,7 @@ from evals.completions import Completions
 from evals.cost import Prices
 from evals.decision import Accept, Decision, VerbatimAndConfident
 from evals.detectors import DetectorScores, render_detectors, run_detectors
+from evals.journeys import render_journeys, run_journeys
 from evals.report import render_terminal
 from evals.rules import RuleScores, Scenario, render_rules, run_rules
 from evals.run import run_enrichment, score_run
@@ -34,11 +35,13 @@ __all__ = [
     "render_acceptance",
     "render_comparison",
     "render_detectors",
+    "render_journeys",
     "render_rules",
     "render_terminal",
     "run_acceptance",
     "run_detectors",
     "run_enrichment",
+    "run_journeys",
     "run_rules",
     "score_run",
 ]
