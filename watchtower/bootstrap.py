@@ -21,31 +21,47 @@ from watchtower.flow.activation import activate
 from watchtower.flow.acts import Verb, act
 from watchtower.flow.apply import Engine, folded
 from watchtower.flow.backtest import State, duckdb_engine, states_at
+from watchtower.flow.declared import declared_parameters
 from watchtower.flow.delivery import Courier
 from watchtower.flow.door import Door
 from watchtower.flow.erasure import Erasure, erase
 from watchtower.flow.explain_stored import explain_stored
-from watchtower.flow.group import Group
 from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.history import fold_history
 from watchtower.flow.intake import Sent, Verdict
 from watchtower.flow.jobs import Desk, Tally, own_queue
 from watchtower.flow.outbox import tell_ended
+from watchtower.flow.plan import Cost, Means, Plan, ask, plan
 from watchtower.flow.replay import Replayed, replay
 from watchtower.flow.retention import Retained
 from watchtower.flow.settle import Settled
 from watchtower.flow.snapshot import write_snapshot
+from watchtower.flow.snapshot_usage import reads_usage, write_usage
 from watchtower.flow.watching import job_heard
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
 from watchtower.rules.compile import Program, compile_rulebook
+from watchtower.rules.discoveries import week_of
 from watchtower.settings import Settings, read_secret, read_settings
 from watchtower.store import audit, journal, rulebooks, spans, turns
 from watchtower.store import work as stored_work
 from watchtower.store.backup import forget
 from watchtower.store.database import Connection, Database, connect, migrate
 from watchtower.store.deadletters import DeadLetter, add_deadletters, discard, next_due
-from watchtower.store.jobs import Ledger, beside, open_jobs
-from watchtower.workers import Bench, detector_names, model_status, no_worker, open_worker, run_until_empty
+from watchtower.store.group import Group
+from watchtower.store.jobs import beside, open_jobs
+from watchtower.store.ledger import Ledger
+from watchtower.store.signals import HeldSignal, held_since
+from watchtower.workers import (
+    Bench,
+    LabelledRow,
+    detector_names,
+    model_status,
+    no_worker,
+    open_worker,
+    run_until_empty,
+    shelf_folder,
+    stamp,
+)
 
 TAKE_EVERY = 1.0
 """Seconds between two looks for answers while a worker works in this process."""
@@ -68,16 +84,20 @@ class Enriched:
     decided: work.Decided = field(default_factory=work.Decided)
     faults: int = 0
     """Requests over which the worker failed."""
+    cost: Cost = field(default_factory=Cost)
+    """What calls to models cost meanwhile, by the ledger."""
 
 
 @dataclass(frozen=True)
 class Detected:
-    """What one detector run did. `abstained`: cohorts it would not judge, with the reason."""
+    """What one detector run did. `abstained`: cohorts it would not judge, with the reason. `held`: of those raised,
+    how many the weekly budget of their family holds back."""
 
     signal: str
     detector: str
     raised: int
     abstained: Mapping[str, str]
+    held: int = 0
 
 
 class Tower:
@@ -388,13 +408,42 @@ class Tower:
     ) -> list[FieldRequest]:
         """What enrichment is asked now: the fields that starve rules, the most starving first.
 
-        A record is asked about once per set of documents and `means` (the model at hand). Without `write`,
-        nothing is asked: this only looks.
+        A record is asked about once per set of documents and `means` (the model at hand, to which the trained
+        classifiers are added). Without `write`, nothing is asked: this only looks.
         """
+        return self.plan(limit=limit, only=only, means=means, waiting=waiting, write=write).requests
+
+    def plan(
+        self,
+        *,
+        limit: int = 100,
+        only: frozenset[str] | None = None,
+        means: str = "",
+        paid: bool | None = None,
+        waiting: frozenset[str] = frozenset(),
+        write: bool = False,
+    ) -> Plan:
+        """What enrichment would be asked now, in order, within the rulebook's budgets, and what it costs at most.
+
+        `paid`: whether calls to the model cost something (None: where an endpoint is configured). With `write`, what
+        is asked is journalled.
+        """
+        paid = self.settings.llm_base_url is not None if paid is None else paid
+        spent = self._spent() if paid and means else None
+        by = Means(means, paid, stamp(self.settings))
         with self._write() as conn:
-            return work.plan(
-                conn, self._engine, self.clock(), limit=limit, only=only, means=means, waiting=waiting, write=write
+            made = plan(
+                conn, self._engine, self.clock(), limit=limit, only=only, means=by, waiting=waiting, spent=spent
             )
+            if write:
+                ask(conn, made, self.clock())
+            return made
+
+    def _spent(self) -> Cost:
+        """What calls have cost today; and the rulebook's budget of the day goes down to where it is kept."""
+        asking = self.rulebook.enrichment
+        self.desk.allow(asking.budget.day, asking.prices, calls_per_day=self.settings.llm_calls_per_day)
+        return self.desk.spent()
 
     def enrich(
         self,
@@ -404,10 +453,12 @@ class Tower:
         only: frozenset[str] | None = None,
         progress: Progress = lambda done, total: None,
         enough: Callable[[], bool] = lambda: False,
+        slots: int = 1,
     ) -> Enriched:
         """Ask, let the worker answer the jobs in this process, decide on what it says while it goes on.
 
-        It ends early once `enough` says so; what was asked and not answered is asked again by a later run.
+        `slots` requests are answered at once. It ends early once `enough` says so; what was asked and not answered is
+        asked again by a later run.
         """
         self.take_up()  # what a process that died had answered
         asked = self.requests(limit=limit, only=only, means=model_status(worker).name)
@@ -415,7 +466,7 @@ class Tower:
         if not asked:
             self.beat("enrichment")
             return run
-        queue = own_queue(ENRICHMENT)
+        queue, began = own_queue(ENRICHMENT), self.desk.now()
         batches = self.desk.ask_fields(asked, self.labelled(), queue)
 
         def take(*, last: bool = False) -> None:
@@ -426,13 +477,14 @@ class Tower:
                 took = monotonic()
 
         try:
-            bench = Bench(self.desk.database, lambda blob, read: worker, after=take, enough=enough)
+            bench = Bench(self.desk.database, lambda blob, read: worker, after=take, enough=enough, slots=slots)
             run_until_empty(bench, self.jobs_url, queue)
             take(last=True)
         finally:
             self.desk.abandon(batches)
         run.requests, run.proposals, run.decided = tally.answers, tally.proposals, tally.decided
         run.faults = len(tally.faults)
+        run.cost = self.desk.spent(began)
         self.beat("enrichment")
         return run
 
@@ -459,9 +511,14 @@ class Tower:
             raise InputError(f"signal {asked[id_].signal}: {fault}", remedy="correct it in the rulebook's signals")
         self.beat("detection")
         return [
-            Detected(asked[id_].signal, asked[id_].detector, found.raised, found.abstained)
+            Detected(asked[id_].signal, asked[id_].detector, found.raised, found.abstained, found.held)
             for id_, found in tally.signals.items()
         ]
+
+    def held(self) -> list[HeldSignal]:
+        """What the weekly budgets of families hold back this week, the strangest first."""
+        with self.database.read() as conn:
+            return held_since(conn, week_of(self.clock(), self.rulebook.zone))
 
     def hand_down(self, *, fields: bool = True, detections: bool = True, limit: int = 100) -> int:
         """Ask worker processes what is due: at most `limit` records at a time, and each detector once at a time."""
@@ -473,7 +530,8 @@ class Tower:
             handed += len(self._ask_detections(due, DETECTION))
         room = limit - sum(id_.startswith("rq_") for id_ in waiting) if fields else 0
         if room > 0:
-            asked = self.requests(limit=room, means=self.settings.llm_model or "", waiting=waiting)
+            means = self.settings.llm_model or ""
+            asked = self.plan(limit=room, means=means, paid=bool(means), waiting=waiting, write=True).requests
             if asked:
                 self.desk.ask_fields(asked, self.labelled(), ENRICHMENT)
             elif room == limit:
@@ -503,21 +561,27 @@ class Tower:
                 DetectionRequest(
                     id=f"dq_{name}.{work.digest(name, self.rulebook.version, format_time(at))}",
                     signal=name, detector=model.detector, object=model.object, field=model.field,
-                    budget=model.budget, at=at, parameters=model.parameters,
+                    budget=model.budget, at=at, parameters=declared_parameters(self.rulebook, name, model),
                 )
             )  # fmt: skip
         return found
 
     def _ask_detections(self, requests: Iterable[DetectionRequest], queue: str) -> list[str]:
-        """Hand them down, each with the snapshot of its object, all of the same time."""
+        """Hand them down, each with the snapshot it reads: of its object, all of the same time, or of weekly usage."""
         written: dict[str, Path] = {}
         batches = []
+        folder = self.settings.data / "snapshots"
         for request in requests:
-            if request.object not in written:
-                folder = self.settings.data / "snapshots"
+            if reads_usage(request):
                 with self.database.read() as conn:
-                    written[request.object] = write_snapshot(conn, self.rulebook, request.object, request.at, folder)
-            batches.append(self.desk.ask_detection(request, written[request.object].read_bytes(), queue))
+                    snapshot = write_usage(conn, self.rulebook, request, folder)
+                batches.append(self.desk.ask_detection(request, snapshot.read_bytes(), queue))
+                continue
+            looked_at = str(request.parameters.get("of", request.object))
+            if looked_at not in written:
+                with self.database.read() as conn:
+                    written[looked_at] = write_snapshot(conn, self.rulebook, looked_at, request.at, folder)
+            batches.append(self.desk.ask_detection(request, written[looked_at].read_bytes(), queue))
         return batches
 
     @property
@@ -554,11 +618,17 @@ class Tower:
                         found.setdefault(key, []).extend(stored_work.labelled(conn, name, key))
         return found
 
+    def labelled_rows(self, object_name: str, field: str, finer: str | None = None) -> list[LabelledRow]:
+        """What a classifier of one field may learn from, with the value of a finer field."""
+        with self.database.read() as conn:
+            return stored_work.labelled_beside(conn, object_name, field, finer or "")
+
     @contextmanager
     def worker(self, *, use_model: bool = True) -> Iterator[EnrichmentWorker]:
         """The enrichment worker of these settings: its classifiers learn from this tower's own labelled records."""
         ledger = Ledger(self.desk.database)
-        with open_worker(self.settings, self.labelled(), use_model=use_model, ledger=ledger) as worker:
+        shelf = shelf_folder(self.settings)
+        with open_worker(self.settings, self.labelled(), use_model=use_model, ledger=ledger, shelf=shelf) as worker:
             yield worker
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from watchtower.bootstrap import Tower, build
 from watchtower.contract.batch import ENRICHMENT
 from watchtower.settings import Settings
-from watchtower.store import embedded, jobs
+from watchtower.store import embedded, jobs, ledger
 from watchtower.store.roles import Roles, create_roles, open_doors, role_url
 
 Session = psycopg.Connection[tuple[object, ...]]
@@ -322,7 +322,7 @@ def test_the_roles_work_a_worker_process_answers_and_the_tower_takes_it(place: P
         tally = tower.take_up()
         assert (tally.answers, tally.decided.accepted, tally.faults) == (3, 3, {}), err
         with tower.desk.database.begin() as conn:
-            assert jobs.calls(conn).get("answered", 0) >= 3
+            assert ledger.calls(conn).get("answered", 0) >= 3
             assert jobs.counts(conn, [ENRICHMENT]).get((ENRICHMENT, "doing"), 0) == 0
 
 

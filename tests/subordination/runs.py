@@ -151,7 +151,8 @@ class Run:
             raised = [signal(rng, request, said) for _ in range(rng.randrange(5))]
             with self.tower._write() as conn:
                 asked = work.stored_detection(request)
-                self.taken += work.take_signals(conn, self.tower._engine, asked, raised, self.tower.clock())
+                taken = work.take_signals(conn, self.tower._engine, asked, raised, self.tower.clock())
+                self.taken += taken.raised
 
     def _door(self, step: Step, rng: random.Random, waiting: list[Step]) -> None:
         events = forged_events(rng, step.data["said"], step.at)

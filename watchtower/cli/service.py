@@ -22,7 +22,7 @@ from watchtower.settings import Settings, read_settings
 from watchtower.store import embedded
 from watchtower.store.jobs import beside
 from watchtower.store.locks import single_service_lock
-from watchtower.workers import model_name, run_for_good
+from watchtower.workers import model_name, run_for_good, slots
 
 log = structlog.get_logger(__name__)
 
@@ -85,13 +85,13 @@ def working(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta, u
     def work() -> float:
         if tower.clock() >= due["detect"]:
             for done in tower.detect():
-                log.info("detected", signal=done.signal, raised=done.raised)
+                log.info("detected", signal=done.signal, raised=done.raised, held=done.held)
             due["detect"] = tower.clock() + detect_every
         if tower.clock() >= due["enrich"]:
             means = model_name(tower.settings) if use_model else ""
             if tower.requests(limit=1, means=means, write=False):
                 with tower.worker(use_model=use_model) as worker:
-                    run = tower.enrich(worker)
+                    run = tower.enrich(worker, slots=slots(tower.settings))
                 log.info("enriched", records=run.requests, accepted=run.decided.accepted, model=means)
             else:
                 tower.beat("enrichment")

@@ -8,7 +8,7 @@ from watchtower.contract.event import CORE_SOURCE, Event, event_json, format_tim
 from watchtower.contract.proposal import Evidence, Proposal
 from watchtower.contract.protocols import Detector, EnrichmentWorker, ModelStatus
 from watchtower.contract.record import Document, FieldSpec, RecordSnapshot
-from watchtower.contract.request import DetectionRequest, FieldRequest
+from watchtower.contract.request import DetectionRequest, FieldRequest, MayLeave
 from watchtower.contract.signal import Contributor, Signal
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Evidence",
     "FieldRequest",
     "FieldSpec",
+    "MayLeave",
     "ModelStatus",
     "Proposal",
     "RecordSnapshot",

@@ -38,8 +38,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     signals: tuple[msgspec.Raw, ...] = ()
     abstained: dict[str, str] = {}
     """Cohorts that a detector would not judge, with the reason."""
+    tested: int | None = None
+    """How many records the detector judged; None where it does not say."""
     unreadable: int = 0
     """Entries that could not be written as JSON."""
+    postponed: bool = False
+    """Something could not be asked now, and cost nothing: the request stays open, and is asked again."""
     fault: str = ""
     """Why there is no answer: a fault of the worker, or of the request."""
 

@@ -7,10 +7,10 @@ goes on: a request without an answer is asked again, an answer that was decided 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from time import monotonic, sleep
 from typing import NamedTuple
 from uuid import uuid4
@@ -31,7 +31,9 @@ from watchtower.contract.batch import (
 )
 from watchtower.flow import work
 from watchtower.flow.apply import Engine
-from watchtower.store import jobs
+from watchtower.flow.plan import ASK_AGAIN, Cost
+from watchtower.rulebook.asking import Price, Spend
+from watchtower.store import jobs, ledger
 from watchtower.store import work as stored_work
 from watchtower.store.database import Connection, Database
 
@@ -78,6 +80,8 @@ class Found(NamedTuple):
 
     raised: int
     abstained: dict[str, str]
+    held: int = 0
+    """Of those raised, what the weekly budget of their family holds back."""
 
 
 class Desk:
@@ -85,6 +89,25 @@ class Desk:
 
     def __init__(self, database: Database, write: Write, clock: Callable[[], datetime]) -> None:
         self.database, self._write, self._clock = database, write, clock
+
+    def allow(self, day: Spend, prices: Mapping[str, Price], *, calls_per_day: int) -> None:
+        """What a day may cost, by the rulebook and the settings, and the price list."""
+        calls = calls_per_day if day.calls is None else min(day.calls, calls_per_day)
+        money = None if day.money is None else round(day.money * 1e6)
+        with self.database.begin() as conn:
+            ledger.allow(conn, {"calls_per_day": calls, "tokens_per_day": day.tokens, "money_per_day": money})
+            ledger.keep_prices(conn, {model: (price.input, price.output) for model, price in prices.items()})
+
+    def spent(self, since: datetime | None = None) -> Cost:
+        """What calls have cost since then, by the clock of the jobs database; None: since the day (UTC) began."""
+        with self.database.begin() as conn:
+            began = jobs.time(conn).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+            return Cost(*ledger.spending(conn, since or began))
+
+    def now(self) -> datetime:
+        """The time by the clock of the jobs database."""
+        with self.database.begin() as conn:
+            return jobs.time(conn)
 
     def waiting(self) -> frozenset[str]:
         """The requests that stand in a queue of the worker processes, or came up and are not taken yet."""
@@ -167,7 +190,7 @@ class Desk:
     def _clock_of_jobs(self) -> datetime:
         """Before this, a batch of a process's own queue is one of a process that has died."""
         with self.database.begin() as conn:
-            return jobs.time(conn) - work.ASK_AGAIN
+            return jobs.time(conn) - ASK_AGAIN
 
     @contextmanager
     def _briefly(self) -> Iterator[Connection]:
@@ -244,7 +267,7 @@ def _decide(conn: Connection, engine: Engine, arrived: Sequence[jobs.Arrived], n
     """Decide on answers in one transaction; those to a request that has its answer are passed over."""
     tally = Tally()
     known = stored_work.requests(conn, sorted({one.request for one in arrived}))
-    proposals, requests, unreadable = [], [], 0
+    proposals, requests, postponed, unreadable = [], [], set[str](), 0
     for one in arrived:
         request = known.get(one.request)
         if request is None or request.answered_at is not None:
@@ -259,12 +282,14 @@ def _decide(conn: Connection, engine: Engine, arrived: Sequence[jobs.Arrived], n
             tally.signals[one.request] = _signals(conn, engine, request, [] if fault else parts, now, fault)
             continue
         requests.append(one.request)
+        if any(part.postponed for part in parts):
+            postponed.add(one.request)
         for part in parts:
             found, bad = proposals_of(part, MAX_PROPOSALS)
             proposals.extend(found)
             unreadable += bad
     if requests:
-        tally.decided = work.take_proposals(conn, engine, proposals, now, requests=requests)
+        tally.decided = work.take_proposals(conn, engine, proposals, now, requests=requests, postponed=postponed)
         tally.decided.refused += unreadable
         tally.proposals = len(proposals) + unreadable
     return tally
@@ -286,7 +311,9 @@ def _signals(
         return Found(0, {})
     signals = [signal for part in parts for signal in signals_of(part)[0]]
     abstained = {cohort: reason for part in parts for cohort, reason in part.abstained.items()}
-    return Found(work.take_signals(conn, engine, request, signals, now), abstained)
+    tested = max((part.tested for part in parts if part.tested is not None), default=None)
+    taken = work.take_signals(conn, engine, request, signals, now, tested=tested)
+    return Found(taken.raised, abstained, taken.held)
 
 
 def _parsed(body: str) -> Answer | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,19 +15,18 @@ from watchtower.contract import (
     CORE_SOURCE,
     DetectionRequest,
     Event,
-    FieldRequest,
     Proposal,
-    RecordSnapshot,
     Signal,
     format_time,
 )
 from watchtower.errors import InputError, Missing
 from watchtower.flow.apply import Applied, Engine, apply_events
-from watchtower.flow.gaps import SEVERITY
+from watchtower.flow.discoveries import DECIDED, HELD, SIGNAL_HELD, rule_on_signals
 from watchtower.flow.settle import settle
 from watchtower.rules.acceptance import ACCEPTED, Decision, decide
 from watchtower.rules.fold import FIELD_ACCEPTED, SIGNAL_ADMITTED, may_set
-from watchtower.store import journal, records, spans, work
+from watchtower.rules.origin import origin
+from watchtower.store import journal, records, work
 from watchtower.store.database import Connection
 from watchtower.store.rows import RecordRow
 from watchtower.store.work import NewProposal, NewSignal, StoredRequest
@@ -35,8 +34,8 @@ from watchtower.store.work import NewProposal, NewSignal, StoredRequest
 ENRICHMENT, DETECTORS = "enrichment", "detectors"
 """The names under which workers speak. A worker cannot claim another: the door stamps it."""
 
-ASK_AGAIN = timedelta(minutes=30)
-"""How long a request may go without an answer before it is asked once more: its worker has died."""
+MOST_TESTED = 2**31
+"""A worker's word on how many records it judged is cut to what the database can count."""
 
 
 @dataclass
@@ -48,88 +47,15 @@ class Decided:
     refused: int = 0
 
 
+class Taken(NamedTuple):
+    """How many signals were new, and how many of these a family's budget holds back."""
+
+    raised: int
+    held: int
+
+
 def digest(*parts: Any) -> str:
     return hashlib.blake2b(msgspec.json.encode(parts), digest_size=10).hexdigest()
-
-
-def plan(
-    conn: Connection,
-    engine: Engine,
-    now: datetime,
-    *,
-    limit: int,
-    only: frozenset[str] | None = None,
-    means: str = "",
-    waiting: frozenset[str] = frozenset(),
-    write: bool = True,
-) -> list[FieldRequest]:
-    """The fields that starve rules, as requests, the most starving first; each is journalled.
-
-    A record is asked about once per set of documents and `means` (the model at hand): nothing is asked twice, and
-    nothing again that is `waiting` in a queue.
-    `only`: these records (`object/id`), whether they starve a rule or not.
-    """
-    starving = _starving(conn, engine, now, only)
-    asked: list[FieldRequest] = []
-    events: list[Event] = []
-    rows: list[StoredRequest] = []
-    by_object: dict[str, list[tuple[str, int, list[str]]]] = defaultdict(list)
-    ranked = sorted(starving.items(), key=lambda item: (-item[1][0], item[0]))
-    for (name, record), (weight, because) in ranked:
-        by_object[name].append((record, weight, because))
-    built: list[tuple[int, FieldRequest, StoredRequest]] = []
-    for name, wanted in by_object.items():
-        ids = [record for record, _, _ in wanted]
-        stored, documents = records.load(conn, name, ids), work.documents_of(conn, name, ids)
-        fillable = _fillable(engine, name)
-        for record, weight, because in wanted:
-            row = stored.get(record)
-            texts = documents.get(record, [])
-            if row is None or row.deleted_at is not None or not texts:
-                continue
-            fields = [field for field in fillable if row.state.get(field) is None]
-            if not fields:
-                continue
-            key = digest(name, record, fields, [(doc.id, doc.text) for doc in texts], means)
-            specs = tuple(engine.program.book.objects[name].fields[field].spec(field) for field in fields)
-            personal = engine.program.book.personal.get(name, frozenset())
-            plain = {k: v for k, v in row.state.items() if k in engine.folds[name].parsers and k not in personal}
-            request = FieldRequest(
-                id=f"rq_{key}", record=RecordSnapshot(object=name, id=record, fields=plain), fields=specs,
-                documents=tuple(texts), because=tuple(because),
-            )  # fmt: skip
-            stored_request = StoredRequest(
-                id=request.id,
-                kind="fields",
-                object=name,
-                record=record,
-                fields=fields,
-                because=because,
-                asked_at=now,
-            )
-            built.append((weight, request, stored_request))
-    known = work.requests(conn, [request.id for _, request, _ in built])
-    for _, request, row_ in sorted(built, key=lambda item: (-item[0], item[1].id)):
-        if len(asked) == limit:
-            break
-        before = known.get(request.id)
-        if request.id in waiting:
-            continue
-        if before is not None and (before.answered_at is not None or now - before.asked_at < ASK_AGAIN):
-            continue
-        asked.append(request)
-        rows.append(row_)
-        events.append(
-            Event(
-                id=request.id, source=CORE_SOURCE, type="field.requested", subject=request.record.subject, time=now,
-                data={"fields": row_.fields, "because": row_.because},
-            )
-        )  # fmt: skip
-    if not write:
-        return asked
-    work.ask(conn, rows)
-    journal.append(conn, events, layer="decision", received_at=now)
-    return asked
 
 
 def asked(conn: Connection, events: Sequence[Event]) -> None:
@@ -144,42 +70,6 @@ def asked(conn: Connection, events: Sequence[Event]) -> None:
     work.ask(conn, rows)
 
 
-def _fillable(engine: Engine, name: str) -> list[str]:
-    """In the order of their names: that of a rulebook's file is not kept, and what is asked must be the same again."""
-    book = engine.program.book
-    fields = book.objects[name].fields.items()
-    return sorted(f for f, spec in fields if spec.fill == "enrichment" and f"{name}.{f}" in book.acceptance)
-
-
-def _starving(
-    conn: Connection, engine: Engine, now: datetime, only: frozenset[str] | None
-) -> dict[tuple[str, str], tuple[int, list[str]]]:
-    """(object, record) -> (weight, rules): whose absent fields leave rules unknown."""
-    if only is not None:
-        pairs = [tuple(subject.split("/", 1)) for subject in sorted(only)]
-        return {(name, record): (1, []) for name, record in pairs if name in engine.folds}
-    through: dict[tuple[str, str], list[tuple[str, str, int]]] = defaultdict(list)
-    found: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    unknown = spans.unknown_now(conn, now)
-    for rule, name, record in unknown:
-        compiled = engine.rules.get(rule)
-        if compiled is None:
-            continue
-        weight = SEVERITY[compiled.rule.severity]
-        if any(column.from_ai and not column.ref and "." not in column.field for column in compiled.columns):
-            found[name, record][rule] = weight
-        for ref in {column.ref for column in compiled.columns if column.ref and column.from_ai}:
-            through[name, ref].append((record, rule, weight))
-    for (name, ref), items in through.items():
-        target = engine.program.book.objects[name].fields[ref].to
-        stored = records.load(conn, name, sorted({record for record, _, _ in items}))
-        for record, rule, weight in items:
-            other = stored[record].state.get(ref) if record in stored else None
-            if other is not None:
-                found[target, other][rule] = found[target, other].get(rule, 0) + weight
-    return {key: (sum(rules.values()), sorted(rules)) for key, rules in found.items()}
-
-
 def take_proposals(
     conn: Connection,
     engine: Engine,
@@ -187,8 +77,12 @@ def take_proposals(
     now: datetime,
     *,
     requests: Iterable[str] = (),
+    postponed: Collection[str] = (),
 ) -> Decided:
-    """Journal what a worker proposed, decide on each by its acceptance rule, fold what is accepted."""
+    """Journal what a worker proposed, decide on each by its acceptance rule, fold what is accepted.
+
+    `requests` are answered, whether there is a proposal or not; those `postponed` stay open, and are asked again.
+    """
     sound = [proposal for proposal in proposals if _sound(proposal, Proposal) and proposal.value is not None]
     asked = work.requests(conn, sorted({*requests, *(proposal.request for proposal in sound)}))
     events = []
@@ -196,7 +90,7 @@ def take_proposals(
         request = asked.get(proposal.request)
         if request is not None and (event := _proposed(request, proposal, now)) is not None:
             events.append(event)
-    answers = [_answered(request, now) for request in asked.values()]
+    answers = [_answered(request, now) for request in asked.values() if request.id not in postponed]
     appended = journal.append(conn, [*events, *answers], layer="worker", received_at=now)
     said, heard = appended[: len(events)], appended[len(events) :]
     fresh = [event for event, result in zip(events, said, strict=True) if result.verdict == "new"]
@@ -294,22 +188,42 @@ def _decide_one(
 ) -> Decision:
     book, key = engine.program.book, f"{name}.{proposal.field}"
     request, row = asked.get(proposal.request), stored.get(record)
+    texts = {doc.id: doc for doc in documents.get(record, ())}
+    domains = own_domains(engine, name, row)
     return decide(
         proposal,
         key=key,
         field=book.objects[name].fields.get(proposal.field),
         acceptance=book.acceptance.get(key),
         asked=frozenset(request.fields) if request is not None and row is not None and not row.deleted_at else None,
-        documents={doc.id: doc.text for doc in documents.get(record, ())},
+        documents={key: doc.text for key, doc in texts.items()},
+        origins={key: origin(doc, domains) for key, doc in texts.items()},
         held=row.state.get(proposal.field) if row is not None else None,
         held_by=row.provenance.get(proposal.field, {}).get("by", "") if row is not None else "",
     )
 
 
+def own_domains(engine: Engine, name: str, row: RecordRow | None) -> list[str]:
+    """The record's own domains: those that a person or a system entered, never one that AI filled."""
+    fields = engine.program.book.objects[name].fields
+    if row is None:
+        return []
+    return [
+        str(row.state[key])
+        for key, spec in fields.items()
+        if spec.type == "domain" and row.state.get(key) and row.provenance.get(key, {}).get("by", "") != "ai"
+    ]
+
+
+def _shown(event: Event) -> list[dict[str, Any]]:
+    """The quotes that a person is shown: those for the value, then those against it."""
+    return [*event.data["evidence"], *event.data.get("against", [])]
+
+
 def _row(event: Event, proposal: Proposal, decision: Decision, now: datetime) -> NewProposal:
     return NewProposal(
         id=event.id, request=proposal.request, object=event.object, record=event.record_id, field=proposal.field,
-        value=proposal.value, confidence=proposal.confidence, evidence=event.data["evidence"], method=proposal.method,
+        value=proposal.value, confidence=proposal.confidence, evidence=_shown(event), method=proposal.method,
         model=proposal.model, prompt=proposal.prompt, status=decision.status, rule=decision.rule,
         because=decision.because, decided_by=CORE_SOURCE, decided_at=now, proposed_at=event.time,
     )  # fmt: skip
@@ -384,17 +298,26 @@ def _person_may_set(conn: Connection, engine: Engine, name: str, record: str, fi
 
 
 def take_signals(
-    conn: Connection, engine: Engine, request: StoredRequest, signals: Sequence[Signal], now: datetime
-) -> int:
+    conn: Connection,
+    engine: Engine,
+    request: StoredRequest,
+    signals: Sequence[Signal],
+    now: datetime,
+    *,
+    tested: int | None = None,
+) -> Taken:
     """Journal what a detector raised, admit it to the records that it is about, lapse what is not raised again.
 
-    A request is answered once: what comes for it again is passed over.
+    A request is answered once: what comes for it again is passed over. `tested`: how many records the detector says
+    it judged.
     """
     ask_detection(conn, request, now)
     name, answered = request.fields[0], _answered(request, now)
+    if tested is not None:
+        answered.data["tested"] = min(max(tested, 0), MOST_TESTED)
     signals = [signal for signal in signals if _sound(signal, Signal)]
     if journal.append(conn, [answered], layer="worker", received_at=now)[0].verdict != "new":
-        return 0
+        return Taken(0, 0)
     stored = records.load(conn, request.object, [signal.subject.partition("/")[2] for signal in signals])
     events = []
     for signal in signals:
@@ -414,8 +337,8 @@ def take_signals(
         )
     appended = journal.append(conn, events, layer="worker", received_at=now)
     fresh = [event for event, result in zip(events, appended, strict=True) if result.verdict == "new"]
-    admit_signals(conn, engine, request, fresh, now)
-    return len(fresh)
+    held = admit_signals(conn, engine, request, fresh, now)
+    return Taken(len(fresh), held)
 
 
 def ask_detection(conn: Connection, request: StoredRequest, now: datetime) -> None:
@@ -447,11 +370,17 @@ def detection(event: Event) -> StoredRequest:
 
 def admit_signals(
     conn: Connection, engine: Engine, request: StoredRequest, fresh: Sequence[Event], now: datetime
-) -> None:
-    """What follows from `signal.answered` and the entries `signal.raised` behind it. A replay comes here, too."""
+) -> int:
+    """What follows from `signal.answered` and the entries `signal.raised` behind it; how many are held back.
+
+    A replay comes here, too.
+    """
     name = request.fields[0]
-    decisions, rows = [], []
+    standing = work.holding(conn, request.object, f"{name}.raised_at")
+    rulings = rule_on_signals(conn, engine.program.book, request, fresh, frozenset(standing), now)
+    decisions, rows, held = [], [], 0
     for event in fresh:
+        decided = rulings.get(event.id)
         rows.append(
             NewSignal(
                 id=event.id,
@@ -459,27 +388,34 @@ def admit_signals(
                 object=event.object,
                 record=event.record_id,
                 raised_at=now,
-                data=event.data,
+                data=event.data if decided is None else {**event.data, DECIDED: decided},
             )
         )
+        if decided is not None and decided["state"] == HELD:
+            held += 1
+            data = {"signal": name, "raised": event.id, "family": decided["family"], "because": decided["because"]}
+            decisions.append(_decided_signal(f"{event.id}.held", event.subject, now, data, kind=SIGNAL_HELD))
+            continue
         data = {
             "signal": name,
             "raised": event.id,
             **{key: event.data[key] for key in ("p_value", "strength")},
         }
         data["began_at"] = format_time(msgspec.convert(event.data["began_at"], datetime))
-        decisions.append(_admission(f"{event.id}.admitted", event.subject, now, data))
+        decisions.append(_decided_signal(f"{event.id}.admitted", event.subject, now, data))
     raised = {event.record_id for event in fresh}
-    for record in work.holding(conn, request.object, f"{name}.raised_at"):
+    for record in standing:
         if record not in raised:
             data = {"signal": name, "raised": None, "p_value": None, "strength": None, "began_at": None}
             key = digest(request.id, record, "lapsed")
-            decisions.append(_admission(f"sg_{key}.lapsed", f"{request.object}/{record}", now, data))
+            decisions.append(_decided_signal(f"sg_{key}.lapsed", f"{request.object}/{record}", now, data))
     work.add_signals(conn, rows)
     journal.append(conn, decisions, layer="decision", received_at=now)
-    applied = apply_events(conn, engine, decisions) if decisions else None
+    admitted = [event for event in decisions if event.type == SIGNAL_ADMITTED]
+    applied = apply_events(conn, engine, admitted) if admitted else None
     work.answered(conn, [request.id], now)
     settle(conn, engine, now, applied, spoken=True, informed_only=True)
+    return held
 
 
 def stored_detection(request: DetectionRequest) -> StoredRequest:
@@ -495,5 +431,7 @@ def overtaken(conn: Connection, request: StoredRequest) -> bool:
     return work.answered_after(conn, request.fields[0], request.asked_at)
 
 
-def _admission(event_id: str, subject: str, now: datetime, data: dict[str, Any]) -> Event:
-    return Event(id=event_id, source=CORE_SOURCE, type=SIGNAL_ADMITTED, subject=subject, time=now, data=data)
+def _decided_signal(
+    event_id: str, subject: str, now: datetime, data: dict[str, Any], *, kind: str = SIGNAL_ADMITTED
+) -> Event:
+    return Event(id=event_id, source=CORE_SOURCE, type=kind, subject=subject, time=now, data=data)

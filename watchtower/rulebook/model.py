@@ -12,8 +12,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from watchtower.contract import FieldSpec
+from watchtower.rulebook.asking import Asking
 from watchtower.rulebook.derive import Derived, derive
 from watchtower.rulebook.duties import Budget, Cadence, Handoff, Lifecycle
+from watchtower.rulebook.families import Family
 from watchtower.rulebook.parts import Example, Name, Part, RuleId, Text, Texts
 from watchtower.rulebook.watched import FIELDS, JOBS, WATCHED, Watch
 
@@ -206,16 +208,18 @@ class Calendar(Part):
 
 
 class SignalModel(Part):
-    """A declared signal: which detector, on what, and how often it may err.
+    """A declared signal: which detector, on what, and how often it may err; `family`: whose weekly budget it shares.
 
-    `raised_at` is when a run last raised it; `began_at` when what it shows began. A run that does not raise it again
-    clears it.
+    It is raised on records of `object`. With `parameters.of` it looks at the records of another object, which name
+    one of these: at leads, for the team they belong to. `raised_at` is when a run last raised it; `began_at` when what
+    it shows began. A run that does not raise it again clears it.
     """
 
     object: Name
     detector: str
     field: str = ""
     budget: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    family: str = ""
     parameters: dict[str, str | float | int | bool] = {}
     description: Text = ""
 
@@ -351,9 +355,11 @@ class Rulebook(Part):
     scorecards: dict[str, Scorecard] = {}
     written: Annotated[list[RuleModel], Field(alias="rules")] = []
     signals: dict[Name, SignalModel] = {}
+    families: dict[Name, Family] = {}
     sources: dict[Name, Watch] = {}
     jobs: dict[Name, Watch] = {}
     acceptance: dict[str, Acceptance] = {}
+    enrichment: Asking = Asking()
     queues: dict[str, Queue] = {}
     receivers: dict[Name, Receiver] = {}
     roles: dict[str, str | dict[str, Any] | None] = {}
