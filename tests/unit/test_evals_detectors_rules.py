@@ -124,8 +124,9 @@ def test_a_wrong_detector_case_is_refused(tmp_path: Path, changes: dict[str, Any
 
 
 def test_an_unknown_detector_is_named_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'above' is not known\n  Accepted: cohort_outlier, .*stage_dwell"):
+    with pytest.raises(InputError, match="'above' is not known\n  Accepted: ") as refused:
         run_detectors(detector_file(tmp_path), tmp_path / "out", detectors=ROSTER, now=NOW)
+    assert ", ".join(sorted(ROSTER)) in str(refused.value)
 
 
 def test_the_shipped_detectors_keep_their_promise_on_the_shipped_cases(tmp_path: Path) -> None:
