@@ -23,6 +23,7 @@ from watchtower.errors import InputError
 from watchtower.rulebook import DEFAULT, load
 from watchtower.settings import read_settings
 from watchtower.workers import open_worker
+from watchtower.workers.normal import normalised
 
 app = typer.Typer(no_args_is_help=True, help="Offline runs against labelled cases, and comparing them.")
 
@@ -133,6 +134,28 @@ def score(
     accept = rule_layer(load(rulebook).rulebook)
     scores = evals.score_run(run, now=system_clock(), accept=accept, labels=cases, prices=prices_of(price))
     _show(scores, run, as_json)
+
+
+@app.command()
+def normalisation(out: Out, cases: Cases = None, as_json: AsJson = False) -> None:
+    """Normalise raw values whose one form is known, and values that are none: accuracy, and precision of what is given.
+
+    Exit 1 where one comes out wrong, unless the case says that this fault is known and open.
+
+    Example: watchtower eval normalisation --out runs/normal
+    """
+    scores = evals.run_normalisation(
+        cases or OWN / "normalisation",
+        out,
+        normalise=lambda kind, raw, region: normalised(kind, raw, region)["value"],
+        now=system_clock(),
+    )
+    if as_json:
+        print_json(json.loads((out / "scores.json").read_text()))
+    else:
+        console.print(evals.render_normalisation(scores))
+    if scores.exit_code:
+        raise typer.Exit(scores.exit_code)
 
 
 @app.command()
