@@ -16,7 +16,7 @@ from watchtower.connectors import Refused
 from watchtower.contract import DetectionRequest, EnrichmentWorker, Event, FieldRequest, format_time
 from watchtower.contract.batch import DETECTION, ENRICHMENT
 from watchtower.errors import InputError, Missing
-from watchtower.flow import deadletters, intake, retention, work
+from watchtower.flow import deadletters, intake, retention, silencing, work
 from watchtower.flow.activation import activate
 from watchtower.flow.acts import Verb, act
 from watchtower.flow.apply import Engine, folded
@@ -30,13 +30,15 @@ from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.history import fold_history
 from watchtower.flow.intake import Sent, Verdict
 from watchtower.flow.jobs import Desk, Tally, own_queue
-from watchtower.flow.outbox import tell_ended
+from watchtower.flow.metrics import Measured, measure
+from watchtower.flow.outbox import tell, tell_ended
 from watchtower.flow.plan import Cost, Means, Plan, ask, plan
 from watchtower.flow.replay import Replayed, replay
 from watchtower.flow.retention import Retained
 from watchtower.flow.settle import Settled
 from watchtower.flow.snapshot import write_snapshot
 from watchtower.flow.snapshot_usage import reads_usage, write_usage
+from watchtower.flow.told import Told, why_told
 from watchtower.flow.watching import job_heard
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
 from watchtower.rules.compile import Program, compile_rulebook
@@ -51,6 +53,7 @@ from watchtower.store.group import Group
 from watchtower.store.jobs import beside, open_jobs
 from watchtower.store.ledger import Ledger
 from watchtower.store.signals import HeldSignal, held_since
+from watchtower.store.silences import Silence
 from watchtower.workers import (
     Bench,
     LabelledRow,
@@ -253,7 +256,10 @@ class Tower:
     @contextmanager
     def courier(self) -> Iterator[Courier]:
         """What carries notifications to the receivers that the rulebook in force names."""
-        courier = Courier(self.database, lambda: self.rulebook.receivers, read_secret, self.clock)
+        courier = Courier(
+            self.database, lambda: self.rulebook.receivers, read_secret, self.clock,
+            zone=lambda: self.rulebook.zone, pages=self.settings.public_url or "",
+        )  # fmt: skip
         try:
             yield courier
         finally:
@@ -270,14 +276,40 @@ class Tower:
         note: str = "",
         until: datetime | None = None,
         assignee: str | None = None,
+        verdict: str = "",
+        expected: str | None = None,
     ) -> None:
-        """A person acts on an alert. Missing, InputError."""
+        """A person acts on an alert. Missing, InputError; Stale where it is not at the revision `expected` any more."""
+        with self._write() as conn:
+            now, begun = self.clock(), journal.last_seq(conn)
+            said = act(
+                conn, alert_id, verb, actor=actor, note=note, until=until, assignee=assignee, verdict=verdict,
+                expected=expected, now=now,
+            )  # fmt: skip
+            audit.note(conn, actor=actor, what=f"alert.{verb}", about=alert_id, now=now, data={"note": said})
+            book = self._engine.program.book
+            if verb == "resolve":
+                tell_ended(conn, book, [alert_id], f"{alert_id}.{format_time(now)}", now)
+            elif verb == "reopen":
+                tell(conn, book, begun, now)
+
+    def silence(self, matched: Mapping[str, str | None], *, until: datetime, because: str, actor: str) -> Silence:
+        """Tell nobody of alerts that are all this, until a time. InputError."""
+        with self._write() as conn:
+            return silencing.silence(conn, matched, until=until, because=because, by=actor, now=self.clock())
+
+    def end_silence(self, silence_id: str, *, actor: str) -> Silence:
+        """Let a silence end now; what waited for it is told. Missing."""
         with self._write() as conn:
             now = self.clock()
-            said = act(conn, alert_id, verb, actor=actor, note=note, until=until, assignee=assignee, now=now)
-            audit.note(conn, actor=actor, what=f"alert.{verb}", about=alert_id, now=now, data={"note": said})
-            if verb == "resolve":
-                tell_ended(conn, self._engine.program.book.receivers, [alert_id], f"{alert_id}.{format_time(now)}", now)
+            ended = silencing.lift(conn, silence_id, by=actor, now=now)
+            tell(conn, self._engine.program.book, journal.last_seq(conn), now)
+            return ended
+
+    def told(self, alert_id: str, *, person: str = "") -> list[Told]:
+        """Which receivers know of an alert, and why, or why not. Missing."""
+        with self.database.read() as conn:
+            return why_told(conn, self.rulebook, alert_id, self.clock(), person=person)
 
     def decide(self, proposal_id: str, verdict: Literal["accept", "reject"], *, actor: str, note: str = "") -> None:
         """A person accepts or rejects a proposal. Missing, InputError."""
@@ -383,6 +415,11 @@ class Tower:
             history = fold_history(program, _folded(conn), until=at)
         with duckdb_engine(history.versions) as engine:
             return program, states_at(engine, program, at)
+
+    def measure(self, start: datetime, end: datetime) -> list[Measured]:
+        """Every metric of the rulebook in force over [start, end), by the journal of today."""
+        with self.database.read() as conn:
+            return measure(Loaded(self.rulebook, {}), _folded(conn), start, end)
 
     def replay(
         self,

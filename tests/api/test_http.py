@@ -336,8 +336,9 @@ def test_the_description_of_the_interface_names_every_address(client: TestClient
     assert set(description["paths"]) == {
         "/events", "/alerts", "/alerts/{alert_id}", "/alerts/{alert_id}/acknowledge",
         "/alerts/{alert_id}/snooze", "/alerts/{alert_id}/resolve", "/alerts/{alert_id}/assign",
-        "/alerts/{alert_id}/comment", "/records/{object_name}/{record_id}", "/proposals",
+        "/alerts/{alert_id}/comment", "/alerts/{alert_id}/reopen", "/records/{object_name}/{record_id}", "/proposals",
         "/proposals/{proposal_id}/accept", "/proposals/{proposal_id}/reject", "/rulebook", "/handoffs", "/explain",
-        "/healthz", "/readyz", "/metrics",
+        "/healthz", "/readyz", "/metrics", "/changes",
+        "/silences", "/silences/{silence_id}/end", "/alerts/{alert_id}/told", "/slack/interactions",
     }  # fmt: skip
     assert "application/cloudevents+json" in description["paths"]["/events"]["post"]["requestBody"]["content"]

@@ -137,6 +137,30 @@ def _related(tower: TowerPort, conn: Any, row: RecordRow) -> list[tuple[str, Rec
     return found
 
 
+def due_at(rulebook: Rulebook, row: AlertRow) -> datetime | None:
+    """When an alert climbs the next rung of its queue's ladder, if nobody acknowledges it; None where it does not."""
+    queue = rulebook.queues.get(row.queue)
+    if queue is None or row.status not in ("open", "snoozed") or row.level >= len(queue.ladder):
+        return None
+    return row.opened_at + queue.ladder[row.level].delay
+
+
+def due_before(rulebook: Rulebook, before: datetime | None) -> tuple[tuple[str, int, datetime], ...] | None:
+    """What climbs before an instant, as the filter of alerts has it; None for no filter."""
+    if before is None:
+        return None
+    return tuple(
+        (name, level, before - rung.delay)
+        for name, queue in rulebook.queues.items()
+        for level, rung in enumerate(queue.ladder)
+    )
+
+
+def labels(rulebook: Rulebook) -> tuple[str, ...]:
+    """The fields that name records."""
+    return tuple(sorted({model.label for model in rulebook.objects.values() if model.label}))
+
+
 def alert_model(rulebook: Rulebook, row: AlertRow) -> models.Alert:
     """An alert as it goes over the wire."""
     return models.Alert(**_alert_fields(rulebook, row))
@@ -151,10 +175,12 @@ def alert_detail(rulebook: Rulebook, row: AlertRow, actions: list[ActionRow]) ->
 def _alert_fields(rulebook: Rulebook, row: AlertRow) -> dict[str, Any]:
     names = (
         "id", "rule", "rulebook", "status", "severity", "queue", "owner", "assignee", "because",
-        "ai_informed", "inhibited_by", "since", "opened_at", "snoozed_until", "resolved_at", "resolution",
+        "ai_informed", "inhibited_by", "since", "opened_at", "snoozed_until", "resolved_at", "resolution", "level",
+        "escalated_to", "revision",
     )  # fmt: skip
     shown = {name: getattr(row, name) for name in names}
-    return shown | {"record": row.subject, "title": title(rulebook, row.object, row.record, row.state)}
+    named = title(rulebook, row.object, row.record, row.state)
+    return shown | {"record": row.subject, "title": named, "due_at": due_at(rulebook, row)}
 
 
 def proposal_model(row: ProposalRow) -> models.Proposal:

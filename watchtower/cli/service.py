@@ -258,7 +258,10 @@ def _serve(tower: Tower, settings: Settings, host: str | None, port: int | None)
         console.print(f"review page: [bold]{address}/[/]")
         console.print(f"rulebook {book.name} {book.version}, {len(book.rules)} rules; Ctrl-C ends it")
 
-    serve_http(tower, host or settings.host, settings.port if port is None else port, ready=ready)
+    serve_http(
+        tower, host or settings.host, settings.port if port is None else port, ready=ready,
+        per_minute=settings.requests_per_minute,
+    )  # fmt: skip
     errors.print("stopped")
 
 

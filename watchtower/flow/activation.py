@@ -79,7 +79,7 @@ def put_in_force(
     told = [name for name, compiled in engine.rules.items() if compiled.rule.mode == "active"]
     orphans = rulebooks.orphaned_alerts(conn, told)
     close_alerts(conn, [Closing(id=id_, at=format_time(now), resolution=NO_LONGER) for id_ in orphans])
-    tell_ended(conn, book.receivers, orphans, event.id, now)
+    tell_ended(conn, book, orphans, event.id, now)
     add_actions(
         conn,
         [

@@ -260,7 +260,8 @@ def _decide(conn: Connection, engine: Engine, entry: Entry) -> None:
     if entry.source.startswith(PERSON) and entry.type in _VERBS:
         act(
             conn, data["alert"], _VERBS[entry.type], actor=entry.source.removeprefix(PERSON), note=data["note"],
-            until=parse_time(data["until"]) if "until" in data else None, assignee=data.get("assignee"), now=now,
+            until=parse_time(data["until"]) if "until" in data else None, assignee=data.get("assignee"),
+            verdict=data.get("verdict", ""), now=now,
         )  # fmt: skip
     elif entry.type in (FIELD_ACCEPTED, "field.rejected") and data.get("by") == "person":
         verdict = "accept" if entry.type == FIELD_ACCEPTED else "reject"

@@ -22,6 +22,7 @@ from watchtower.contract import (
 from watchtower.errors import InputError, Missing
 from watchtower.flow.apply import Applied, Engine, apply_events
 from watchtower.flow.discoveries import DECIDED, HELD, SIGNAL_HELD, rule_on_signals
+from watchtower.flow.outbox import tell_proposals
 from watchtower.flow.settle import settle
 from watchtower.rules.acceptance import ACCEPTED, Decision, decide
 from watchtower.rules.fold import FIELD_ACCEPTED, SIGNAL_ADMITTED, may_set
@@ -172,6 +173,7 @@ def _decide_all(
             setattr(decided, decision.status, getattr(decided, decision.status) + 1)
             decisions.append(_decision_event(event, proposal, decision, now, by="ai"))
     work.add_proposals(conn, rows)
+    tell_proposals(conn, engine.program.book, [row for row in rows if row.status == "review"], now)
     journal.append(conn, decisions, layer="decision", received_at=now)
     accepted = [event for event in decisions if event.type == FIELD_ACCEPTED]
     return apply_events(conn, engine, accepted) if accepted else None

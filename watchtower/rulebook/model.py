@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from functools import cached_property
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from watchtower.contract import FieldSpec
 from watchtower.rulebook.asking import Asking
@@ -17,6 +16,7 @@ from watchtower.rulebook.derive import Derived, derive
 from watchtower.rulebook.duties import Budget, Cadence, Handoff, Lifecycle
 from watchtower.rulebook.families import Family
 from watchtower.rulebook.parts import Example, Name, Part, RuleId, Text, Texts
+from watchtower.rulebook.telling import Queue, Receiver
 from watchtower.rulebook.watched import FIELDS, JOBS, WATCHED, Watch
 
 FIELD_TYPES = (
@@ -293,49 +293,6 @@ class Scorecard(Part):
 
     description: Text = ""
     measures: dict[Name, float | None]
-
-
-class Queue(Part):
-    description: Text = ""
-    owner: str = ""
-
-
-class Receiver(Part):
-    """Who is told of alerts, by a webhook. Each list narrows what it is told; an empty one narrows nothing."""
-
-    url: Annotated[str, Field(max_length=2000)]
-    secret: str
-    """The name of the environment variable that holds the signing secret."""
-    queues: Texts = []
-    severities: list[Literal["low", "medium", "high", "critical"]] = []
-    owners: Texts = []
-    rate: Annotated[int, Field(ge=1, le=100_000)] = 600
-    """Messages a minute at most, counted apart for alerts that AI informed and for all others."""
-    description: Text = ""
-
-    @field_validator("url")
-    @classmethod
-    def _an_address(cls, value: str) -> str:
-        if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@#]*)?", value):
-            shown = "" if "@" in value else f"{value!r:.80} "
-            raise ValueError(f"{shown}is no address such as https://hooks.example.com/alerts, without user or password")
-        return value
-
-    @field_validator("secret")
-    @classmethod
-    def _a_name(cls, value: str) -> str:
-        if not re.fullmatch(r"[A-Z][A-Z0-9_]{2,80}", value):
-            # The value is not shown: it may be the secret.
-            raise ValueError("names an environment variable (OPS_WEBHOOK_SECRET); the secret itself stays outside")
-        return value
-
-    def wants(self, *, queue: str, severity: str, owner: str) -> bool:
-        """Whether it is told of such an alert."""
-        return (
-            (not self.queues or queue in self.queues)
-            and (not self.severities or severity in self.severities)
-            and (not self.owners or owner in self.owners)
-        )
 
 
 class Rulebook(Part):

@@ -164,6 +164,7 @@ def _receivers(loaded: Loaded) -> Iterator[Fault]:
     book = loaded.rulebook
     queues = {*book.queues, *(rule.queue for rule in book.rules)}
     owners = {*book.roles, *(rule.owner for rule in book.rules if rule.owner)}
+    owners |= {rung.to for queue in book.queues.values() for rung in queue.ladder}
     for name, receiver in book.receivers.items():
         for part, given, known in (("queues", receiver.queues, queues), ("owners", receiver.owners, owners)):
             for word in given:

@@ -15,9 +15,10 @@ from watchtower.errors import Fault, RulebookError
 from watchtower.rulebook import Loaded, Rulebook, RuleModel
 from watchtower.rulebook.model import Rollup
 from watchtower.rules.business import OpenHours
+from watchtower.rules.condition_text import PredicateError
 from watchtower.rules.filter import compile_filter
 from watchtower.rules.gathered import Gathered, compile_gathered
-from watchtower.rules.parse import Predicate, PredicateError, parse_predicate
+from watchtower.rules.parse import Predicate, parse_predicate
 from watchtower.rules.schema import NUMERIC, Column
 from watchtower.rules.spans import parse_span
 from watchtower.rules.tree import And, Atom, Bound, Call, Node, Or, Scalar, Span, reads

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from watchtower.errors import Fault
 from watchtower.rulebook import Loaded
 from watchtower.rules.compile import Program
+from watchtower.rules.condition_text import PredicateError
 from watchtower.rules.lint_demands import demands
 from watchtower.rules.lint_flows import flows
 from watchtower.rules.lint_logic import logic
-from watchtower.rules.parse import PredicateError, parse_predicate
+from watchtower.rules.parse import parse_predicate
 from watchtower.rules.readers import metric_conditions, readers
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from watchtower.rulebook.model import Metric
 from watchtower.rules.compile import Program
-from watchtower.rules.parse import PredicateError, parse_predicate
+from watchtower.rules.condition_text import PredicateError
+from watchtower.rules.parse import parse_predicate
 from watchtower.rules.tree import reads
 
 Field = tuple[str, str]
