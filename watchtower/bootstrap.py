@@ -30,6 +30,8 @@ from watchtower.flow.history import fold_history
 from watchtower.flow.intake import Sent, Verdict
 from watchtower.flow.jobs import Desk, Tally, own_queue
 from watchtower.flow.outbox import tell_ended
+from watchtower.flow.pages import SOURCE as WEB
+from watchtower.flow.pages import Wanted, page_event, wanted
 from watchtower.flow.plan import Cost, Means, Plan, ask, plan
 from watchtower.flow.replay import Replayed, replay
 from watchtower.flow.settle import Settled
@@ -46,7 +48,16 @@ from watchtower.store.deadletters import DeadLetter, add_deadletters, discard, n
 from watchtower.store.group import Group
 from watchtower.store.jobs import beside, open_jobs
 from watchtower.store.ledger import Ledger
-from watchtower.workers import Bench, detector_names, model_status, no_worker, open_worker, run_until_empty
+from watchtower.workers import (
+    Bench,
+    PagesRead,
+    detector_names,
+    model_status,
+    no_worker,
+    open_worker,
+    read_pages,
+    run_until_empty,
+)
 
 TAKE_EVERY = 1.0
 """Seconds between two looks for answers while a worker works in this process."""
@@ -71,6 +82,15 @@ class Enriched:
     """Requests over which the worker failed."""
     cost: Cost = field(default_factory=Cost)
     """What calls to models cost meanwhile, by the ledger."""
+
+
+@dataclass
+class Fetched:
+    """What reading pages brought. `unread`: (page, why)."""
+
+    records: int = 0
+    pages: int = 0
+    unread: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -389,6 +409,31 @@ class Tower:
             if write:
                 ask(conn, made, self.clock())
             return made
+
+    def wanted_pages(self, *, limit: int = 20, only: frozenset[str] | None = None) -> list[Wanted]:
+        """The own pages of records that starve, the most wanted first, that were not read lately."""
+        with self._write() as conn:
+            return wanted(conn, self._engine, self.clock(), limit=limit, only=only)
+
+    def fetch(
+        self,
+        pages: Sequence[Wanted],
+        *,
+        read: Callable[[str, Sequence[str]], PagesRead] = read_pages,
+        progress: Progress = lambda done, total: None,
+    ) -> Fetched:
+        """Read pages, outside of any transaction; each comes in through the door, as what the source `web` says."""
+        done = Fetched()
+        for number, one in enumerate(pages, start=1):
+            found, unread = read(one.domain, one.paths)
+            now = self.clock()
+            events = [page_event(one, path, url, text, now) for path, url, text in found]
+            verdicts = self.take(events, source=WEB)
+            taken = sum(verdict.status == "accepted" for verdict in verdicts)
+            done.records, done.pages = done.records + (taken > 0), done.pages + taken
+            done.unread += [(f"{one.domain}{path}", because) for path, because in unread]
+            progress(number, len(pages))
+        return done
 
     def _spent(self) -> Cost:
         """What calls have cost today; and the rulebook's budget of the day goes down to where it is kept."""

@@ -26,6 +26,7 @@ COMMANDS = {
     "outbox": "outbox:app",
     "rules": "rules:app",
     "import": "tower:import_file",
+    "fetch": "fetch:fetch",
     "enrich": "tower:enrich",
     "detect": "tower:detect",
     "eval": "evals:app",

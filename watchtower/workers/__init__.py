@@ -7,10 +7,12 @@ begun again by another, and a call to a model that it had intended is not made a
 
 from watchtower.workers.bench import Bench, detector_names, no_worker
 from watchtower.workers.models import model_catalogue, model_name, model_status, open_worker, pull_model, slots
+from watchtower.workers.pages import PagesRead, read_pages
 from watchtower.workers.run import run_for_good, run_until_empty
 
 __all__ = [
     "Bench",
+    "PagesRead",
     "detector_names",
     "model_catalogue",
     "model_name",
@@ -18,6 +20,7 @@ __all__ = [
     "no_worker",
     "open_worker",
     "pull_model",
+    "read_pages",
     "run_for_good",
     "run_until_empty",
     "slots",
