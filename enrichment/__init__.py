@@ -73,7 +73,13 @@ def build_worker(
             log.info("no classifier", field=field, rows=len(rows), because="too few labelled records")
         else:
             classifiers[field] = fitted
-    models = [model] if model is not None else [ChatModel(e, seconds=seconds) for e in (endpoint, fallback) if e]
-    lanes = [Lane(one, Pace(limits or Limits())) for one in models]
+    if model is not None:
+        lanes = [Lane(model, pace=Pace(limits or Limits()))]
+    else:
+        lanes = [
+            Lane(ChatModel(one, seconds=seconds), one.provider, one.region, Pace(limits or Limits()))
+            for one in (endpoint, fallback)
+            if one is not None
+        ]
     caller = Caller(lanes, ledger=ledger, seconds=seconds) if lanes else None
     return Worker(caller, classifiers, load(PROMPT), parallel=parallel)

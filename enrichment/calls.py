@@ -44,6 +44,9 @@ class Lane:
     """A model, and how it may be asked."""
 
     model: ExtractionModel
+    provider: str = "local"
+    region: str = ""
+    """Who reads what it is told, and where; local: nobody else."""
     pace: Pace = field(default_factory=lambda: Pace(Limits()))
     breaker: Breaker = field(default_factory=Breaker)
 
@@ -81,19 +84,31 @@ class Caller:
         """The first model's."""
         return self.lanes[0].model.name
 
-    def ask(self, prompt: Prompt, question: str, document: str, schema: Mapping[str, Any]) -> Called:
-        """The answer of the first model that gives one. CallFailed: this document only; ModelError: no model."""
-        last = len(self.lanes) - 1
-        for number, lane in enumerate(self.lanes):
+    def ask(
+        self,
+        prompt: Prompt,
+        question: str,
+        document: str,
+        schema: Mapping[str, Any],
+        *,
+        allowed: Callable[[Lane], bool] = lambda lane: True,
+    ) -> Called:
+        """The answer of the first model that gives one. CallFailed: this document only; ModelError: no model.
+
+        `allowed`: which of them may be told this.
+        """
+        lanes = [lane for lane in self.lanes if allowed(lane)]
+        if not lanes:
+            raise CallFailed("withheld", "the rulebook lets no model at hand read this document")
+        last = len(lanes) - 1
+        for number, lane in enumerate(lanes):
             try:
                 return self._through(lane, prompt, question, document, schema)
             except (CallFailed, ModelError) as fault:
                 left = isinstance(fault, ModelError) or fault.free or fault.reason in OUTAGES
                 if number == last or not left:
                     raise
-                log.info(
-                    "falling back", model=lane.model.name, to=self.lanes[number + 1].model.name, because=str(fault)
-                )
+                log.info("falling back", model=lane.model.name, to=lanes[number + 1].model.name, because=str(fault))
         raise ModelError("no model is named")
 
     def _through(self, lane: Lane, prompt: Prompt, question: str, document: str, schema: Mapping[str, Any]) -> Called:

@@ -40,7 +40,10 @@ class Endpoint:
     api_key: str
     model: str
     provider: str = "openai"
+    """openai, azure, or local: what it is told does not leave the machine, or the network that counts as one's own."""
     api_version: str = ""
+    region: str = ""
+    """Where it stands."""
 
     def __repr__(self) -> str:
         return f"Endpoint(base_url={self.base_url!r}, model={self.model!r})"
@@ -135,6 +138,10 @@ class ChatModel:
             raise
         self._answered = True
         return _completed(result)
+
+    def load(self) -> None:
+        """Load the libraries now; else the first call does."""
+        self._client()
 
     def _client(self) -> Any:
         """Built at the first call: importing LangChain takes a second or two."""

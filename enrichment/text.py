@@ -17,6 +17,7 @@ INVISIBLE_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2800"
 
 EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 PHONE = re.compile(r"(?<![\w.,/-])\+?\(?\d{1,4}\)?(?:[ .\-/]?\(?\d{2,4}\)?){2,5}(?![\w/-])")
+IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ \u00a0]?[A-Z0-9]{4}){2,7}(?:[ \u00a0]?[A-Z0-9]{1,3})?\b")
 PHONE_DIGITS = 9
 """Fewer digits than this in a row are more often a figure than somebody's number."""
 COVER = "#"
@@ -62,7 +63,7 @@ def visible(text: str) -> Readable:
 
 
 def covered(text: str) -> str:
-    """The text with e-mail addresses and telephone numbers covered, of the same length."""
+    """The text with e-mail addresses, telephone, account and card numbers covered, of the same length."""
 
     def cover(match: re.Match[str]) -> str:
         return COVER * len(match.group())
@@ -71,7 +72,7 @@ def covered(text: str) -> str:
         digits = sum(c.isdigit() for c in match.group())
         return cover(match) if digits >= PHONE_DIGITS else match.group()
 
-    return PHONE.sub(cover_phone, EMAIL.sub(cover, text))
+    return PHONE.sub(cover_phone, IBAN.sub(cover, EMAIL.sub(cover, text)))
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
