@@ -21,6 +21,7 @@ from enrichment.model import ChatModel, Endpoint, ExtractionModel
 from enrichment.pace import Limits, Pace
 
 if TYPE_CHECKING:
+    from enrichment.calls import Caller
     from enrichment.worker import Worker
 
 PROMPT = "extract.v1"
@@ -47,7 +48,7 @@ def build_worker(
     fallback: Endpoint | None = None,
     limits: Limits | None = None,
     labelled: Mapping[str, Sequence[tuple[str, str]]] | None = None,
-    model: ExtractionModel | None = None,
+    model: ExtractionModel | Caller | None = None,
     seconds: float = 60.0,
     parallel: int = 1,
     ledger: CallLedger | None = None,
@@ -73,6 +74,8 @@ def build_worker(
             log.info("no classifier", field=field, rows=len(rows), because="too few labelled records")
         else:
             classifiers[field] = fitted
+    if isinstance(model, Caller):
+        return Worker(model, classifiers, load(PROMPT), parallel=parallel)
     if model is not None:
         lanes = [Lane(model, pace=Pace(limits or Limits()))]
     else:

@@ -205,6 +205,7 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
 
 def _asked(chat: Any, messages: list[tuple[str, str]]) -> Any:
     """LangChain's message; every way in which the endpoint can fail becomes a CallFailed with its reason."""
+    import httpx2
     import openai
 
     try:
@@ -216,12 +217,9 @@ def _asked(chat: Any, messages: list[tuple[str, str]]) -> Any:
         if isinstance(fault, openai.APITimeoutError):
             raise CallFailed("deadline", "the endpoint went silent") from fault
         if isinstance(fault, openai.APIConnectionError):
-            detail = _root(fault)
-            refused = isinstance(detail, OSError) or "refused" in str(detail) or "Name or service" in str(detail)
-            # A connection that broke may have carried the question; one that was never made has not.
-            unmade = isinstance(detail, ConnectionRefusedError) or "refused" in str(detail) or "Name or" in str(detail)
-            reason = "refused" if refused else "network"
-            raise CallFailed(reason, f"{detail}"[:200], free=refused and unmade) from fault
+            # A connection that was never made has carried nothing; one that broke may have carried the question.
+            unmade = any(isinstance(link, httpx2.ConnectError) for link in _chain(fault))
+            raise CallFailed("refused" if unmade else "network", f"{_root(fault)}"[:200], free=unmade) from fault
         if isinstance(fault, openai.APIStatusError):
             raise turned_away(fault.status_code, fault.response.headers.get("retry-after")) from fault
         # Anything else comes from an answer that is not what the protocol says: JSON that is none, or another.

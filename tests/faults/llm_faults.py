@@ -80,8 +80,9 @@ class Mode:
             found.append(f"a call took {self.slowest:.1f} s of {SECONDS} s")
         if self.sent > MAX_ANSWER_BYTES + BUFFERS:
             found.append(f"{self.sent} bytes were taken, the cap is {MAX_ANSWER_BYTES}")
-        if self.calls < self.records:
-            found.append(f"only {self.calls} of {self.records} calls were made")
+        # A call may run into its deadline before the endpoint, on two busy cores, has read it: the worker counts.
+        if (made := sum(n for key, n in self.reasons.items() if key.startswith("call."))) < self.records:
+            found.append(f"only {made} of {self.records} calls were made")
         return found
 
 

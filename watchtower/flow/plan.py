@@ -123,8 +123,9 @@ def plan(
     means: Means,
     waiting: frozenset[str] = frozenset(),
     spent: Cost | None = None,
+    again: timedelta = ASK_AGAIN,
 ) -> Plan:
-    """What to ask now. `spent`: what today's calls have cost already.
+    """What to ask now. `spent`: what today's calls have cost already; `again`: when what has no answer is asked anew.
 
     A record is asked about once per set of documents and `means`: nothing is asked twice, and nothing again that is
     `waiting` in a queue. `only`: these records (`object/id`), whether they starve a rule or not.
@@ -152,7 +153,7 @@ def plan(
     for ask in sorted(asks, key=lambda ask: (-ask.rank, ask.request.id)):
         before = known.get(ask.request.id)
         if ask.request.id in waiting or (
-            before is not None and (before.answered_at is not None or now - before.asked_at < ASK_AGAIN)
+            before is not None and (before.answered_at is not None or now - before.asked_at < again)
         ):
             continue
         total = made.cost.plus(ask.cost)

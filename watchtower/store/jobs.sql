@@ -119,8 +119,17 @@ begin
     return found;
 end $$;
 
+-- Calls that a provider has in a batch of its own, until it is taken back.
+create table if not exists provider_batch (
+    id text primary key,
+    keys text[] not null,
+    made_at timestamptz not null default now(),
+    closed_at timestamptz
+);
+
 -- The intent of a call, with the most tokens that it may take. `go`: make it. `known`: it was answered, and `said` is
--- the answer. `failed`: it was paid for and gave none, `said` is the reason. `spent`: nobody knows how it ended.
+-- the answer. `failed`: it was paid for and gave none, `said` is the reason. `deferred`: a provider has it in a batch.
+-- `spent`: nobody knows how it ended.
 -- WT001: what a day may cost is spent. Every function takes the day's row first, so that none waits for another in turn.
 create or replace function intend_call(call_key text, of_model text, most_in bigint, most_out bigint)
 returns table (status text, said text)
@@ -146,7 +155,9 @@ begin
         if not found then
             select * into known from call where key = call_key;
             return query select
-                case when known.outcome is null then 'spent' when known.said is null then 'failed' else 'known' end,
+                case when known.outcome is null and exists (
+                        select 1 from provider_batch where closed_at is null and call_key = any(keys)) then 'deferred'
+                    when known.outcome is null then 'spent' when known.said is null then 'failed' else 'known' end,
                 coalesce(known.said, known.outcome, '');
             return;
         end if;

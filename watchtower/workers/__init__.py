@@ -7,6 +7,7 @@ begun again by another, and a call to a model that it had intended is not made a
 
 from watchtower.workers.bench import Bench, detector_names, no_worker
 from watchtower.workers.models import model_catalogue, model_name, model_status, open_worker, pull_model, slots
+from watchtower.workers.offline import open_offline
 from watchtower.workers.pages import PagesRead, read_pages
 from watchtower.workers.run import run_for_good, run_until_empty
 
@@ -18,6 +19,7 @@ __all__ = [
     "model_name",
     "model_status",
     "no_worker",
+    "open_offline",
     "open_worker",
     "pull_model",
     "read_pages",
