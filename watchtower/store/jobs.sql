@@ -92,32 +92,9 @@ begin
     return true;
 end $$;
 
--- The intent of a paid call. False: it was intended before, and must not be made. WT001: today's calls are spent.
-create or replace function intend(call_key text) returns boolean
-language plpgsql security definer set search_path = public, pg_temp as $$
-begin
-    insert into call (key, by) values (call_key, session_user) on conflict do nothing;
-    if not found then
-        return false;
-    end if;
-    insert into spend (day, calls) select (now() at time zone 'UTC')::date, 1
-        where coalesce((select value from quota where name = 'calls_per_day'), 0) > 0
-        on conflict (day) do update set calls = spend.calls + 1
-        where spend.calls < (select value from quota where name = 'calls_per_day');
-    if not found then
-        raise exception 'the calls of today are spent' using errcode = 'WT001';
-    end if;
-    return true;
-end $$;
-
--- How a call ended: once, and only by whoever intended it.
-create or replace function settle(call_key text, how text) returns boolean
-language plpgsql security definer set search_path = public, pg_temp as $$
-begin
-    update call set settled_at = now(), outcome = how
-        where key = call_key and by = session_user and settled_at is null;
-    return found;
-end $$;
+-- Of earlier versions: without a price, without an answer.
+drop function if exists intend(text);
+drop function if exists settle(text, text);
 
 -- Calls that a provider has in a batch of its own, until it is taken back.
 create table if not exists provider_batch (
