@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from time import monotonic
@@ -32,7 +32,9 @@ from watchtower.flow.intake import Sent, Verdict
 from watchtower.flow.jobs import Desk, Tally, own_queue
 from watchtower.flow.metrics import Measured, measure
 from watchtower.flow.outbox import tell, tell_ended
-from watchtower.flow.plan import Cost, Means, Plan, ask, plan
+from watchtower.flow.pages import SOURCE as WEB
+from watchtower.flow.pages import Wanted, page_event, wanted
+from watchtower.flow.plan import ASK_AGAIN, Cost, Means, Plan, ask, plan
 from watchtower.flow.replay import Replayed, replay
 from watchtower.flow.retention import Retained
 from watchtower.flow.settle import Settled
@@ -57,10 +59,13 @@ from watchtower.store.silences import Silence
 from watchtower.workers import (
     Bench,
     LabelledRow,
+    PagesRead,
     detector_names,
     model_status,
     no_worker,
+    open_offline,
     open_worker,
+    read_pages,
     run_until_empty,
     shelf_folder,
     stamp,
@@ -89,6 +94,25 @@ class Enriched:
     """Requests over which the worker failed."""
     cost: Cost = field(default_factory=Cost)
     """What calls to models cost meanwhile, by the ledger."""
+
+
+@dataclass(frozen=True)
+class HandedOver:
+    """What a run by way of the provider's batches did: calls taken back and handed over, batches under way."""
+
+    run: Enriched
+    taken: int
+    handed: int
+    waiting: int
+
+
+@dataclass
+class Fetched:
+    """What reading pages brought. `unread`: (page, why)."""
+
+    records: int = 0
+    pages: int = 0
+    unread: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -459,6 +483,7 @@ class Tower:
         paid: bool | None = None,
         waiting: frozenset[str] = frozenset(),
         write: bool = False,
+        again: timedelta = ASK_AGAIN,
     ) -> Plan:
         """What enrichment would be asked now, in order, within the rulebook's budgets, and what it costs at most.
 
@@ -470,11 +495,37 @@ class Tower:
         by = Means(means, paid, stamp(self.settings))
         with self._write() as conn:
             made = plan(
-                conn, self._engine, self.clock(), limit=limit, only=only, means=by, waiting=waiting, spent=spent
-            )
+                conn, self._engine, self.clock(), limit=limit, only=only, means=by, waiting=waiting, spent=spent,
+                again=again,
+            )  # fmt: skip
             if write:
                 ask(conn, made, self.clock())
             return made
+
+    def wanted_pages(self, *, limit: int = 20, only: frozenset[str] | None = None) -> list[Wanted]:
+        """The own pages of records that starve, the most wanted first, that were not read lately."""
+        with self._write() as conn:
+            return wanted(conn, self._engine, self.clock(), limit=limit, only=only)
+
+    def fetch(
+        self,
+        pages: Sequence[Wanted],
+        *,
+        read: Callable[[str, Sequence[str]], PagesRead] = read_pages,
+        progress: Progress = lambda done, total: None,
+    ) -> Fetched:
+        """Read pages, outside of any transaction; each comes in through the door, as what the source `web` says."""
+        done = Fetched()
+        for number, one in enumerate(pages, start=1):
+            found, unread = read(one.domain, one.paths)
+            now = self.clock()
+            events = [page_event(one, path, url, text, now) for path, url, text in found]
+            verdicts = self.take(events, source=WEB)
+            taken = sum(verdict.status == "accepted" for verdict in verdicts)
+            done.records, done.pages = done.records + (taken > 0), done.pages + taken
+            done.unread += [(f"{one.domain}{path}", because) for path, because in unread]
+            progress(number, len(pages))
+        return done
 
     def _spent(self) -> Cost:
         """What calls have cost today; and the rulebook's budget of the day goes down to where it is kept."""
@@ -491,6 +542,7 @@ class Tower:
         progress: Progress = lambda done, total: None,
         enough: Callable[[], bool] = lambda: False,
         slots: int = 1,
+        again: timedelta = ASK_AGAIN,
     ) -> Enriched:
         """Ask, let the worker answer the jobs in this process, decide on what it says while it goes on.
 
@@ -498,7 +550,9 @@ class Tower:
         asked again by a later run.
         """
         self.take_up()  # what a process that died had answered
-        asked = self.requests(limit=limit, only=only, means=model_status(worker).name)
+        waiting = self.desk.waiting()
+        means = model_status(worker).name
+        asked = self.plan(limit=limit, only=only, means=means, waiting=waiting, again=again, write=True).requests
         run, tally, took = Enriched(), Tally(), monotonic()
         if not asked:
             self.beat("enrichment")
@@ -524,6 +578,24 @@ class Tower:
         run.cost = self.desk.spent(began)
         self.beat("enrichment")
         return run
+
+    def enrich_offline(
+        self,
+        *,
+        limit: int = 100,
+        only: frozenset[str] | None = None,
+        progress: Progress = lambda done, total: None,
+    ) -> HandedOver:
+        """Enrich by way of the provider's batches: take back what it has answered, decide on that, hand over the rest.
+
+        Run it again until nothing waits: results are those of `enrich`. InputError, ModelError.
+        """
+        self._spent()
+        with open_offline(self.settings, self.labelled(), self.desk.database) as offline:
+            taken, waiting = offline.take_back()
+            run = self.enrich(offline.worker, limit=limit, only=only, progress=progress, again=timedelta(0))
+            handed, batches = offline.hand_over()
+        return HandedOver(run, taken, handed, waiting + len(batches))
 
     def beat(self, job: str) -> None:
         """One of the tower's own jobs has run (clock, enrichment, detection). Nothing where it is not watched."""

@@ -27,6 +27,7 @@ COMMANDS = {
     "rules": "rules:app",
     "import": "tower:import_file",
     "enrich": "training:app",
+    "fetch": "fetch:fetch",
     "detect": "tower:detect",
     "normalise": "normalise:normalise",
     "duplicates": "duplicates:duplicates",

@@ -182,6 +182,10 @@ def enrich(
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many records.")] = 100,
     no_model: Annotated[bool, typer.Option("--no-model", help="Patterns, gazetteer and classifiers only.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be asked, and stop.")] = False,
+    batch: Annotated[
+        bool,
+        typer.Option("--batch", help="By the provider's Batch API: cheaper, within a day; run it again."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fill the fields that starve rules: ask the worker, and let acceptance rules decide on what it proposes.
@@ -201,6 +205,9 @@ def enrich(
     with open_tower(data) as tower:
         if dry_run:
             _show_plan(tower, limit, only, "" if no_model else model_name(tower.settings), as_json)
+            return
+        if batch:
+            _enrich_offline(tower, limit, only, as_json)
             return
         with tower.worker(use_model=not no_model) as worker, bar("records") as progress:
             status = model_status(worker)
@@ -229,6 +236,28 @@ def enrich(
                 f"{run.cost.calls} calls, {run.cost.tokens:,} tokens, {_price(tower, run.cost)}{each} "
                 "(by enrichment.prices)"
             )
+
+
+def _enrich_offline(tower: Tower, limit: int, only: frozenset[str] | None, as_json: bool) -> None:
+    with bar("records") as progress:
+        task = progress.add_task("enriching", total=None, count=0)
+        done = tower.enrich_offline(
+            limit=limit, only=only,
+            progress=lambda n, total: progress.update(task, completed=n, total=total, count=n),
+        )  # fmt: skip
+    d = done.run.decided
+    if as_json:
+        print_json({
+            "records": done.run.requests, "proposals": done.run.proposals, "accepted": d.accepted, "review": d.review,
+            "refused": d.refused, "taken_back": done.taken, "handed_over": done.handed, "waiting": done.waiting,
+        })  # fmt: skip
+        return
+    console.print(
+        f"{done.taken} calls answered by the provider's batches: {d.accepted} values accepted, {d.review} to review, "
+        f"{d.refused} refused; {done.handed} calls handed over"
+    )
+    if done.waiting:
+        console.print(f"{done.waiting} batches are under way: run the same command again to take their answers")
 
 
 def _show_plan(tower: Tower, limit: int, only: frozenset[str] | None, means: str, as_json: bool) -> None:

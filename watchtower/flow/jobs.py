@@ -97,7 +97,12 @@ class Desk:
         money = None if day.money is None else round(day.money * 1e6)
         with self.database.begin() as conn:
             ledger.allow(conn, {"calls_per_day": calls, "tokens_per_day": day.tokens, "money_per_day": money})
-            ledger.keep_prices(conn, {model: (price.input, price.output) for model, price in prices.items()})
+            listed = {model: (price.input, price.output) for model, price in prices.items()}
+            listed |= {
+                f"{model}@batch": (price.batch * price.input, price.batch * price.output)
+                for model, price in prices.items()
+            }
+            ledger.keep_prices(conn, listed)
 
     def spent(self, since: datetime | None = None) -> Cost:
         """What calls have cost since then, by the clock of the jobs database; None: since the day (UTC) began."""

@@ -76,7 +76,9 @@ def _endpoint(settings: Settings, model: str) -> Any:
 
     assert settings.llm_base_url is not None
     key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else "none"
-    return enrichment.Endpoint(settings.llm_base_url, key, model, settings.llm_provider, settings.llm_api_version)
+    return enrichment.Endpoint(
+        settings.llm_base_url, key, model, settings.llm_provider, settings.llm_api_version, settings.llm_region
+    )
 
 
 def slots(settings: Settings) -> int:
