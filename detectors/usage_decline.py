@@ -82,8 +82,8 @@ class UsageDecline:
             for stratum in found:
                 there = older[stratum.rows]
                 young = None if there.all() else fit_null(stratum, weeks, seed, sliding=False)
-                sliding = fit_null(stratum, weeks, seed, sliding=True) if there.any() else None
-                cohorts.append(Cohort(stratum, young, sliding))
+                late = fit_null(stratum, weeks, seed, sliding=True) if there.any() else None
+                cohorts.append(Cohort(stratum, young, late))
         season = dict(zip(usage.weeks[-weeks.season.size :].tolist(), weeks.season.tolist(), strict=True))
         return FittedUsage(season, tuple(cohorts), abstentions, micros(request.at))
 
