@@ -26,10 +26,9 @@ from scipy.stats import beta
 from benchmarks.usage_peers import PEERS, Peer, optional, oracle
 from benchmarks.usage_worlds import BASELINE, CDNOW, FALLS, LENGTH, Array, World, pooled, purchases, simulate, thinned
 from detectors import ROSTER
-from detectors.usage_decline import p_values_of
 from detectors.usage_evidence import Weeks
 from detectors.usage_fit import Stratum, season_of, strata_of
-from detectors.usage_null import Null, fit_null
+from detectors.usage_null import Null, ever, fit_null, looks
 from watchtower.contract import DetectionRequest
 
 BUDGET = 0.01
@@ -68,7 +67,7 @@ class Ours:
         """(n,); 1 for accounts that are not judged."""
         found = np.ones(len(counts))
         for stratum, null, rows in self.placed(counts):
-            found[rows] = p_values_of(self._weeks(counts).take(rows), stratum, null, ever=True)
+            found[rows] = ever(looks(counts[rows], self.season), stratum, null)
         return found
 
 

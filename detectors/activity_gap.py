@@ -19,7 +19,7 @@ from detectors.pvalues import Floats
 from detectors.rhythm import Gaps, Rhythm
 from detectors.snapshot import OPEN, Longs, Versions, check_request, micros, read_versions, time_of
 from detectors.wording import HOUR, length, plural
-from watchtower.contract import DetectionRequest, Signal
+from watchtower.contract import Calibration, DetectionRequest, Signal
 
 EARLIER = 5
 """Own gaps under which a record is not judged."""
@@ -119,6 +119,18 @@ class ActivityGap:
                 )
             )
         return sorted(signals, key=lambda signal: (signal.p_value, signal.subject))
+
+    def calibrate(self, snapshot: Any, request: DetectionRequest, *, seed: int = 0) -> Sequence[Calibration]:
+        """Each record's gaps drawn anew from its rhythm; the cohort's rhythm fitted to them judges one gap more."""
+        fitted = self.fit(snapshot, request)
+        if fitted.rhythm is None:
+            return []
+        gaps = _silences(snapshot, request).gaps
+        judged = gaps.take(np.flatnonzero(gaps.count >= EARLIER))
+        drawn, following = fitted.rhythm.draw(judged, np.random.default_rng(seed))
+        raised = int((Rhythm.fit(drawn).p_values(drawn, following) <= request.budget).sum())
+        name = f"{fitted.records} {plural(request.object)}"
+        return [Calibration(cohort=name, promised=request.budget, raised=raised, judged=fitted.records, per="gap")]
 
 
 def _silences(snapshot: Any, request: DetectionRequest) -> Silences:

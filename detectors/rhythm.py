@@ -81,6 +81,16 @@ class Rhythm:
         median: Floats = (weight * gaps.total[:, None] * share / (1.0 - share)).sum(axis=1)
         return median
 
+    def draw(self, gaps: Gaps, random: np.random.Generator) -> tuple[Gaps, Floats]:
+        """As many earlier gaps for each record, and a next one, of a shape that its own gaps make likely; scale 1."""
+        chance = np.cumsum(self._belief(gaps), axis=1)
+        place = (random.random((len(chance), 1)) > chance).sum(axis=1)
+        shape = SHAPES[np.minimum(place, SHAPES.size - 1)]
+        owner = np.repeat(np.arange(shape.size), gaps.count)
+        # a gap of length 0 has no logarithm
+        earlier = np.maximum(random.gamma(shape[owner]), 1e-12)
+        return Gaps.of(owner, earlier, shape.size), random.gamma(shape)
+
     def _belief(self, gaps: Gaps) -> Floats:
         said = _log_likelihood(gaps) + np.log(np.maximum(self.shares, _TINY))
         weight: Floats = np.exp(said - said.max(axis=1, keepdims=True))

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any, Literal
 
 from watchtower.connectors import Refused
-from watchtower.contract import DetectionRequest, EnrichmentWorker, Event, FieldRequest, format_time
+from watchtower.contract import Calibration, DetectionRequest, EnrichmentWorker, Event, FieldRequest, format_time
 from watchtower.contract.batch import DETECTION, ENRICHMENT
 from watchtower.errors import InputError, Missing
 from watchtower.flow import deadletters, intake, work
@@ -45,7 +45,7 @@ from watchtower.store.backup import forget
 from watchtower.store.database import Connection, Database, connect, migrate
 from watchtower.store.deadletters import DeadLetter, add_deadletters, discard, next_due
 from watchtower.store.jobs import Ledger, beside, open_jobs
-from watchtower.workers import Bench, detector_names, model_status, no_worker, open_worker, run_until_empty
+from watchtower.workers import Bench, calibrate, detector_names, model_status, no_worker, open_worker, run_until_empty
 
 TAKE_EVERY = 1.0
 """Seconds between two looks for answers while a worker works in this process."""
@@ -477,21 +477,44 @@ class Tower:
         return found
 
     def _ask_detections(self, requests: Iterable[DetectionRequest], queue: str) -> list[str]:
-        """Hand them down, each with the snapshot it reads: of its object, all of the same time, or of weekly usage."""
+        """Hand them down, each with the snapshot that it reads, all of the same time."""
         written: dict[str, Path] = {}
-        batches = []
+        return [
+            self.desk.ask_detection(request, self._snapshot(request, written).read_bytes(), queue)
+            for request in requests
+        ]
+
+    def _snapshot(self, request: DetectionRequest, written: dict[str, Path]) -> Path:
+        """What a request reads: weekly usage, or its object's versions, which are written once for all."""
         folder = self.settings.data / "snapshots"
-        for request in requests:
+        if not reads_usage(request) and request.object in written:
+            return written[request.object]
+        with self.database.read() as conn:
             if reads_usage(request):
-                with self.database.read() as conn:
-                    snapshot = write_usage(conn, self.rulebook, request, folder)
-                batches.append(self.desk.ask_detection(request, snapshot.read_bytes(), queue))
-                continue
-            if request.object not in written:
-                with self.database.read() as conn:
-                    written[request.object] = write_snapshot(conn, self.rulebook, request.object, request.at, folder)
-            batches.append(self.desk.ask_detection(request, written[request.object].read_bytes(), queue))
-        return batches
+                return write_usage(conn, self.rulebook, request, folder)
+            written[request.object] = write_snapshot(conn, self.rulebook, request.object, request.at, folder)
+        return written[request.object]
+
+    def calibrate(
+        self, *, only: frozenset[str] | None, runs: int, progress: Progress = lambda done, of: None
+    ) -> list[tuple[DetectionRequest, list[Calibration] | None]]:
+        """What the declared detectors' promises come to on simulated data. Nothing is raised, nothing journalled.
+
+        None for a detector that promises no rate which can be shown so.
+        """
+        asked, written, found = self._detections(only), dict[str, Path](), []
+        steps = iter(range(1, runs * len(asked) + 1))
+        for request in asked:
+            snapshot = self._snapshot(request, written)
+            try:
+                counts = calibrate(
+                    request, snapshot, runs=runs, progress=lambda: progress(next(steps), runs * len(asked))
+                )
+            except ValueError as error:
+                because = f"signal {request.signal}: {error}"
+                raise InputError(because, remedy="correct it in the rulebook's signals") from error
+            found.append((request, counts))
+        return found
 
     @property
     def jobs_url(self) -> str:

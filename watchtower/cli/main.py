@@ -27,7 +27,7 @@ COMMANDS = {
     "rules": "rules:app",
     "import": "tower:import_file",
     "enrich": "tower:enrich",
-    "detect": "tower:detect",
+    "detect": "detect:app",
     "eval": "evals:app",
     "alerts": "tower:alerts",
     "deadletters": "deadletters:app",

@@ -1,4 +1,4 @@
-"""The commands that need the tower: import, tick, enrich, detect, alerts, rulebook in force."""
+"""The commands that need the tower: import, tick, enrich, alerts, rulebook in force."""
 
 from __future__ import annotations
 
@@ -230,31 +230,6 @@ def _show_requests(tower: Tower, limit: int, only: frozenset[str] | None, as_jso
         )
     console.print(table)
     console.print(f"{len(asked)} records would be asked about")
-
-
-def detect(
-    data: Data = None,
-    detector: Annotated[str | None, typer.Option("--detector", help="Only this detector, or this signal.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Run the declared detectors over a snapshot of now. Signals feed the rules that read them; no more."""
-    with open_tower(data) as tower:
-        done = list(tower.detect(only=frozenset([detector]) if detector else None))
-        names = ", ".join(tower.rulebook.signals) or "none"
-    if detector and not done:
-        raise InputError(
-            f"--detector: {detector!r} is neither a declared signal nor its detector", remedy=f"signals: {names}"
-        )
-    if as_json:
-        print_json([
-            {"signal": d.signal, "detector": d.detector, "raised": d.raised, "abstained": dict(d.abstained)}
-            for d in done
-        ])  # fmt: skip
-        return
-    for d in done:
-        console.print(f"{d.signal} ({d.detector}): {d.raised} signals raised")
-        for cohort, reason in d.abstained.items():
-            console.print(f"  no judgement on {cohort}: {reason}", markup=False)
 
 
 def alerts(

@@ -6,11 +6,13 @@ begun again by another, and a call to a model that it had intended is not made a
 """
 
 from watchtower.workers.bench import Bench, detector_names, no_worker
+from watchtower.workers.calibrate import calibrate
 from watchtower.workers.models import model_catalogue, model_name, model_status, open_worker, pull_model
 from watchtower.workers.run import run_for_good, run_until_empty
 
 __all__ = [
     "Bench",
+    "calibrate",
     "detector_names",
     "model_catalogue",
     "model_name",
