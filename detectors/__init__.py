@@ -7,6 +7,7 @@ signals = detector.raise_signals(table, detector.fit(table, request), request)
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from detectors.activity_gap import ActivityGap
 from detectors.churn_risk import ChurnRisk
 from detectors.close_push import ClosePush
 from detectors.cohort_outlier import CohortOutlier
@@ -40,6 +41,7 @@ ROSTER: Mapping[str, Detector] = MappingProxyType(
             MixDrift(),
             ClosePush(),
             UsageDecline(),
+            ActivityGap(),
         )
     }
 )

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any, Literal
 
 from watchtower.connectors import Refused
-from watchtower.contract import DetectionRequest, EnrichmentWorker, Event, FieldRequest, format_time
+from watchtower.contract import Calibration, DetectionRequest, EnrichmentWorker, Event, FieldRequest, format_time
 from watchtower.contract.batch import DETECTION, ENRICHMENT
 from watchtower.errors import InputError, Missing
 from watchtower.flow import deadletters, intake, retention, silencing, work
@@ -60,6 +60,7 @@ from watchtower.workers import (
     Bench,
     LabelledRow,
     PagesRead,
+    calibrate,
     detector_names,
     model_status,
     no_worker,
@@ -682,24 +683,47 @@ class Tower:
         return found
 
     def _ask_detections(self, requests: Iterable[DetectionRequest], queue: str, *, parts: int | None) -> list[str]:
-        """Hand them down, each with the snapshot it reads: of its object, all of the same time, or of weekly usage."""
+        """Hand them down, each with the snapshot that it reads, all of the same time."""
         written: dict[str, Path] = {}
         batches = []
-        folder = self.settings.data / "snapshots"
         for request in requests:
-            if reads_usage(request):
-                with self.database.read() as conn:
-                    snapshot = write_usage(conn, self.rulebook, request, folder)
-                batches += self.desk.ask_detection(request, snapshot.read_bytes(), queue, parts=1)
-                continue
-            looked_at = str(request.parameters.get("of", request.object))
-            if looked_at not in written:
-                with self.database.read() as conn:
-                    written[looked_at] = write_snapshot(conn, self.rulebook, looked_at, request.at, folder)
-            path = written[looked_at]
-            several = parts_for(path) if parts is None else parts
+            path = self._snapshot(request, written)
+            several = 1 if reads_usage(request) else parts_for(path) if parts is None else parts
             batches += self.desk.ask_detection(request, path.read_bytes(), queue, parts=several)
         return batches
+
+    def _snapshot(self, request: DetectionRequest, written: dict[str, Path]) -> Path:
+        """What a request reads: weekly usage, or an object's versions, which are written once for all."""
+        folder = self.settings.data / "snapshots"
+        looked_at = str(request.parameters.get("of", request.object))
+        if not reads_usage(request) and looked_at in written:
+            return written[looked_at]
+        with self.database.read() as conn:
+            if reads_usage(request):
+                return write_usage(conn, self.rulebook, request, folder)
+            written[looked_at] = write_snapshot(conn, self.rulebook, looked_at, request.at, folder)
+        return written[looked_at]
+
+    def calibrate(
+        self, *, only: frozenset[str] | None, runs: int, progress: Progress = lambda done, of: None
+    ) -> list[tuple[DetectionRequest, list[Calibration] | None]]:
+        """What the declared detectors' promises come to on simulated data. Nothing is raised, nothing journalled.
+
+        None for a detector that promises no rate which can be shown so.
+        """
+        asked, written, found = self._detections(only), dict[str, Path](), []
+        steps = iter(range(1, runs * len(asked) + 1))
+        for request in asked:
+            snapshot = self._snapshot(request, written)
+            try:
+                counts = calibrate(
+                    request, snapshot, runs=runs, progress=lambda: progress(next(steps), runs * len(asked))
+                )
+            except ValueError as error:
+                because = f"signal {request.signal}: {error}"
+                raise InputError(because, remedy="correct it in the rulebook's signals") from error
+            found.append((request, counts))
+        return found
 
     @property
     def jobs_url(self) -> str:

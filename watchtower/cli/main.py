@@ -28,7 +28,7 @@ COMMANDS = {
     "import": "tower:import_file",
     "enrich": "training:app",
     "fetch": "fetch:fetch",
-    "detect": "tower:detect",
+    "detect": "detect:app",
     "normalise": "normalise:normalise",
     "duplicates": "duplicates:duplicates",
     "eval": "evals:app",

@@ -6,6 +6,7 @@ begun again by another, and a call to a model that it had intended is not made a
 """
 
 from watchtower.workers.bench import Bench, detector_names, no_worker
+from watchtower.workers.calibrate import calibrate
 from watchtower.workers.models import model_catalogue, model_name, model_status, open_worker, pull_model, slots
 from watchtower.workers.normal import normalised, normaliser_examples, normaliser_kinds
 from watchtower.workers.offline import open_offline
@@ -19,6 +20,7 @@ __all__ = [
     "LabelledRow",
     "Duplicates",
     "PagesRead",
+    "calibrate",
     "detector_names",
     "find_duplicates",
     "matched_objects",
