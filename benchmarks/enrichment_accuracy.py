@@ -98,7 +98,7 @@ def score(worker: Worker, rows: list[Row], text_of: Any, title: str) -> None:
 
 def sector(rows: list[Row]) -> None:
     """Accuracy and calibration of the sector classifier on the last 500 rows."""
-    from enrichment.classify import fit
+    from enrichment.learning import fit
 
     train, test = rows[:1000], rows[-500:]
     began = time.perf_counter()

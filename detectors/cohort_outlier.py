@@ -5,17 +5,26 @@ calibrates it. What is tested is what came or changed since. Two reasons: a p-va
 record that had no part in the reference, and a reference that holds the same oddities in the same share as
 the tested records makes every test powerless (the strangest of n is never strange among those n). Run at
 least every `recent_days`, each state of each record is tested once, when it is new.
+
+A reference that holds oddities itself keeps the promise and loses power. Leaving out its highest scores unseen
+would break the promise; leaving out those that a person confirmed as odd does not. So the fit names the records
+that are worth a verdict, and `confirmed` is the field that holds it.
+
+Sources: Bates, Candes, Lei, Romano, Sesia, "Testing for outliers with conformal p-values", Annals of Statistics 51
+(2023); Bashari, Sesia, Romano, "Robust conformal outlier detection under contaminated reference data", ICML (2025),
+for labelling the highest calibration scores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from detectors.pvalues import Floats, benjamini_hochberg, conformal, seed_of
@@ -28,6 +37,8 @@ MINIMUM = 50
 TRAINED_ON = 2_000
 """Records that train the model at most; the others calibrate, which is where more of them help."""
 RECENT_DAYS = 7
+TO_LABEL = 50
+"""Calibration records that a verdict is asked on."""
 MODELS = ("knn", "iforest", "hbos")
 """The first is the default. An isolation forest or histogram cannot tell far from farther: beyond the
 outermost training record all scores are one, and with them the p-values of gross errors and of the edge."""
@@ -43,12 +54,16 @@ class FittedOutlier:
     model: Any
     scores: Floats
     """Of the calibration records; larger is stranger."""
+    to_label: tuple[str, ...]
+    """The strangest calibration records, strangest first: a verdict on these gives back the most power."""
     median: Floats
     spread: Floats
     low: Floats
     high: Floats
     """The 5% and 95% quantiles of the reference, by feature."""
     records: int
+    tested: int
+    """The records that are judged at the time of the fit."""
     abstentions: Mapping[str, str]
     """What the detector is silent on, and why."""
     at: int
@@ -58,11 +73,13 @@ class CohortOutlier:
     """One signal for each rejected record; strength is the farthest feature's robust deviation.
 
     Parameters: `features`, numeric fields parted by commas; `model`, one of knn (default), iforest, hbos;
-    `recent_days`, how far back the reference lies (default 7). A record that lacks a feature is not judged.
+    `recent_days`, how far back the reference lies (default 7); `confirmed`, a boolean field that is true where a
+    person found a record odd, which then is no example of the cohort. A record that lacks a feature is not judged.
     """
 
     name = "cohort_outlier"
-    version = "1"
+    version = "2"
+    in_parts = True
 
     def fit(self, snapshot: Any, request: DetectionRequest) -> FittedOutlier:
         """The reference, as it stood `recent_days` before `request.at`. ValueError names what is wrong."""
@@ -75,37 +92,57 @@ class CohortOutlier:
             abstentions["reference"] = f"{int((~complete).sum())} of {rows.size} records lack a feature"
         # in order of id, so that the split does not depend on the order of the snapshot
         ids = np.array(versions.ids.take(pa.array(versions.record[rows[complete]])).to_pylist(), dtype=object)
-        reference = values[complete][np.argsort(ids, kind="stable")]
-        count = len(reference)
-        if count < MINIMUM:
-            abstentions["cohort"] = (
-                f"{count} complete records stood {recent.days} days before; at least {MINIMUM} are needed"
-            )
-            none = np.empty(0)
-            return FittedOutlier(features, None, none, none, none, none, none, count, abstentions, micros(request.at))
-        # the same split at each run: a record is not tried by one drawing after another
+        order = np.argsort(ids, kind="stable")
+        ids, reference = ids[order], values[complete][order]
+        # the same split at each run: a record is not tried by one drawing after another; confirmed ones leave it
+        # only afterwards, so that a verdict moves no other record to the other side
         seed = seed_of(f"{request.signal} {request.object}")
-        shuffled = reference[np.random.default_rng(seed).permutation(count)]
-        train, calibration = np.split(shuffled, [min(count // 2, TRAINED_ON)])
-        median, spread = _centre(train)
+        shuffled = np.random.default_rng(seed).permutation(len(ids))
+        usual = ~np.isin(ids, list(_confirmed(snapshot, request)))
+        train, calibration = (part[usual[part]] for part in np.split(shuffled, [min(len(ids) // 2, TRAINED_ON)]))
+        count = train.size + calibration.size
+        if reason := _too_few(count, calibration.size, recent, request.budget):
+            abstentions["cohort"] = reason
+            none = np.empty(0)
+            return FittedOutlier(
+                features, None, none, (), none, none, none, none, count, 0, abstentions, micros(request.at)
+            )
+        median, spread = _centre(reference[train])
         model = _model(model_name, seed)
-        model.fit(_scaled(train, median, spread))
-        low, high = np.quantile(reference, (0.05, 0.95), axis=0)
+        model.fit(_scaled(reference[train], median, spread))
+        scores = _scores(model, _scaled(reference[calibration], median, spread))
+        low, high = np.quantile(reference[usual], (0.05, 0.95), axis=0)
+        strangest = np.argsort(-scores, kind="stable")[:TO_LABEL]
         return FittedOutlier(
             features=features,
             model=model,
-            scores=_scores(model, _scaled(calibration, median, spread)),
+            scores=scores,
+            to_label=tuple(ids[calibration[strangest]]),
             median=median,
             spread=spread,
             low=low,
             high=high,
             records=count,
+            tested=_new(snapshot, features, request, recent)[1].size,
             abstentions=abstentions,
             at=micros(request.at),
         )
 
     def raise_signals(self, snapshot: Any, fitted: FittedOutlier, request: DetectionRequest) -> Sequence[Signal]:
         """Signals, strangest first, then by subject: of these, a share `budget` is expected to be false."""
+        return self._raised(snapshot, fitted, request, benjamini_hochberg)
+
+    def judge(self, snapshot: Any, fitted: FittedOutlier, request: DetectionRequest) -> Sequence[Signal]:
+        """All with p <= budget, of a part of the snapshot: what is raised is decided over all parts together."""
+        return self._raised(snapshot, fitted, request, lambda p_values, budget: p_values <= budget)
+
+    def _raised(
+        self,
+        snapshot: Any,
+        fitted: FittedOutlier,
+        request: DetectionRequest,
+        chosen: Callable[[Floats, float], NDArray[np.bool_]],
+    ) -> Sequence[Signal]:
         features, _, recent = _parameters(request)
         if features != fitted.features:
             raise ValueError(f"features: {','.join(features)} asked, but {','.join(fitted.features)} fitted")
@@ -114,16 +151,12 @@ class CohortOutlier:
             raise ValueError(f"at: {request.at.isoformat()} is before {known}, up to which the fit has read")
         if fitted.model is None:
             return []
-        versions = read_versions(snapshot, request.at)
-        rows, values = _latest(versions, features)
-        began = _began(versions, features)[rows]
-        new = ~np.isnan(values).any(axis=1) & (began > micros(request.at - recent))
-        rows, values, began = rows[new], values[new], began[new]
+        versions, rows, values, began = _new(snapshot, features, request, recent)
         if rows.size == 0:
             return []
         scores = _scores(fitted.model, _scaled(values, fitted.median, fitted.spread))
         p_values = conformal(fitted.scores, scores)
-        rejected = np.flatnonzero(benjamini_hochberg(p_values, request.budget))
+        rejected = np.flatnonzero(chosen(p_values, request.budget))
         ids = versions.ids.take(pa.array(versions.record[rows[rejected]])).to_pylist()
         signals = [
             self._signal(record, float(p_values[row]), values[row], int(began[row]), fitted, request)
@@ -171,7 +204,7 @@ class CohortOutlier:
 
 
 def _parameters(request: DetectionRequest) -> tuple[tuple[str, ...], str, timedelta]:
-    check_request(request, CohortOutlier.name, ("features", "model", "recent_days"))
+    check_request(request, CohortOutlier.name, ("features", "model", "recent_days", "confirmed"))
     features = names_in(request.parameters.get("features", ""))
     if not features:
         raise ValueError("parameters.features: missing; name numeric fields, such as 'employees,arr'")
@@ -184,6 +217,43 @@ def _parameters(request: DetectionRequest) -> tuple[tuple[str, ...], str, timede
     if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= 3_660:
         raise ValueError(f"parameters.recent_days: {days!r} is not a whole number from 1 to 3660")
     return features, str(model), timedelta(days=days)
+
+
+def _too_few(count: int, calibration: int, recent: timedelta, budget: float) -> str:
+    """Why nothing can be judged; empty where something can."""
+    if count < MINIMUM:
+        return f"{count} complete records stood {recent.days} days before; at least {MINIMUM} are needed"
+    least = 1.0 / (calibration + 1.0)
+    if least > budget:
+        return (
+            f"{calibration} records to compare with: no p-value is below {least:.3g}, so none is strange at a budget "
+            f"of {budget:g}"
+        )
+    return ""
+
+
+def _confirmed(snapshot: Any, request: DetectionRequest) -> set[str]:
+    """The records that a person has found odd by the time of the request."""
+    field = str(request.parameters.get("confirmed", ""))
+    if not field:
+        return set()
+    versions = read_versions(snapshot, request.at)
+    said = versions.column(field)
+    if not (pa.types.is_boolean(said.type) or pa.types.is_null(said.type)):
+        raise ValueError(f"parameters.confirmed: {field!r} is a {said.type}; accepted is a boolean")
+    odd = pc.fill_null(said.cast(pa.bool_()), False).to_numpy() & (versions.end == OPEN)
+    return set(versions.ids.take(pa.array(versions.record[odd])).to_pylist())
+
+
+def _new(
+    snapshot: Any, features: tuple[str, ...], request: DetectionRequest, recent: timedelta
+) -> tuple[Versions, Longs, Floats, Longs]:
+    """What is tested: complete records whose features are as they are since less than `recent`."""
+    versions = read_versions(snapshot, request.at)
+    rows, values = _latest(versions, features)
+    began = _began(versions, features)[rows]
+    new = ~np.isnan(values).any(axis=1) & (began > micros(request.at - recent))
+    return versions, rows[new], values[new], began[new]
 
 
 def _latest(versions: Versions, features: tuple[str, ...]) -> tuple[Longs, Floats]:

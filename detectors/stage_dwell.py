@@ -75,6 +75,7 @@ class StageDwell:
 
     name = "stage_dwell"
     version = "1"
+    in_parts = True
 
     def fit(self, snapshot: Any, request: DetectionRequest) -> FittedDwell:
         """Curves of the stays known at `request.at`. ValueError for a missing field or unknown parameter."""

@@ -22,6 +22,7 @@ from enrichment.pace import Limits, Pace
 
 if TYPE_CHECKING:
     from enrichment.calls import Caller
+    from enrichment.classify import Classifier
     from enrichment.worker import Worker
 
 PROMPT = "extract.v1"
@@ -48,6 +49,7 @@ def build_worker(
     fallback: Endpoint | None = None,
     limits: Limits | None = None,
     labelled: Mapping[str, Sequence[tuple[str, str]]] | None = None,
+    trained: Mapping[str, Classifier] | None = None,
     model: ExtractionModel | Caller | None = None,
     seconds: float = 60.0,
     parallel: int = 1,
@@ -55,6 +57,7 @@ def build_worker(
 ) -> Worker:
     """A worker. `labelled` gives (text, label) rows per enum field: a classifier is trained on them.
 
+    `trained` gives classifiers that were trained before (see enrichment.shelf): they go before labelled rows.
     `model` stands in for `endpoint` (a replay, a stub). `fallback` is asked where `endpoint` cannot be had; `limits`
     hold for each of them. `seconds` bounds one call to a model in all, its repetitions included.
     Without either, the worker answers what patterns, gazetteer and classifiers can, and its status says so.
@@ -62,12 +65,14 @@ def build_worker(
     import structlog
 
     from enrichment.calls import Caller, Lane
-    from enrichment.classify import fit
+    from enrichment.learning import fit
     from enrichment.worker import Worker
     from prompts import load
 
-    classifiers = {}
+    classifiers = dict(trained or {})
     for field, rows in sorted((labelled or {}).items()):
+        if field in classifiers:
+            continue
         fitted = fit([text for text, _ in rows], [label for _, label in rows])
         if fitted is None:
             log = structlog.get_logger(__name__)

@@ -99,8 +99,10 @@ class City:
 
 def plain(name: str) -> str:
     """A name as it is compared: no accents, dots or apostrophes, hyphens as blanks, no case, no `the`."""
-    folded = unicodedata.normalize("NFKD", name.replace("ø", "o").replace("Ø", "O").replace("ł", "l"))
-    letters = "".join(c for c in folded if not unicodedata.combining(c))
+    letters = name
+    if not name.isascii():
+        folded = unicodedata.normalize("NFKD", name.replace("ø", "o").replace("Ø", "O").replace("ł", "l"))
+        letters = "".join(c for c in folded if not unicodedata.combining(c))
     letters = re.sub(r"[.'’‘`]", "", letters).casefold()
     words = re.sub(r"[^\w]+", " ", letters).split()
     return " ".join(words[1:] if len(words) > 1 and words[0] == "the" else words)

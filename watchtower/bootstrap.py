@@ -16,11 +16,12 @@ from watchtower.connectors import Refused
 from watchtower.contract import DetectionRequest, EnrichmentWorker, Event, FieldRequest, format_time
 from watchtower.contract.batch import DETECTION, ENRICHMENT
 from watchtower.errors import InputError, Missing
-from watchtower.flow import deadletters, intake, work
+from watchtower.flow import deadletters, intake, retention, silencing, work
 from watchtower.flow.activation import activate
 from watchtower.flow.acts import Verb, act
 from watchtower.flow.apply import Engine, folded
 from watchtower.flow.backtest import State, duckdb_engine, states_at
+from watchtower.flow.declared import declared_parameters
 from watchtower.flow.delivery import Courier
 from watchtower.flow.door import Door
 from watchtower.flow.erasure import Erasure, erase
@@ -29,16 +30,21 @@ from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.history import fold_history
 from watchtower.flow.intake import Sent, Verdict
 from watchtower.flow.jobs import Desk, Tally, own_queue
-from watchtower.flow.outbox import tell_ended
+from watchtower.flow.metrics import Measured, measure
+from watchtower.flow.outbox import tell, tell_ended
 from watchtower.flow.pages import SOURCE as WEB
 from watchtower.flow.pages import Wanted, page_event, wanted
 from watchtower.flow.plan import ASK_AGAIN, Cost, Means, Plan, ask, plan
 from watchtower.flow.replay import Replayed, replay
+from watchtower.flow.retention import Retained
 from watchtower.flow.settle import Settled
 from watchtower.flow.snapshot import write_snapshot
+from watchtower.flow.snapshot_usage import reads_usage, write_usage
+from watchtower.flow.told import Told, why_told
 from watchtower.flow.watching import job_heard
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
 from watchtower.rules.compile import Program, compile_rulebook
+from watchtower.rules.discoveries import week_of
 from watchtower.settings import Settings, read_secret, read_settings
 from watchtower.store import audit, journal, rulebooks, spans, turns
 from watchtower.store import work as stored_work
@@ -48,8 +54,11 @@ from watchtower.store.deadletters import DeadLetter, add_deadletters, discard, n
 from watchtower.store.group import Group
 from watchtower.store.jobs import beside, open_jobs
 from watchtower.store.ledger import Ledger
+from watchtower.store.signals import HeldSignal, held_since
+from watchtower.store.silences import Silence
 from watchtower.workers import (
     Bench,
+    LabelledRow,
     PagesRead,
     detector_names,
     model_status,
@@ -58,6 +67,8 @@ from watchtower.workers import (
     open_worker,
     read_pages,
     run_until_empty,
+    shelf_folder,
+    stamp,
 )
 
 TAKE_EVERY = 1.0
@@ -106,12 +117,14 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Detected:
-    """What one detector run did. `abstained`: cohorts it would not judge, with the reason."""
+    """What one detector run did. `abstained`: cohorts it would not judge, with the reason. `held`: of those raised,
+    how many the weekly budget of their family holds back."""
 
     signal: str
     detector: str
     raised: int
     abstained: Mapping[str, str]
+    held: int = 0
 
 
 class Tower:
@@ -222,10 +235,31 @@ class Tower:
     def erase(self, subject: str, *, because: str, by: str) -> Erasure:
         """Erase a person (`contact/C-1`): destroy the key of what is personal. InputError."""
         with self._write() as conn:
-            now = self.clock()
-            done = erase(conn, self._engine, subject, because=because, by=by, now=now)
-            audit.note(conn, actor=by, what="person.erase", about=subject, now=now, data={"note": because})
-        forget(self.database, self.settings.data / "erased.keys", done.key)
+            done = self._erase(conn, subject, because, by, self.clock())
+        forget(self.database, self.settings.data / "erased.keys", [done.key])
+        return done
+
+    def _erase(self, conn: Connection, subject: str, because: str, by: str, now: datetime) -> Erasure:
+        done = erase(conn, self._engine, subject, because=because, by=by, now=now)
+        audit.note(conn, actor=by, what="person.erase", about=subject, now=now, data={"note": because})
+        return done
+
+    def retain(self, days: int, *, by: str, dry: bool = False) -> Retained:
+        """Erase whom the rulebook keeps no longer (`keep_personal`), and delete what only the past of operations needs
+        and is older than `days`: notifications that went out, closed dead letters, snapshots. `dry`: only count."""
+        now, folder = self.clock(), self.settings.data / "snapshots"
+        with self.database.read() as conn:
+            found = retention.due(conn, self._engine, now, days, folder)
+        if dry:
+            return found
+        for several in retention.lots(found.people):
+            with self._write() as conn:
+                keys = [self._erase(conn, subject, because, by, now).key for subject, because in several]
+            forget(self.database, self.settings.data / "erased.keys", keys)
+        with self._write() as conn:
+            done = retention.let_go(conn, found, now, days)
+            if done.anything:
+                audit.note(conn, actor=by, what="retention", about=f"{days} days", now=now, data=done.counts())
         return done
 
     # ---- the clock
@@ -246,7 +280,10 @@ class Tower:
     @contextmanager
     def courier(self) -> Iterator[Courier]:
         """What carries notifications to the receivers that the rulebook in force names."""
-        courier = Courier(self.database, lambda: self.rulebook.receivers, read_secret, self.clock)
+        courier = Courier(
+            self.database, lambda: self.rulebook.receivers, read_secret, self.clock,
+            zone=lambda: self.rulebook.zone, pages=self.settings.public_url or "",
+        )  # fmt: skip
         try:
             yield courier
         finally:
@@ -263,14 +300,40 @@ class Tower:
         note: str = "",
         until: datetime | None = None,
         assignee: str | None = None,
+        verdict: str = "",
+        expected: str | None = None,
     ) -> None:
-        """A person acts on an alert. Missing, InputError."""
+        """A person acts on an alert. Missing, InputError; Stale where it is not at the revision `expected` any more."""
+        with self._write() as conn:
+            now, begun = self.clock(), journal.last_seq(conn)
+            said = act(
+                conn, alert_id, verb, actor=actor, note=note, until=until, assignee=assignee, verdict=verdict,
+                expected=expected, now=now,
+            )  # fmt: skip
+            audit.note(conn, actor=actor, what=f"alert.{verb}", about=alert_id, now=now, data={"note": said})
+            book = self._engine.program.book
+            if verb == "resolve":
+                tell_ended(conn, book, [alert_id], f"{alert_id}.{format_time(now)}", now)
+            elif verb == "reopen":
+                tell(conn, book, begun, now)
+
+    def silence(self, matched: Mapping[str, str | None], *, until: datetime, because: str, actor: str) -> Silence:
+        """Tell nobody of alerts that are all this, until a time. InputError."""
+        with self._write() as conn:
+            return silencing.silence(conn, matched, until=until, because=because, by=actor, now=self.clock())
+
+    def end_silence(self, silence_id: str, *, actor: str) -> Silence:
+        """Let a silence end now; what waited for it is told. Missing."""
         with self._write() as conn:
             now = self.clock()
-            said = act(conn, alert_id, verb, actor=actor, note=note, until=until, assignee=assignee, now=now)
-            audit.note(conn, actor=actor, what=f"alert.{verb}", about=alert_id, now=now, data={"note": said})
-            if verb == "resolve":
-                tell_ended(conn, self._engine.program.book.receivers, [alert_id], f"{alert_id}.{format_time(now)}", now)
+            ended = silencing.lift(conn, silence_id, by=actor, now=now)
+            tell(conn, self._engine.program.book, journal.last_seq(conn), now)
+            return ended
+
+    def told(self, alert_id: str, *, person: str = "") -> list[Told]:
+        """Which receivers know of an alert, and why, or why not. Missing."""
+        with self.database.read() as conn:
+            return why_told(conn, self.rulebook, alert_id, self.clock(), person=person)
 
     def decide(self, proposal_id: str, verdict: Literal["accept", "reject"], *, actor: str, note: str = "") -> None:
         """A person accepts or rejects a proposal. Missing, InputError."""
@@ -310,14 +373,23 @@ class Tower:
     # ---- the rulebook
 
     def activate(
-        self, loaded: Loaded, *, by: str, note: str = "", progress: Callable[[int], None] = lambda n: None
+        self,
+        loaded: Loaded,
+        *,
+        by: str,
+        note: str = "",
+        pass_over: bool = False,
+        progress: Callable[[int], None] = lambda n: None,
     ) -> Settled:
-        """Put a rulebook in force; nothing where it is in force already."""
+        """Put a rulebook in force; nothing where it is in force already. InputError where earlier events say what it
+        does not allow, unless `pass_over`."""
         program = compile_rulebook(loaded)
         if program.book.version == self.rulebook.version:
             return Settled()
         engine = Engine.of(program)
-        settled = activate(self.database, engine, by=by, now=self.clock(), note=note, progress=progress)
+        settled = activate(
+            self.database, engine, by=by, now=self.clock(), note=note, pass_over=pass_over, progress=progress
+        )
         self._engine = engine
         return settled
 
@@ -335,7 +407,9 @@ class Tower:
                 f"rulebook {version!r} was never in force" if version else "no other rulebook was ever in force",
                 remedy="watchtower rules history lists those that were",
             )
-        self.activate(self._loaded(chosen[-1].version), by=by, note=note or f"back to {chosen[-1].version}")
+        back = self._loaded(chosen[-1].version)
+        # The way back is never barred: what came since and the earlier rulebook does not know is passed over.
+        self.activate(back, by=by, note=note or f"back to {chosen[-1].version}", pass_over=True)
         return chosen[-1]
 
     def shadow(self, since: datetime) -> list[rulebooks.Shadow]:
@@ -366,6 +440,11 @@ class Tower:
         with duckdb_engine(history.versions) as engine:
             return program, states_at(engine, program, at)
 
+    def measure(self, start: datetime, end: datetime) -> list[Measured]:
+        """Every metric of the rulebook in force over [start, end), by the journal of today."""
+        with self.database.read() as conn:
+            return measure(Loaded(self.rulebook, {}), _folded(conn), start, end)
+
     def replay(
         self,
         *,
@@ -390,8 +469,8 @@ class Tower:
     ) -> list[FieldRequest]:
         """What enrichment is asked now: the fields that starve rules, the most starving first.
 
-        A record is asked about once per set of documents and `means` (the model at hand). Without `write`,
-        nothing is asked: this only looks.
+        A record is asked about once per set of documents and `means` (the model at hand, to which the trained
+        classifiers are added). Without `write`, nothing is asked: this only looks.
         """
         return self.plan(limit=limit, only=only, means=means, waiting=waiting, write=write).requests
 
@@ -413,10 +492,11 @@ class Tower:
         """
         paid = self.settings.llm_base_url is not None if paid is None else paid
         spent = self._spent() if paid and means else None
+        by = Means(means, paid, stamp(self.settings))
         with self._write() as conn:
             made = plan(
-                conn, self._engine, self.clock(), limit=limit, only=only, means=Means(means, paid), waiting=waiting,
-                spent=spent, again=again,
+                conn, self._engine, self.clock(), limit=limit, only=only, means=by, waiting=waiting, spent=spent,
+                again=again,
             )  # fmt: skip
             if write:
                 ask(conn, made, self.clock())
@@ -511,7 +591,8 @@ class Tower:
         Run it again until nothing waits: results are those of `enrich`. InputError, ModelError.
         """
         self._spent()
-        with open_offline(self.settings, self.labelled(), self.desk.database) as offline:
+        shelf = shelf_folder(self.settings)
+        with open_offline(self.settings, self.labelled(), self.desk.database, shelf=shelf) as offline:
             taken, waiting = offline.take_back()
             run = self.enrich(offline.worker, limit=limit, only=only, progress=progress, again=timedelta(0))
             handed, batches = offline.hand_over()
@@ -540,9 +621,14 @@ class Tower:
             raise InputError(f"signal {asked[id_].signal}: {fault}", remedy="correct it in the rulebook's signals")
         self.beat("detection")
         return [
-            Detected(asked[id_].signal, asked[id_].detector, found.raised, found.abstained)
+            Detected(asked[id_].signal, asked[id_].detector, found.raised, found.abstained, found.held)
             for id_, found in tally.signals.items()
         ]
+
+    def held(self) -> list[HeldSignal]:
+        """What the weekly budgets of families hold back this week, the strangest first."""
+        with self.database.read() as conn:
+            return held_since(conn, week_of(self.clock(), self.rulebook.zone))
 
     def hand_down(self, *, fields: bool = True, detections: bool = True, limit: int = 100) -> int:
         """Ask worker processes what is due: at most `limit` records at a time, and each detector once at a time."""
@@ -585,21 +671,27 @@ class Tower:
                 DetectionRequest(
                     id=f"dq_{name}.{work.digest(name, self.rulebook.version, format_time(at))}",
                     signal=name, detector=model.detector, object=model.object, field=model.field,
-                    budget=model.budget, at=at, parameters=model.parameters,
+                    budget=model.budget, at=at, parameters=declared_parameters(self.rulebook, name, model),
                 )
             )  # fmt: skip
         return found
 
     def _ask_detections(self, requests: Iterable[DetectionRequest], queue: str) -> list[str]:
-        """Hand them down, each with the snapshot of its object, all of the same time."""
+        """Hand them down, each with the snapshot it reads: of its object, all of the same time, or of weekly usage."""
         written: dict[str, Path] = {}
         batches = []
+        folder = self.settings.data / "snapshots"
         for request in requests:
-            if request.object not in written:
-                folder = self.settings.data / "snapshots"
+            if reads_usage(request):
                 with self.database.read() as conn:
-                    written[request.object] = write_snapshot(conn, self.rulebook, request.object, request.at, folder)
-            batches.append(self.desk.ask_detection(request, written[request.object].read_bytes(), queue))
+                    snapshot = write_usage(conn, self.rulebook, request, folder)
+                batches.append(self.desk.ask_detection(request, snapshot.read_bytes(), queue))
+                continue
+            looked_at = str(request.parameters.get("of", request.object))
+            if looked_at not in written:
+                with self.database.read() as conn:
+                    written[looked_at] = write_snapshot(conn, self.rulebook, looked_at, request.at, folder)
+            batches.append(self.desk.ask_detection(request, written[looked_at].read_bytes(), queue))
         return batches
 
     @property
@@ -636,11 +728,17 @@ class Tower:
                         found.setdefault(key, []).extend(stored_work.labelled(conn, name, key))
         return found
 
+    def labelled_rows(self, object_name: str, field: str, finer: str | None = None) -> list[LabelledRow]:
+        """What a classifier of one field may learn from, with the value of a finer field."""
+        with self.database.read() as conn:
+            return stored_work.labelled_beside(conn, object_name, field, finer or "")
+
     @contextmanager
     def worker(self, *, use_model: bool = True) -> Iterator[EnrichmentWorker]:
         """The enrichment worker of these settings: its classifiers learn from this tower's own labelled records."""
         ledger = Ledger(self.desk.database)
-        with open_worker(self.settings, self.labelled(), use_model=use_model, ledger=ledger) as worker:
+        shelf = shelf_folder(self.settings)
+        with open_worker(self.settings, self.labelled(), use_model=use_model, ledger=ledger, shelf=shelf) as worker:
             yield worker
 
 

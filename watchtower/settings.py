@@ -43,6 +43,10 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     """0: any free port."""
+    public_url: str | None = Field(default=None, pattern=r"^https?://[^\s/@]+[^\s@]*$")
+    """Where people reach the review pages: notifications link there. None: they bear no links."""
+    requests_per_minute: int = Field(default=6_000, ge=0)
+    """Requests that each key, or each address without one, may send in a minute; 0: any number."""
     llm_base_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
     llm_api_key: SecretStr | None = None
     llm_model: str | None = None
@@ -86,6 +90,8 @@ _ACCEPTED = {
     "llm_tokens_per_minute": "a whole number, 0 or more (0: no limit)",
     "llm_slots": "a whole number from 1 to 256",
     "llm_provider": "openai, azure or local",
+    "public_url": "an address such as https://watchtower.example.com",
+    "requests_per_minute": "a whole number, 0 or more",
     "host": "an address or host name",
     "port": "a whole number from 0 to 65535",
     "llm_base_url": "an address such as http://localhost:11434/v1",

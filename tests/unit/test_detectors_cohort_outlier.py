@@ -171,6 +171,54 @@ def test_an_account_that_lacks_a_feature_is_not_judged_and_counted() -> None:
     assert fitted.abstentions == {"reference": "4 of 600 records lack a feature"}
 
 
+def test_verdicts_on_the_named_records_give_back_the_power_that_a_contaminated_reference_takes() -> None:
+    """1,200 accounts of which 30 are odd already; 40 new ones, 4 of them odd. A person looks at the 50 named ones."""
+    without, with_verdicts, false = [], [], []
+    for seed in range(8):
+        employees, arr = numbers(seed, 1_240)
+        employees[:30] *= 100
+        employees[-4:] *= 100
+        table = accounts(employees, arr, new=40)
+        asked = request(parameters={"features": "employees,arr", "confirmed": "odd"})
+        unseen = table.append_column("odd", pa.array([False] * 1_240))
+        named = {int(record[2:]) for record in ROSTER["cohort_outlier"].fit(unseen, asked).to_label}
+        assert len(named) == 50
+        said = [number in named and number < 30 for number in range(1_240)]
+        seen = table.append_column("odd", pa.array(said))
+        for found, whole in ((without, unseen), (with_verdicts, seen)):
+            found.append(sum(int(s.subject.rpartition("-")[2]) >= 1_236 for s in raised(whole, asked)))
+        signals = raised(seen, asked)
+        false.append(sum(int(s.subject.rpartition("-")[2]) < 1_236 for s in signals) / max(1, len(signals)))
+    assert np.mean(without) < 1 < 3 < np.mean(with_verdicts)
+    assert np.mean(false) < 0.2
+
+
+def test_a_verdict_moves_no_other_record_between_training_and_calibration() -> None:
+    employees, arr = numbers(11, 640)
+    table = accounts(employees, arr, new=40)
+    asked = request(parameters={"features": "employees,arr", "confirmed": "odd"})
+    before, after = (
+        ROSTER["cohort_outlier"].fit(table.append_column("odd", pa.array(said)), asked)
+        for said in ([False] * 640, [n == 7 for n in range(640)])
+    )
+    assert before.records - after.records == 1
+    assert len(set(before.to_label) & set(after.to_label)) >= 45
+
+
+def test_a_cohort_too_small_for_its_budget_is_not_judged_and_the_reason_is_given() -> None:
+    table = accounts(*numbers(12, 90), new=0)
+    fitted = ROSTER["cohort_outlier"].fit(table, request(budget=0.01))
+    assert fitted.abstentions["cohort"] == (
+        "45 records to compare with: no p-value is below 0.0217, so none is strange at a budget of 0.01"
+    )
+
+
+def test_the_fit_says_how_many_records_are_tested() -> None:
+    employees, arr = numbers(13, 640)
+    arr[-1] = np.nan
+    assert ROSTER["cohort_outlier"].fit(accounts(employees, arr, new=40), request()).tested == 39
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
@@ -180,6 +228,7 @@ def test_an_account_that_lacks_a_feature_is_not_judged_and_counted() -> None:
         ({"features": "employees,seats"}, "'seats' is not in the snapshot; its fields are employees, arr"),
         ({"features": "employees", "model": "ecod"}, "'ecod' is not known; accepted are knn, iforest, hbos"),
         ({"features": "employees", "recent_days": 0}, "recent_days: 0 is not a whole number"),
+        ({"features": "employees", "confirmed": "arr"}, "'arr' is a double; accepted is a boolean"),
     ],
 )
 def test_a_request_that_cannot_be_met_is_refused_by_name(parameters: dict[str, Any], message: str) -> None:

@@ -142,11 +142,17 @@ def test_no_endpoint_means_no_model_and_the_status_names_the_remedy() -> None:
     assert "watchtower models pull" in status.detail
 
 
-def test_documents_that_disagree_are_no_answer() -> None:
+def test_documents_that_disagree_are_proposed_each_with_the_words_against_it() -> None:
     worker = build_worker(model=Scripted())
     other = "Acme is headquartered in Paris, France."
-    assert list(worker.propose([request(STATED, other, fields=(CITY, COUNTRY))])) == []
-    assert worker.counts["abstained.disagree"] == 2
+    said = list(worker.propose([request(STATED, other, fields=(CITY, COUNTRY))]))
+    assert [(p.field, p.value, p.evidence[0].document, p.against[0].document) for p in said] == [
+        ("city", "Milan", "d1", "d2"), ("city", "Paris", "d2", "d1"),
+        ("country", "IT", "d1", "d2"), ("country", "FR", "d2", "d1"),
+    ]  # fmt: skip
+    assert "Paris, France" in said[0].against[0].quote
+    assert all(p.confidence <= 0.5 for p in said), "nothing that is contradicted is sure"
+    assert worker.counts["disputed"] == 2
 
 
 def test_documents_that_agree_are_quoted_together() -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from evals.cases import Case, CaseDocument, CaseInput
 from evals.decision import VerbatimAndConfident
 from evals.report import markdown, pretty
-from evals.report_html import bar, html, pieces
+from evals.report_drawing import bar
+from evals.report_html import html, pieces
 from evals.score import Metric, RunFacts, Scores, judge, outcomes, score
 from watchtower.contract import Evidence, Proposal
 

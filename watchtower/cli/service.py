@@ -32,6 +32,8 @@ AFTER_A_FAULT = 5.0
 """Seconds until a part that failed is tried again."""
 PAGES = 10
 """Records whose pages are read before each enrichment run."""
+KEPT_DAYS = 90
+"""Days that operations keep what is over."""
 LOOK_EVERY = 2.0
 """Seconds between two looks for what worker processes have answered."""
 
@@ -85,7 +87,7 @@ def working(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta, u
     def work() -> float:
         if tower.clock() >= due["detect"]:
             for done in tower.detect():
-                log.info("detected", signal=done.signal, raised=done.raised)
+                log.info("detected", signal=done.signal, raised=done.raised, held=done.held)
             due["detect"] = tower.clock() + detect_every
         if tower.clock() >= due["enrich"]:
             _read_pages(tower)
@@ -107,6 +109,18 @@ def _read_pages(tower: Tower) -> None:
     if tower.rulebook.enrichment.web and (wanted := tower.wanted_pages(limit=PAGES)):
         done = tower.fetch(wanted)
         log.info("pages read", records=done.records, pages=done.pages, unread=len(done.unread))
+
+
+def letting_go(tower: Tower) -> Callable[[], float]:
+    """Once a day: whom the rulebook keeps no longer, and what is over."""
+
+    def work() -> float:
+        done = tower.retain(KEPT_DAYS, by="retention")
+        if done.anything:
+            log.info("let go", **done.counts())
+        return 24 * 3600.0
+
+    return work
 
 
 def desk_work(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta) -> Callable[[], float]:
@@ -161,6 +175,7 @@ def up(
         threads = [
             repeat(ticking(tower), stop, "clock"),
             repeat(work, stop, "workers"),
+            repeat(letting_go(tower), stop, "retention"),
             repeat(stack.enter_context(tower.courier()).look, stop, "outbox"),
         ]
         try:
@@ -255,7 +270,10 @@ def _serve(tower: Tower, settings: Settings, host: str | None, port: int | None)
         console.print(f"review page: [bold]{address}/[/]")
         console.print(f"rulebook {book.name} {book.version}, {len(book.rules)} rules; Ctrl-C ends it")
 
-    serve_http(tower, host or settings.host, settings.port if port is None else port, ready=ready)
+    serve_http(
+        tower, host or settings.host, settings.port if port is None else port, ready=ready,
+        per_minute=settings.requests_per_minute,
+    )  # fmt: skip
     errors.print("stopped")
 
 

@@ -173,6 +173,7 @@ def tick(
 
 
 def enrich(
+    context: typer.Context,
     data: Data = None,
     records: Annotated[
         str | None,
@@ -195,6 +196,8 @@ def enrich(
 
     Example: watchtower enrich --dry-run
     """
+    if context.invoked_subcommand is not None:
+        return
     only = frozenset(part.strip() for part in records.split(",")) if records else None
     for subject in only or ():
         if "/" not in subject:
@@ -304,10 +307,20 @@ def _price(tower: Tower, cost: Cost) -> str:
 def detect(
     data: Data = None,
     detector: Annotated[str | None, typer.Option("--detector", help="Only this detector, or this signal.")] = None,
+    held: Annotated[bool, typer.Option("--held", help="Run nothing: list what is held back this week.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run the declared detectors over a snapshot of now. Signals feed the rules that read them; no more."""
+    """Run the declared detectors over a snapshot of now. Signals feed the rules that read them; no more.
+
+    Where a signal belongs to a family, the family's weekly budget limits how much of what is told may be false, and
+    how much one owner is told. The rest is held back: kept with its reason, and read by no rule.
+
+    Example: watchtower detect --held
+    """
     with open_tower(data) as tower:
+        if held:
+            _show_held(tower, detector, as_json)
+            return
         done = list(tower.detect(only=frozenset([detector]) if detector else None))
         names = ", ".join(tower.rulebook.signals) or "none"
     if detector and not done:
@@ -316,14 +329,32 @@ def detect(
         )
     if as_json:
         print_json([
-            {"signal": d.signal, "detector": d.detector, "raised": d.raised, "abstained": dict(d.abstained)}
+            {"signal": d.signal, "detector": d.detector, "raised": d.raised, "held": d.held,
+             "abstained": dict(d.abstained)}
             for d in done
         ])  # fmt: skip
         return
     for d in done:
-        console.print(f"{d.signal} ({d.detector}): {d.raised} signals raised")
+        held_back = f", {d.held} of them held back (watchtower detect --held)" if d.held else ""
+        console.print(f"{d.signal} ({d.detector}): {d.raised} signals raised{held_back}")
         for cohort, reason in d.abstained.items():
             console.print(f"  no judgement on {cohort}: {reason}", markup=False)
+
+
+def _show_held(tower: Tower, signal: str | None, as_json: bool) -> None:
+    found = [row for row in tower.held() if signal is None or signal == row.name]
+    if as_json:
+        print_json([
+            {"signal": h.name, "record": h.subject, "family": h.family, "p_value": h.p_value, "because": h.because,
+             "raised_at": format_time(h.raised_at)}
+            for h in found
+        ])  # fmt: skip
+        return
+    table = Table("signal", "record", "p", "because", box=None, header_style="bold")
+    for h in found:
+        table.add_row(h.name, h.subject, f"{h.p_value:.3g}", h.because)
+    console.print(table)
+    console.print(f"{len(found)} signals held back this week")
 
 
 def alerts(

@@ -38,6 +38,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     signals: tuple[msgspec.Raw, ...] = ()
     abstained: dict[str, str] = {}
     """Cohorts that a detector would not judge, with the reason."""
+    tested: int | None = None
+    """How many records the detector judged; None where it does not say."""
     unreadable: int = 0
     """Entries that could not be written as JSON."""
     postponed: bool = False

@@ -35,7 +35,10 @@ class Detector(Protocol):
     version: str
 
     def fit(self, snapshot: Any, request: DetectionRequest) -> Any:
-        """What is usual, learnt from the snapshot: frozen, passed to `raise_signals`."""
+        """What is usual, learnt from the snapshot: frozen, passed to `raise_signals`.
+
+        It may have `abstentions` (cohort: reason) and `tested` (how many records will be judged): both are told.
+        """
         ...
 
     def raise_signals(self, snapshot: Any, fitted: Any, request: DetectionRequest) -> Sequence[Signal]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import monotonic, sleep
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -42,8 +43,10 @@ RECORDS = 20
 """Records in one batch, at most: what a worker that dies gives back."""
 ANSWERS = 50
 """Answers decided on in one transaction."""
-MAX_PROPOSALS = 256
+MAX_PROPOSALS = 32
 """Proposals to one request that are looked at; more are refused unread."""
+AT_ONCE = MAX_PROPOSALS
+"""Proposals decided on in one transaction: an event of the core waits for no more."""
 SHARED = (ENRICHMENT, DETECTION)
 """The queues of worker processes. What is run in the tower's own process has a queue of its own."""
 
@@ -77,6 +80,8 @@ class Found(NamedTuple):
 
     raised: int
     abstained: dict[str, str]
+    held: int = 0
+    """Of those raised, what the weekly budget of their family holds back."""
 
 
 class Desk:
@@ -143,10 +148,15 @@ class Desk:
                 arrived = jobs.arrived(conn, queues=SHARED, stale=stale, batches=batches, limit=ANSWERS)
             if not arrived:
                 return tally
-            with self._write() as (conn, engine):
-                tally.add(_decide(conn, engine, arrived, self._clock()))
-            with self._briefly() as conn:
-                jobs.taken(conn, [(one.batch, one.request) for one in arrived])
+            for several in _lots(arrived):
+                begun = monotonic()
+                with self._write() as (conn, engine):
+                    tally.add(_decide(conn, engine, several, self._clock()))
+                with self._briefly() as conn:
+                    jobs.taken(conn, [(one.batch, one.request) for one in several])
+                if batches is None:
+                    # Workers may say as much as they like: two thirds of the time are the core's.
+                    sleep(min(2 * (monotonic() - begun), 1.0))
 
     def tend(self, *, silent: float = jobs.STALLED) -> None:
         """Begin the jobs of dead workers again, give up what kills them, and forget the batches that are through.
@@ -242,6 +252,22 @@ def _hand_down(
     return batch.id
 
 
+def _lots(arrived: Sequence[jobs.Arrived]) -> Iterator[list[jobs.Arrived]]:
+    """The answers in their order, so many together that no transaction decides on more than AT_ONCE proposals."""
+    lot: list[jobs.Arrived] = []
+    weight = 0
+    for one in arrived:
+        parts = [part for part in map(_parsed, one.bodies) if part is not None]
+        heavy = sum(min(len(part.proposals), MAX_PROPOSALS) + len(part.signals) for part in parts)
+        if lot and weight + heavy > AT_ONCE:
+            yield lot
+            lot, weight = [], 0
+        lot.append(one)
+        weight += heavy
+    if lot:
+        yield lot
+
+
 def _decide(conn: Connection, engine: Engine, arrived: Sequence[jobs.Arrived], now: datetime) -> Tally:
     """Decide on answers in one transaction; those to a request that has its answer are passed over."""
     tally = Tally()
@@ -290,7 +316,9 @@ def _signals(
         return Found(0, {})
     signals = [signal for part in parts for signal in signals_of(part)[0]]
     abstained = {cohort: reason for part in parts for cohort, reason in part.abstained.items()}
-    return Found(work.take_signals(conn, engine, request, signals, now), abstained)
+    tested = max((part.tested for part in parts if part.tested is not None), default=None)
+    taken = work.take_signals(conn, engine, request, signals, now, tested=tested)
+    return Found(taken.raised, abstained, taken.held)
 
 
 def _parsed(body: str) -> Answer | None:

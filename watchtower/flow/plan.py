@@ -62,10 +62,12 @@ class Cost:
 
 @dataclass(frozen=True)
 class Means:
-    """What answers: the model's name (empty: none), and whether its calls are paid for."""
+    """What answers: the model's name (empty: none), whether its calls are paid for, and what stands for the trained
+    classifiers: what changes, is asked again."""
 
     model: str = ""
     paid: bool = True
+    trained: str = ""
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,8 @@ def _ask(
         cost = expected(texts, len(fields), means, price)
     stale = tuple(f for f in fields if row.state.get(f) is not None)
     since = [row.state.get(f"changed_at({f})") for f in stale]
-    key = digest(name, row.id, fields, [(doc.id, doc.text) for doc in documents], means.model, *since)
+    by = " ".join(filter(None, (means.model, means.trained)))
+    key = digest(name, row.id, fields, [(doc.id, doc.text) for doc in documents], by, *since)
     leaving = book.enrichment.leaving.get(name)
     personal = book.personal.get(name, frozenset())
     told = {

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,8 @@ from watchtower.contract import (
 )
 from watchtower.errors import InputError, Missing
 from watchtower.flow.apply import Applied, Engine, apply_events
+from watchtower.flow.discoveries import DECIDED, HELD, SIGNAL_HELD, rule_on_signals
+from watchtower.flow.outbox import tell_proposals
 from watchtower.flow.settle import settle
 from watchtower.rules.acceptance import ACCEPTED, Decision, decide
 from watchtower.rules.fold import FIELD_ACCEPTED, SIGNAL_ADMITTED, may_set
@@ -33,6 +35,9 @@ from watchtower.store.work import NewProposal, NewSignal, StoredRequest
 ENRICHMENT, DETECTORS = "enrichment", "detectors"
 """The names under which workers speak. A worker cannot claim another: the door stamps it."""
 
+MOST_TESTED = 2**31
+"""A worker's word on how many records it judged is cut to what the database can count."""
+
 
 @dataclass
 class Decided:
@@ -41,6 +46,13 @@ class Decided:
     accepted: int = 0
     review: int = 0
     refused: int = 0
+
+
+class Taken(NamedTuple):
+    """How many signals were new, and how many of these a family's budget holds back."""
+
+    raised: int
+    held: int
 
 
 def digest(*parts: Any) -> str:
@@ -161,6 +173,7 @@ def _decide_all(
             setattr(decided, decision.status, getattr(decided, decision.status) + 1)
             decisions.append(_decision_event(event, proposal, decision, now, by="ai"))
     work.add_proposals(conn, rows)
+    tell_proposals(conn, engine.program.book, [row for row in rows if row.status == "review"], now)
     journal.append(conn, decisions, layer="decision", received_at=now)
     accepted = [event for event in decisions if event.type == FIELD_ACCEPTED]
     return apply_events(conn, engine, accepted) if accepted else None
@@ -204,10 +217,15 @@ def own_domains(engine: Engine, name: str, row: RecordRow | None) -> list[str]:
     ]
 
 
+def _shown(event: Event) -> list[dict[str, Any]]:
+    """The quotes that a person is shown: those for the value, then those against it."""
+    return [*event.data["evidence"], *event.data.get("against", [])]
+
+
 def _row(event: Event, proposal: Proposal, decision: Decision, now: datetime) -> NewProposal:
     return NewProposal(
         id=event.id, request=proposal.request, object=event.object, record=event.record_id, field=proposal.field,
-        value=proposal.value, confidence=proposal.confidence, evidence=event.data["evidence"], method=proposal.method,
+        value=proposal.value, confidence=proposal.confidence, evidence=_shown(event), method=proposal.method,
         model=proposal.model, prompt=proposal.prompt, status=decision.status, rule=decision.rule,
         because=decision.because, decided_by=CORE_SOURCE, decided_at=now, proposed_at=event.time,
     )  # fmt: skip
@@ -282,17 +300,26 @@ def _person_may_set(conn: Connection, engine: Engine, name: str, record: str, fi
 
 
 def take_signals(
-    conn: Connection, engine: Engine, request: StoredRequest, signals: Sequence[Signal], now: datetime
-) -> int:
+    conn: Connection,
+    engine: Engine,
+    request: StoredRequest,
+    signals: Sequence[Signal],
+    now: datetime,
+    *,
+    tested: int | None = None,
+) -> Taken:
     """Journal what a detector raised, admit it to the records that it is about, lapse what is not raised again.
 
-    A request is answered once: what comes for it again is passed over.
+    A request is answered once: what comes for it again is passed over. `tested`: how many records the detector says
+    it judged.
     """
     ask_detection(conn, request, now)
     name, answered = request.fields[0], _answered(request, now)
+    if tested is not None:
+        answered.data["tested"] = min(max(tested, 0), MOST_TESTED)
     signals = [signal for signal in signals if _sound(signal, Signal)]
     if journal.append(conn, [answered], layer="worker", received_at=now)[0].verdict != "new":
-        return 0
+        return Taken(0, 0)
     stored = records.load(conn, request.object, [signal.subject.partition("/")[2] for signal in signals])
     events = []
     for signal in signals:
@@ -312,8 +339,8 @@ def take_signals(
         )
     appended = journal.append(conn, events, layer="worker", received_at=now)
     fresh = [event for event, result in zip(events, appended, strict=True) if result.verdict == "new"]
-    admit_signals(conn, engine, request, fresh, now)
-    return len(fresh)
+    held = admit_signals(conn, engine, request, fresh, now)
+    return Taken(len(fresh), held)
 
 
 def ask_detection(conn: Connection, request: StoredRequest, now: datetime) -> None:
@@ -345,11 +372,17 @@ def detection(event: Event) -> StoredRequest:
 
 def admit_signals(
     conn: Connection, engine: Engine, request: StoredRequest, fresh: Sequence[Event], now: datetime
-) -> None:
-    """What follows from `signal.answered` and the entries `signal.raised` behind it. A replay comes here, too."""
+) -> int:
+    """What follows from `signal.answered` and the entries `signal.raised` behind it; how many are held back.
+
+    A replay comes here, too.
+    """
     name = request.fields[0]
-    decisions, rows = [], []
+    standing = work.holding(conn, request.object, f"{name}.raised_at")
+    rulings = rule_on_signals(conn, engine.program.book, request, fresh, frozenset(standing), now)
+    decisions, rows, held = [], [], 0
     for event in fresh:
+        decided = rulings.get(event.id)
         rows.append(
             NewSignal(
                 id=event.id,
@@ -357,27 +390,34 @@ def admit_signals(
                 object=event.object,
                 record=event.record_id,
                 raised_at=now,
-                data=event.data,
+                data=event.data if decided is None else {**event.data, DECIDED: decided},
             )
         )
+        if decided is not None and decided["state"] == HELD:
+            held += 1
+            data = {"signal": name, "raised": event.id, "family": decided["family"], "because": decided["because"]}
+            decisions.append(_decided_signal(f"{event.id}.held", event.subject, now, data, kind=SIGNAL_HELD))
+            continue
         data = {
             "signal": name,
             "raised": event.id,
             **{key: event.data[key] for key in ("p_value", "strength")},
         }
         data["began_at"] = format_time(msgspec.convert(event.data["began_at"], datetime))
-        decisions.append(_admission(f"{event.id}.admitted", event.subject, now, data))
+        decisions.append(_decided_signal(f"{event.id}.admitted", event.subject, now, data))
     raised = {event.record_id for event in fresh}
-    for record in work.holding(conn, request.object, f"{name}.raised_at"):
+    for record in standing:
         if record not in raised:
             data = {"signal": name, "raised": None, "p_value": None, "strength": None, "began_at": None}
             key = digest(request.id, record, "lapsed")
-            decisions.append(_admission(f"sg_{key}.lapsed", f"{request.object}/{record}", now, data))
+            decisions.append(_decided_signal(f"sg_{key}.lapsed", f"{request.object}/{record}", now, data))
     work.add_signals(conn, rows)
     journal.append(conn, decisions, layer="decision", received_at=now)
-    applied = apply_events(conn, engine, decisions) if decisions else None
+    admitted = [event for event in decisions if event.type == SIGNAL_ADMITTED]
+    applied = apply_events(conn, engine, admitted) if admitted else None
     work.answered(conn, [request.id], now)
     settle(conn, engine, now, applied, spoken=True, informed_only=True)
+    return held
 
 
 def stored_detection(request: DetectionRequest) -> StoredRequest:
@@ -393,5 +433,7 @@ def overtaken(conn: Connection, request: StoredRequest) -> bool:
     return work.answered_after(conn, request.fields[0], request.asked_at)
 
 
-def _admission(event_id: str, subject: str, now: datetime, data: dict[str, Any]) -> Event:
-    return Event(id=event_id, source=CORE_SOURCE, type=SIGNAL_ADMITTED, subject=subject, time=now, data=data)
+def _decided_signal(
+    event_id: str, subject: str, now: datetime, data: dict[str, Any], *, kind: str = SIGNAL_ADMITTED
+) -> Event:
+    return Event(id=event_id, source=CORE_SOURCE, type=kind, subject=subject, time=now, data=data)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from watchtower.errors import Fault
+from watchtower.rulebook.families import family_faults
 
 if TYPE_CHECKING:
     from watchtower.rulebook.load import Loaded
@@ -20,7 +21,10 @@ def hint(word: str, known: Iterable[str]) -> str:
 
 def references(loaded: Loaded) -> list[Fault]:
     """Every name that points at nothing, or would mean two things, with its place."""
-    parts = (_objects, _lifecycles, _named_facts, _signals, _acceptance, _asking, _rules, _receivers, _metrics)
+    parts = (
+        *(_objects, _lifecycles, _named_facts, _signals, family_faults),
+        *(_acceptance, _asking, _rules, _receivers, _metrics),
+    )
     return [fault for part in parts for fault in part(loaded)]
 
 
@@ -92,10 +96,15 @@ def _signals(loaded: Loaded) -> Iterator[Fault]:
         place = loaded.place("signals", name)
         if signal.object not in objects:
             yield place.fault(f"signal {name}: unknown object {signal.object!r}{hint(signal.object, objects)}")
-        elif signal.field and signal.field not in (fields := objects[signal.object].fields):
-            yield place.fault(
-                f"signal {name}: {signal.object} has no field {signal.field!r}{hint(signal.field, fields)}"
-            )
+            continue
+        about = str(signal.parameters.get("of", signal.object))
+        cycle = str(signal.parameters.get("lifecycle", ""))
+        if about not in objects:
+            yield place.fault(f"signal {name}: parameters.of: unknown object {about!r}{hint(about, objects)}")
+        elif signal.field and signal.field not in (fields := objects[about].fields):
+            yield place.fault(f"signal {name}: {about} has no field {signal.field!r}{hint(signal.field, fields)}")
+        elif cycle and cycle not in (cycles := loaded.rulebook.lifecycles):
+            yield place.fault(f"signal {name}: parameters.lifecycle: unknown lifecycle {cycle!r}{hint(cycle, cycles)}")
 
 
 def _asking(loaded: Loaded) -> Iterator[Fault]:
@@ -155,6 +164,7 @@ def _receivers(loaded: Loaded) -> Iterator[Fault]:
     book = loaded.rulebook
     queues = {*book.queues, *(rule.queue for rule in book.rules)}
     owners = {*book.roles, *(rule.owner for rule in book.rules if rule.owner)}
+    owners |= {rung.to for queue in book.queues.values() for rung in queue.ladder}
     for name, receiver in book.receivers.items():
         for part, given, known in (("queues", receiver.queues, queues), ("owners", receiver.owners, owners)):
             for word in given:

@@ -64,7 +64,7 @@ def decide(
         return refused(str(error))
     if not proposal.evidence:
         return refused("it shows no evidence")
-    for evidence in proposal.evidence:
+    for evidence in (*proposal.evidence, *proposal.against):
         text = documents.get(evidence.document)
         if text is None:
             return refused(f"its evidence names the document {evidence.document!r:.60}, which the record does not have")
@@ -72,6 +72,13 @@ def decide(
             return refused(f"its quote {evidence.quote!r:.60} does not stand in {evidence.document} at its place")
     if not 0 <= proposal.confidence <= 1:
         return refused(f"its confidence {proposal.confidence} is not between 0 and 1")
+    if proposal.against:
+        one, other = proposal.evidence[0], proposal.against[0]
+        because = (
+            f"documents contradict each other: {one.document} says {one.quote!r:.120}, "
+            f"{other.document} says {other.quote!r:.120}; a person decides"
+        )
+        return Decision(REVIEW, key, because, value)
     if proposal.confidence < acceptance.review_at:
         return refused(f"confidence {proposal.confidence:.2f} is below {acceptance.review_at:.2f}")
     if not follows(value, field, [evidence.quote for evidence in proposal.evidence]):

@@ -20,7 +20,7 @@ from watchtower.store.database import Connection, Database, mask
 
 VIEWED = (
     "journal", "record", "version", "span", "alert", "action", "link", "document", "request", "proposal", "signal",
-    "rulebook", "activation", "deadletter",
+    "rulebook", "activation", "deadletter", "silence",
 )  # fmt: skip
 """What a viewer may read of the core. A table that is not named here stays hidden: keys and sessions are."""
 

@@ -121,7 +121,8 @@ class Bench:
             fitted = detector.fit(table, request)
             entries, unreadable = written(list(detector.raise_signals(table, fitted, request)))
             abstained = dict(getattr(fitted, "abstentions", {}))
-            said = Answer(signals=tuple(entries), unreadable=unreadable, abstained=abstained)
+            tested = getattr(fitted, "tested", None)
+            said = Answer(signals=tuple(entries), unreadable=unreadable, abstained=abstained, tested=tested)
         except ValueError as error:
             said = Answer(fault=str(error))
         except StoreError:

@@ -18,6 +18,7 @@ from watchtower.store import jobs
 from watchtower.store.ledger import Ledger
 from watchtower.workers.bench import Bench
 from watchtower.workers.models import open_model, slots
+from watchtower.workers.training import shelf_folder, stamp
 
 log = structlog.get_logger(__name__)
 
@@ -52,19 +53,19 @@ def run_for_good(settings: Settings, url: str, *, use_model: bool, stop: threadi
             if stopped.wait(NOT_YET):
                 return
     try:
-        with open_model(settings, use_model=use_model) as make:
+        with open_model(settings, use_model=use_model, shelf=shelf_folder(settings)) as make:
             ledger = Ledger(database)
-            known: dict[str | None, EnrichmentWorker] = {}
-
+            known: dict[tuple[str | None, str], EnrichmentWorker] = {}
             turn = threading.Lock()
 
             def worker_for(blob: str | None, read: Callable[[str], bytes]) -> EnrichmentWorker:
+                learnt = blob, stamp(settings)
                 with turn:
-                    if blob not in known:
+                    if learnt not in known:
                         known.clear()
                         labelled = {} if blob is None else msgspec.json.decode(read(blob), type=Labelled)
-                        known[blob] = make(labelled, ledger)
-                    return known[blob]
+                        known[learnt] = make(labelled, ledger)
+                    return known[learnt]
 
             bench = Bench(database, worker_for, slots=slots(settings))
             while not stopped.is_set():
