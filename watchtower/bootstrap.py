@@ -592,7 +592,8 @@ class Tower:
         Run it again until nothing waits: results are those of `enrich`. InputError, ModelError.
         """
         self._spent()
-        with open_offline(self.settings, self.labelled(), self.desk.database) as offline:
+        shelf = shelf_folder(self.settings)
+        with open_offline(self.settings, self.labelled(), self.desk.database, shelf=shelf) as offline:
             taken, waiting = offline.take_back()
             run = self.enrich(offline.worker, limit=limit, only=only, progress=progress, again=timedelta(0))
             handed, batches = offline.hand_over()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -16,7 +17,7 @@ from watchtower.settings import Settings
 from watchtower.store import ledger as stored
 from watchtower.store.database import Database
 from watchtower.store.ledger import Ledger, Spent
-from watchtower.workers.models import DEFAULT_MODEL, _endpoint
+from watchtower.workers.models import DEFAULT_MODEL, endpoint_of, trained_of
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +95,11 @@ class Offline:
 
 @contextmanager
 def open_offline(
-    settings: Settings, labelled: Mapping[str, Sequence[tuple[str, str]]], database: Database
+    settings: Settings,
+    labelled: Mapping[str, Sequence[tuple[str, str]]],
+    database: Database,
+    *,
+    shelf: Path | None = None,
 ) -> Iterator[Offline]:
     """A worker over the provider's batches. InputError where no endpoint is configured."""
     import enrichment
@@ -107,11 +112,11 @@ def open_offline(
             "--batch: no endpoint is configured",
             remedy="Set WATCHTOWER_LLM_BASE_URL, WATCHTOWER_LLM_API_KEY and WATCHTOWER_LLM_MODEL.",
         )
-    endpoint = _endpoint(settings, settings.llm_model or DEFAULT_MODEL)
+    endpoint = endpoint_of(settings, settings.llm_model or DEFAULT_MODEL)
     ledger = Ledger(database)
     lane = Lane(ChatModel(endpoint), endpoint.provider, endpoint.region)
     collector = Collector(lane, ledger, MAX_TOKENS)
-    worker = enrichment.build_worker(model=collector, labelled=labelled)
+    worker = enrichment.build_worker(model=collector, labelled=labelled, trained=trained_of(shelf))
     yield Offline(worker, database, ledger, collector, Provider(endpoint))
 
 
