@@ -85,7 +85,7 @@ def accepted(raw: str, value: str, **parts: str) -> Normalised:
 
 
 def settled(read: Reader) -> Reader:
-    """The reader, made to read its value again until that is its own; what does not settle in three readings is refused.
+    """The reader, made to read its value again until that is its own. What does not settle so is refused.
 
     Names and titles are written with more marks than rules foresee.
     """
