@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 
 from enrichment.calls import Called, Caller, Lane
-from enrichment.classify import Classifier
+from enrichment.classify import Classifier, Verdict
 from enrichment.errors import CallFailed, ModelError
 from enrichment.extractors import Extractor, extractor
 from enrichment.grounding import Grounded, Refused, canonical, cited, follows, ground, intact, same
@@ -169,8 +169,9 @@ class Worker:
 
     def _classifier(self, spec: FieldSpec) -> Classifier | None:
         """What has learnt the field; else what knows the descriptions of its values, where some ship."""
-        if spec.name in self._classifiers:
-            return self._classifiers[spec.name]
+        return self._classifiers[spec.name] if spec.name in self._classifiers else self._descriptions(spec)
+
+    def _descriptions(self, spec: FieldSpec) -> Classifier | None:
         with self._lock:
             if spec.values not in self._described:
                 self._described[spec.values] = from_descriptions(spec.values)
@@ -241,9 +242,22 @@ class Worker:
         if verdict.probability < CLASSIFIER_FLOOR:
             self._refuse(request, spec, "classifier_unsure")
             return None
+        if (other := self._never_seen(spec, classifier, readable.text)) is not None:
+            classifier, verdict = other
         evidence = cited(document, *readable.span(verdict.start, verdict.end))
         sure = verdict.probability if classifier.rows else min(verdict.probability, UNLABELLED_CEILING)
         return self._proposal(request, spec, verdict.label, sure, (evidence,), "classifier", classifier.name)
+
+    def _never_seen(self, spec: FieldSpec, classifier: Classifier, text: str) -> tuple[Classifier, Verdict] | None:
+        """What the descriptions say, where it is a value of which there were too few labelled rows to learn: the
+        classifier cannot answer with it, and would be as sure of its nearest neighbour."""
+        if not classifier.rows or set(spec.values) <= set(classifier.labels):
+            return None
+        described = self._descriptions(spec)
+        verdict = described.predict(text, spec.values) if described is not None else None
+        if described is None or verdict is None or verdict.label in classifier.labels:
+            return None
+        return described, verdict
 
     def _with_model(
         self, request: FieldRequest, fields: Sequence[FieldSpec], texts: Sequence[tuple[Document, Readable]]

@@ -190,6 +190,20 @@ def test_a_category_comes_from_the_classifier_with_its_sentence() -> None:
     assert 0.5 < said[0].confidence <= 1
 
 
+def test_a_category_that_was_hardly_ever_labelled_is_no_nearest_neighbour_of_it() -> None:
+    rows = [(f"Plant {n} makes pumps, valves and machine tools for factories.", "Industrials") for n in range(20)]
+    rows += [(f"Team {n} develops cloud software and data storage.", "Technology") for n in range(20)]
+    rows += [("It is a bank.", "Financial Services"), ("It insures.", "Financial Services")]
+    values_ = ("Financial Services", "Industrials", "Technology")
+    spec = FieldSpec(name="sector", type="enum", values=values_)
+    worker = build_worker(labelled={"sector": rows})
+    text = "Albera operates a retail bank. It offers deposits, loans, life insurance and asset management to factories."
+    (said,) = worker.propose([request(text, fields=(spec,))])
+    assert said.value == "Financial Services" and said.confidence <= 0.7
+    (said,) = worker.propose([request("Brivia develops cloud software for factories.", fields=(spec,))])
+    assert said.value == "Technology" and said.confidence > 0.7
+
+
 def test_too_few_labels_leave_the_category_empty() -> None:
     worker = build_worker(labelled={"sector": FOOD[:3]})
     assert list(worker.propose([request(STATED, fields=(SECTOR,))])) == []
