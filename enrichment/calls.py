@@ -117,7 +117,7 @@ class Caller:
         most_in = int(sum(len(text) for _, text in messages) / CHARACTERS + len(json.dumps(schema)) / CHARACTERS)
         most_out = getattr(lane.model, "most_out", MOST_OUT)
         with self._alone(key), lane.pace.room or nullcontext():
-            lane.breaker.admit()
+            lane.breaker.admit(claim=False)
             lane.pace.wait(most_in + most_out)
             if self._ledger is not None:
                 intent = self._ledger.intend(key, lane.model.name, most_in, most_out)
@@ -126,6 +126,7 @@ class Caller:
                     return remembered(intent.status, intent.said, lane.model, schema)
             completion = None
             try:
+                lane.breaker.admit()
                 completion = self._tried(lane, prompt.text, question, document, schema)
                 said = read(lane.model, completion.content, schema)
             except (CallFailed, ModelError) as fault:

@@ -103,14 +103,17 @@ class Breaker:
         self._rest = cooldown
         self._trying = False
 
-    def admit(self) -> None:
-        """Return where a call may be made; CallFailed (tripped) where the endpoint is left alone."""
+    def admit(self, *, claim: bool = True) -> None:
+        """Return where a call may be made; CallFailed (tripped) where the endpoint is left alone.
+
+        Who claims makes the call, and says how it ended: of an endpoint that was left alone, one may try.
+        """
         with self._lock:
             if self._failed < self._strikes and self._clock() >= self._until:
                 return
             left = self._until - self._clock()
             if left <= 0 and not self._trying:
-                self._trying = True
+                self._trying = claim
                 return
         raise CallFailed("tripped", f"the endpoint is left alone for {max(left, 0):.0f} s more", free=True)
 

@@ -84,9 +84,7 @@ def test_a_page_comes_in_by_an_event_of_its_own_source_and_is_not_read_again_soo
     done = tower.fetch(tower.wanted_pages(), read=read)
     assert (done.records, done.pages, done.unread[0]) == (2, 2, ("beta.com/", "HTTP 404"))
     with tower.database.read() as conn:
-        ask = (
-            "select source, type, layer, data ->> 'kind', data ->> 'url' from journal where source = 'web' order by seq"
-        )
+        ask = "select source, type, layer, data ->> 'kind', data ->> 'url' from journal where source = 'web'"
         rows = [tuple(row) for row in conn.execute(text(ask + " order by seq"))]
     assert rows[0] == ("web", "document.added", "core", "web", "https://beta.com/about") and len(rows) == 2
     assert {one.paths for one in tower.wanted_pages()} == {("/",)}, "what was read is not read again; what was not, is"

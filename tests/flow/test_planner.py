@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from llm_stub import Handler, completion, model
@@ -15,11 +16,12 @@ from sqlalchemy import text
 
 from enrichment import Endpoint, build_worker
 from watchtower.bootstrap import Tower, build
+from watchtower.cli.service import desk_work
 from watchtower.contract import format_time
 from watchtower.errors import RulebookError
 from watchtower.flow.plan import Cost
 from watchtower.rulebook import load
-from watchtower.rulebook.asking import Spend
+from watchtower.rulebook.asking import Spend, due_after
 from watchtower.settings import Settings
 from watchtower.store.ledger import Ledger, Spent
 
@@ -234,6 +236,8 @@ def test_the_budget_of_a_day_counts_what_was_spent_when_the_run_is_planned(tower
         ("enrichment: {leaving: {account: {fields: [nme]}}}", "did you mean 'name'"),
         ("enrichment: {web: {account: {domain: name}}}", "not one of its domains"),
         ("enrichment: {web: {account: {domain: name, pages: ['../etc']}}}", "no path"),
+        ("enrichment: {schedule: at six}", "as cron writes it"),
+        ("enrichment: {schedule: '0 0 6 * * mon'}", "as cron writes it"),
         ("enrichment: {prices: {m: {input: -1, output: 1}}}", "greater than or equal to 0"),
     ],
 )
@@ -244,6 +248,27 @@ def test_a_wrong_line_is_told_with_its_place(tmp_path: Path, part: str, message:
     [fault] = caught.value.faults
     assert message in fault.message + fault.remedy
     assert fault.line >= len(BOOK.splitlines())
+
+
+def test_a_schedule_keeps_the_hours_of_the_rulebooks_zone_through_clock_changes() -> None:
+    rome = ZoneInfo("Europe/Rome")
+    friday = datetime(2026, 3, 27, 12, tzinfo=UTC)
+    monday = due_after("0 6 * * mon-fri", rome, friday)
+    assert monday == datetime(2026, 3, 30, 4, tzinfo=UTC), "06:00 in summer is 04:00 UTC; clocks changed on Sunday"
+    assert due_after("0 6 * * mon-fri", rome, monday) == datetime(2026, 3, 31, 4, tzinfo=UTC)
+
+
+def test_where_the_rulebook_has_a_schedule_the_service_asks_then_and_not_before(towers: Any, clock: Clock) -> None:
+    tower = towers("enrichment: {schedule: 0 6 * * *}\n")
+    account(tower, "A")
+    work = desk_work(tower, enrich_every=timedelta(minutes=1), detect_every=timedelta(days=99))
+    work()
+    clock.now += timedelta(hours=2)
+    work()
+    assert tower.desk.waiting() == frozenset()
+    clock.now = datetime(2026, 3, 3, 6, tzinfo=UTC)
+    work()
+    assert len(tower.desk.waiting()) == 1
 
 
 def test_a_limit_left_out_limits_nothing() -> None:

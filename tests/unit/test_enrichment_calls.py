@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -124,6 +125,35 @@ def test_a_bad_answer_is_not_taken_to_another_model() -> None:
     with pytest.raises(CallFailed, match="not_json"):
         ask(caller(time, Scripted(time, Completion("no", 1, 1)), second))
     assert second.left == []
+
+
+class Knows:
+    """A ledger that knows the answer to whatever is asked about `known`."""
+
+    def __init__(self) -> None:
+        self.known = False
+        self.settled: list[tuple[str, bool]] = []
+
+    def intend(self, key: str, model: str, most_in: int, most_out: int) -> Any:
+        return SimpleNamespace(status="known" if self.known else "go", said=GOOD.content)
+
+    def settle(self, key: str, outcome: str, *, free: bool, said: str | None, tokens_in: int, tokens_out: int) -> None:
+        self.settled.append((outcome, free))
+
+
+def test_an_answer_that_was_known_is_no_trial_of_an_endpoint_that_was_left_alone() -> None:
+    time, ledger = Time(), Knows()
+    lane = Lane(Scripted(time, *[CallFailed("network")] * STRIKES, GOOD), breaker=Breaker(clock=time))
+    asked = Caller([lane], ledger=ledger, clock=time, sleep=time.sleep)
+    for _ in range(STRIKES):
+        with pytest.raises(CallFailed, match="network"):
+            ask(asked)
+    time.now += COOLDOWN + 1
+    ledger.known = True
+    ask(asked)
+    ledger.known = False
+    ask(asked)
+    assert ledger.settled == [("network", False)] * STRIKES + [("answered", False)]
 
 
 def test_an_endpoint_that_fails_is_left_alone_longer_each_time_and_tried_by_one_call() -> None:

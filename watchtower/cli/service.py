@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import structlog
@@ -18,6 +18,7 @@ from watchtower.cli.output import console, errors, print_json
 from watchtower.cli.tower import AsJson, Data, RulebookOption, settings_of
 from watchtower.errors import InputError, WatchtowerError
 from watchtower.logs import configure
+from watchtower.rulebook.asking import due_after
 from watchtower.settings import Settings, read_settings
 from watchtower.store import embedded
 from watchtower.store.jobs import beside
@@ -82,7 +83,8 @@ def ticking(tower: Tower) -> Callable[[], float]:
 def working(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta, use_model: bool) -> Callable[[], float]:
     """Enrichment and detection, each when it is due; the worker is opened only where there is something to ask."""
     begun = tower.clock()
-    due = {"enrich": begun, "detect": begun}
+    scheduled = bool(tower.rulebook.enrichment.schedule)
+    due = {"enrich": _next_enrichment(tower, enrich_every) if scheduled else begun, "detect": begun}
 
     def work() -> float:
         if tower.clock() >= due["detect"]:
@@ -98,10 +100,16 @@ def working(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta, u
                 log.info("enriched", records=run.requests, accepted=run.decided.accepted, model=means)
             else:
                 tower.beat("enrichment")
-            due["enrich"] = tower.clock() + enrich_every
+            due["enrich"] = _next_enrichment(tower, enrich_every)
         return max((min(due.values()) - tower.clock()).total_seconds(), 1.0)
 
     return work
+
+
+def _next_enrichment(tower: Tower, every: timedelta) -> datetime:
+    """When the rulebook's schedule says; else after so long."""
+    book, now = tower.rulebook, tower.clock()
+    return due_after(book.enrichment.schedule, book.zone, now) if book.enrichment.schedule else now + every
 
 
 def letting_go(tower: Tower) -> Callable[[], float]:
@@ -126,7 +134,8 @@ def _read_pages(tower: Tower) -> None:
 def desk_work(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta) -> Callable[[], float]:
     """What the tower does for worker processes: take up what they answered, hand down what is due."""
     begun = tower.clock()
-    due = {"enrich": begun, "detect": begun}
+    scheduled = bool(tower.rulebook.enrichment.schedule)
+    due = {"enrich": _next_enrichment(tower, enrich_every) if scheduled else begun, "detect": begun}
 
     def work() -> float:
         tally = tower.take_up()
@@ -138,9 +147,10 @@ def desk_work(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta)
                 _read_pages(tower)
             handed = tower.hand_down(fields=now >= due["enrich"], detections=now >= due["detect"])
             log.info("handed down", requests=handed)
-            for what, every in (("enrich", enrich_every), ("detect", detect_every)):
-                if now >= due[what]:
-                    due[what] = now + every
+            if now >= due["enrich"]:
+                due["enrich"] = _next_enrichment(tower, enrich_every)
+            if now >= due["detect"]:
+                due["detect"] = now + detect_every
         return LOOK_EVERY
 
     return work

@@ -1,6 +1,7 @@
 """What asking language models may cost, and what may leave the machine for it.
 
 enrichment:
+  schedule: 0 6 * * mon-fri                      # when `up` asks, in the rulebook's time zone
   prices:
     gpt-5-mini: {input: 0.25, output: 2.00}      # money for a million tokens, in the rulebook's currency
   budget:
@@ -16,7 +17,9 @@ enrichment:
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
 
@@ -89,10 +92,30 @@ class Web(Part):
         return again
 
 
+def due_after(schedule: str, zone: ZoneInfo, now: datetime) -> datetime:
+    """The first instant after `now` (UTC) that a schedule names, in UTC; its hours are those of the zone."""
+    from croniter import croniter
+
+    found: datetime = croniter(schedule, now.astimezone(zone)).get_next(datetime)
+    return found.astimezone(UTC)
+
+
 class Asking(Part):
     """The part `enrichment` of a rulebook."""
 
+    schedule: str = ""
+    """When `watchtower up` asks, as cron writes it; empty: as often as its option says."""
     prices: dict[str, Price] = {}
     budget: Budgets = Budgets()
     leaving: dict[Name, Leaving] = {}
     web: dict[Name, Web] = {}
+
+    @field_validator("schedule")
+    @classmethod
+    def _cron(cls, schedule: str) -> str:
+        from croniter import croniter
+
+        # Five parts: a schedule by the second would ask without end.
+        if schedule and (len(schedule.split()) != 5 or not croniter.is_valid(schedule)):
+            raise ValueError(f"schedule: {schedule!r:.60} is no time as cron writes it, such as 0 6 * * mon-fri")
+        return schedule
