@@ -2,7 +2,7 @@
 
 A mark of the database is the same as long as nobody has written; an answer made under it is then the answer. Counts of
 a full queue cost some ten milliseconds, and would be all there is at fifty pages a second: where somebody has written
-since, they may be a little old. What took so long to make is told for ten times as long, and made anew in the background.
+since, they may be a little old. What took so long to make is told for ten times as long, and made anew meanwhile.
 """
 
 from __future__ import annotations
