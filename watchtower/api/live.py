@@ -59,7 +59,7 @@ class Feed:
             self._looking = asyncio.create_task(self._look())
         self._watching.add(mine)
         try:
-            yield f"retry: 2000\nid: {last}\n\n"
+            yield "retry: 2000\n\n" if after is not None else f"retry: 2000\nid: {last}\n\n"
             if after is not None and after < last:
                 missed = await run_in_threadpool(self._changes, after, BACKLOG)
                 yield RESET if len(missed) == BACKLOG else "".join(told(c) for c in missed if c.seq <= last)

@@ -1,4 +1,4 @@
-"""The commands that need the tower: import, tick, enrich, alerts, rulebook in force."""
+"""The commands that need the tower: import, tick, enrich."""
 
 from __future__ import annotations
 
@@ -24,8 +24,6 @@ from watchtower.errors import InputError
 from watchtower.flow.plan import Cost
 from watchtower.logs import configure
 from watchtower.settings import Settings, read_settings
-from watchtower.store import queries
-from watchtower.store.rows import AlertFilter
 from watchtower.workers import model_name, model_status, slots
 
 Data = Annotated[
@@ -302,38 +300,3 @@ def _price(tower: Tower, cost: Cost) -> str:
     if cost.money is None:
         return "no price is known (enrichment.prices)"
     return f"{cost.money:.4f} {tower.rulebook.currency}"
-
-
-def alerts(
-    data: Data = None,
-    queue: Annotated[str | None, typer.Option("--queue", help="Only this queue.")] = None,
-    status: Annotated[str, typer.Option("--status", help="open, acknowledged, snoozed or resolved.")] = "open",
-    limit: Annotated[int, typer.Option("--limit", min=1, max=200)] = 50,
-    as_json: AsJson = False,
-) -> None:
-    """The queue, in the terminal: the deterministic alerts first."""
-    if status not in ("open", "acknowledged", "snoozed", "resolved"):
-        raise InputError(f"--status: {status!r} is not one of open, acknowledged, snoozed, resolved")
-    with open_tower(data) as tower, tower.database.read() as conn:
-        rows = queries.alerts(
-            conn, AlertFilter(status=(status,), queue=(queue,) if queue else ()), after=None, limit=limit
-        )
-    if as_json:
-        print_json([
-            {"id": a.id, "rule": a.rule, "record": a.subject, "since": format_time(a.since), "severity": a.severity,
-             "queue": a.queue, "owner": a.owner, "because": a.because, "status": a.status, "ai_informed": a.ai_informed}
-            for a in rows
-        ])  # fmt: skip
-        return
-    table = Table("severity", "record", "since", "queue", "owner", "because", box=None, header_style="bold")
-    for a in rows:
-        table.add_row(
-            a.severity,
-            a.subject,
-            f"{a.since:%Y-%m-%d %H:%M}",
-            a.queue,
-            a.owner,
-            ("AI-informed: " if a.ai_informed else "") + a.because,
-        )
-    console.print(table)
-    console.print(f"{len(rows)} {status} alerts" + (" (the first)" if len(rows) == limit else ""))

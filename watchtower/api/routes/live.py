@@ -10,6 +10,11 @@ from starlette.responses import StreamingResponse
 from watchtower.api.live import Feed
 from watchtower.api.port import TowerPort
 
+EVENT = {
+    "type": "object",
+    "description": "One event of the stream; `data` is JSON.",
+    "properties": {"id": {"type": "string"}, "event": {"type": "string"}, "data": {"type": "string"}},
+}
 EXAMPLE = (
     'id: 4711\nevent: alert.opened\ndata: {"seq":4711,"type":"alert.opened","record":"lead/L-17",'
     '"time":"2026-03-04T09:00:00.000000Z","alert":"al_1","rule":"mql_uncontacted","actor":null}\n\n'
@@ -27,7 +32,7 @@ def routes(tower: TowerPort) -> APIRouter:
         responses={
             200: {
                 "description": "alert.opened, alert.resolved, field.accepted, handoff.refused, ...; `reset`: read anew",
-                "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}},
+                "content": {"text/event-stream": {"schema": EVENT, "example": EXAMPLE}},
             }
         },
     )
