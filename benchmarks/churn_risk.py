@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from detectors import ROSTER
 from detectors.churn_risk import score
-from detectors.outcomes import area, is_outcome
+from detectors.horizon import area, is_outcome
 from detectors.snapshot import read_versions
 from watchtower.contract import DetectionRequest
 

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from detectors.features import Basis, Column, column_of, matrix
-from detectors.outcomes import Bools, Examples, area, examples, is_outcome, leaks, standing
+from detectors.horizon import Bools, Examples, area, examples, is_outcome, leaks, standing
 from detectors.pvalues import Floats, seed_of
 from detectors.snapshot import FRAME, Longs, Versions, check_request, micros, names_in, read_versions, time_of
 from detectors.wording import figure, plural

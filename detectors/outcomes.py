@@ -1,128 +1,193 @@
-"""Who came to an outcome within a horizon, as it could be known; and the columns that know it too well.
+"""From versions to outcomes: when something could have gone wrong in a segment, and whether it did.
 
-A record counts as it stood `horizon` before the request; whether the outcome came is what happened since. Features are
-read as they were then, so what was written with the outcome or after it is not among them. Where records were filled
-in afterwards it may be: a field that by itself tells the outcome almost perfectly, or that is only ever filled once the
-outcome has come, is refused by name.
+    outcome     one for each                          wrong where                    known from
+    skips       move of a record                      the lifecycle does not allow   the move
+    late        stay in a stage with a limit          it lasted to the limit         leaving, or the limit
+    lacking     stay left that demands fields         one was empty                  leaving
+    violations  stay left                             it broke anything              leaving
+    missing     record, `after_days` after its first  one of `fields` is empty       then
+    value       entry into one of `wrong`, `right`    it is one of `wrong`           the entry
+    pushed      week at whose end a record was open   `date` was moved later in it   the week's end
+    missed      forecast, `ahead_days` before `date`  the record was not won by it   the day after `date`
 
-Source for the two kinds of leak: Kaufman, Rosset, Perlich, "Leakage in data mining", ACM TKDD 6 (2012).
+`pushed` and `missed` read the date a deal is expected to close; it is open unless its stage is in `closed`. A forecast
+is a version that stood `ahead_days` before its own date, with `category` (where given) among `committed`.
+
+An outcome counts at the time from which it is known: SLA adherence is not judged on stays that may still be in time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from detectors.features import Column, is_number, missing
-from detectors.pvalues import Floats
-from detectors.snapshot import OPEN, Longs, Versions
+from detectors.conformance import LATE, MOVE, SKIP, check_traces, lacking_fields
+from detectors.due import DAY, due_times, in_stages, open_weeks, pushes_of, rows_at
+from detectors.lifecycle import Lifecycle
+from detectors.snapshot import OPEN, Longs, Versions, names_in
+from detectors.spells import Spells, read_spells
+from detectors.weeks import MONDAY, WEEK
+from watchtower.contract import DetectionRequest
 
-SEPARATES = 0.98
-"""The area under the curve from which a field alone tells too well to be true."""
-AFTERWARDS = 0.02
-"""The share of records with a value before the outcome up to which a field counts as filled afterwards only."""
-FILLED = 0.5
-"""The share of outcomes with a value afterwards from which it does."""
-
-Bools = NDArray[np.bool_]
+OUTCOMES = {
+    "skips": "moves off the lifecycle",
+    "late": "stays over their limit",
+    "lacking": "stays left without what they must bring",
+    "violations": "stays that broke the lifecycle",
+    "missing": "records with an empty field",
+    "value": "entries into {wrong}",
+    "pushed": "weeks with a later {date}",
+    "missed": "forecasts that did not come true",
+}
+"""What each calls a wrong one, in the plural."""
+PARAMETERS = (
+    "outcome", "fields", "after_days", "wrong", "right", "date", "closed", "won", "category", "committed", "ahead_days",
+)  # fmt: skip
+AFTER_DAYS = 7
+AHEAD_DAYS = 30
 
 
 @dataclass(frozen=True)
-class Examples:
-    """Rows of the versions: the records as they stood, ordered by id, and whether the outcome came."""
+class Outcomes:
+    """Columns of equal length, in order of time."""
 
-    rows: Longs
-    came: Bools
-    before: Longs
-    """Of those to which it came: the row in force just before."""
-    after: Longs
-    """Of the same: the last row."""
-
-
-def is_outcome(versions: Versions, label: str, values: Sequence[str]) -> Bools:
-    """For each row, whether the label field has one of the values."""
-    codes, texts = versions.codes(label)
-    wanted = np.array([text.lower() in values for text in texts] + [False])
-    found: Bools = wanted[codes]
-    return found
+    row: Longs
+    """The versions' row that tells the segment."""
+    time: Longs
+    """Microseconds since 1970, from when the outcome is known."""
+    wrong: NDArray[np.bool_]
 
 
-def standing(versions: Versions, outcome: Bools) -> Longs:
-    """The rows in force now, of records to which the outcome has not come, ordered by id."""
-    return _by_id(versions, np.flatnonzero((versions.end == OPEN) & ~outcome))
-
-
-def examples(versions: Versions, outcome: Bools, then: int) -> Examples:
-    """The records that stood at `then` without the outcome. Those deleted since, without it, are left out."""
-    rows = np.flatnonzero((versions.start <= then) & (versions.end > then) & ~outcome)
-    firsts = np.full(len(versions.ids), -1, dtype=np.int64)
-    later = np.flatnonzero(outcome & (versions.start > then))
-    firsts[versions.record[later][::-1]] = later[::-1]
-    lasts = np.full(len(versions.ids), -1, dtype=np.int64)
-    lasts[versions.record] = np.arange(versions.record.size)
-    came = firsts[versions.record[rows]] >= 0
-    there = versions.end[lasts[versions.record[rows]]] == OPEN
-    rows = _by_id(versions, rows[came | there])
-    record = versions.record[rows]
-    came = firsts[record] >= 0
-    return Examples(rows, came, firsts[record[came]] - 1, lasts[record[came]])
-
-
-def leaks(names: Sequence[str], columns: Sequence[Column], found: Examples, versions: Versions) -> Mapping[str, str]:
-    """The fields that are refused, with the reason."""
-    refused: dict[str, str] = {}
-    for name, column in zip(names, columns, strict=True):
-        alone = area_alone(column, found.came)
-        if alone >= SEPARATES:
-            refused[name] = f"refused: it tells the outcome by itself (area under the curve {alone:.3f})"
-            continue
-        filled = ~missing(column)
-        before, after = (_filled(versions, name, rows) for rows in (found.before, found.after))
-        if filled.mean() <= AFTERWARDS and before.mean() <= AFTERWARDS and after.mean() >= FILLED:
-            refused[name] = f"refused: it is filled only once the outcome has come ({after.mean():.0%} of them)"
-    return refused
-
-
-def area(scores: Floats, came: Bools) -> float:
-    """The chance, in [0, 1], that a record to which the outcome came scores above one to which it did not."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(scores)
-    positives = int(came.sum())
-    negatives = came.size - positives
-    return float((ranks[came].sum() - positives * (positives + 1) / 2) / (positives * negatives))
-
-
-def area_alone(column: Column, came: Bools) -> float:
-    """How well one field tells the outcome in whatever shape: by the share of outcomes in each value, or tenth."""
-    if is_number(column):
-        numbers = column.astype(np.float64)
-        known = ~np.isnan(numbers)
-        if not known.any():
-            return 0.5
-        edges = np.unique(np.quantile(numbers[known], np.linspace(0.1, 0.9, 9)))
-        groups = np.where(known, np.searchsorted(edges, numbers, side="left"), edges.size + 1)
-        ranked = area(np.where(known, numbers, np.median(numbers[known])), came)
+def read_outcomes(versions: Versions, request: DetectionRequest) -> Outcomes:
+    """All that are known at the versions' time. ValueError names a parameter that does not fit."""
+    kind = str(request.parameters.get("outcome", ""))
+    if kind not in OUTCOMES:
+        raise ValueError(f"parameters.outcome: {kind!r} is not known; accepted are {', '.join(OUTCOMES)}")
+    if kind == "missing":
+        found = _missing(versions, request)
+    elif kind == "pushed":
+        found = _pushed(versions, request)
+    elif kind == "missed":
+        found = _missed(versions, request)
+    elif kind == "value":
+        found = _values(read_spells(versions, _field(request)), request)
     else:
-        groups = np.unique(np.array([str(value) for value in column]), return_inverse=True)[1]
-        ranked = 0.5
-    totals = np.bincount(groups)
-    share = np.bincount(groups, weights=came.astype(np.float64)) / np.maximum(totals, 1)
-    return max(area(share[groups], came), ranked, 1.0 - ranked)
+        found = _conformance(kind, versions, read_spells(versions, _field(request)), request)
+    row, time, wrong = found
+    order = np.argsort(time, kind="stable")
+    order = order[time[order] <= versions.at]
+    return Outcomes(row[order], time[order], wrong[order])
 
 
-def _filled(versions: Versions, field: str, rows: Longs) -> Bools:
-    filled: Bools = pc.is_valid(versions.column(field).take(pa.array(rows))).to_numpy()
-    return filled
+Columns = tuple[Longs, Longs, NDArray[np.bool_]]
 
 
-def _by_id(versions: Versions, rows: Longs) -> Longs:
-    """In order of id, so that what is drawn does not depend on the order of the snapshot."""
-    ids = versions.ids.take(pa.array(versions.record[rows]))
-    order: Longs = pc.sort_indices(ids).to_numpy().astype(np.int64)
-    return rows[order]
+def _conformance(kind: str, versions: Versions, spells: Spells, request: DetectionRequest) -> Columns:
+    cycle = Lifecycle.read(request.parameters)
+    compiled = cycle.compiled(spells.stages)
+    lacking, _ = lacking_fields(versions, spells, cycle)
+    masks = check_traces(spells.record, spells.stage, spells.duration, compiled, lacking)
+    left = spells.start + spells.duration
+    if kind == "skips":
+        same = spells.record[1:] == spells.record[:-1]
+        moved = np.flatnonzero(same & (spells.stage[1:] != spells.stage[:-1])) + 1
+        return spells.row[moved], spells.start[moved], (masks[moved] & (SKIP | MOVE)) != 0
+    if kind == "late":
+        limit = compiled.limits[spells.stage]
+        late = (masks & LATE) != 0
+        known = np.flatnonzero((limit != OPEN) & (late | ~spells.running))
+        return (
+            spells.row[known],
+            np.where(late, spells.start + np.minimum(limit, spells.duration), left)[known],
+            late[known],
+        )
+    if kind == "lacking":
+        demanding = np.array([name in cycle.requires for name in spells.stages], dtype=np.bool_)
+        known = np.flatnonzero(demanding[spells.stage] & spells.completed)
+        return spells.row[known], left[known], lacking[known]
+    known = np.flatnonzero(~spells.running)
+    return spells.row[known], left[known], masks[known] != 0
+
+
+def _missing(versions: Versions, request: DetectionRequest) -> Columns:
+    fields = names_in(request.parameters.get("fields", ""))
+    if not fields:
+        raise ValueError("parameters.fields: missing; name the fields that must be known, such as 'owner,amount'")
+    days = _days(request, "after_days", AFTER_DAYS)
+    empty = np.zeros(versions.record.size, dtype=np.bool_)
+    for name in fields:
+        empty |= versions.column(name).is_null().to_numpy()
+    firsts = np.flatnonzero(versions.first)
+    due = versions.start[firsts] + days * DAY
+    # in each record's block the last version that began by then, and it must still be in force
+    key = due[np.cumsum(versions.first) - 1]
+    begun = np.flatnonzero(versions.start <= key)
+    last = begun[np.append(np.diff(versions.record[begun]) != 0, np.ones(min(1, begun.size), dtype=np.bool_))]
+    alive = versions.end[last] > due
+    return last[alive], due[alive], empty[last[alive]]
+
+
+def _values(spells: Spells, request: DetectionRequest) -> Columns:
+    wrong, right = (names_in(request.parameters.get(name, "")) for name in ("wrong", "right"))
+    if not wrong or not right:
+        raise ValueError("parameters.wrong, parameters.right: both are needed, such as wrong: lost, right: won")
+    both = np.array([name in wrong or name in right for name in spells.stages], dtype=np.bool_)
+    bad = np.array([name in wrong for name in spells.stages], dtype=np.bool_)
+    known = np.flatnonzero(both[spells.stage])
+    return spells.row[known], spells.start[known], bad[spells.stage[known]]
+
+
+def _pushed(versions: Versions, request: DetectionRequest) -> Columns:
+    due = due_times(versions, _named(request, "date"))
+    closed = in_stages(versions, _field(request), names_in(_named(request, "closed")))
+    row, time = open_weeks(versions, (due != OPEN) & ~closed)
+    pushes = pushes_of(versions, due, closed).row
+    ends = MONDAY + ((versions.start[pushes] - MONDAY) // WEEK + 1) * WEEK
+    span = versions.at // WEEK + 2
+    pushed = np.isin(versions.record[row] * span + time // WEEK, versions.record[pushes] * span + ends // WEEK)
+    return row, time, pushed
+
+
+def _missed(versions: Versions, request: DetectionRequest) -> Columns:
+    due = due_times(versions, _named(request, "date"))
+    closed = in_stages(versions, _field(request), names_in(_named(request, "closed")))
+    won = in_stages(versions, _field(request), names_in(_named(request, "won")))
+    asked = due - _days(request, "ahead_days", AHEAD_DAYS) * DAY
+    forecast = (due != OPEN) & ~closed & (versions.start <= asked) & (asked < versions.end)
+    if request.parameters.get("category"):
+        committed = names_in(_named(request, "committed"))
+        forecast &= in_stages(versions, _named(request, "category"), committed)
+    row = np.flatnonzero(forecast & (due <= versions.at - DAY))
+    known = due[row] + DAY
+    then = rows_at(versions, versions.record[row], known)
+    return row, known, ~((then >= 0) & won[then])
+
+
+def _named(request: DetectionRequest, name: str) -> str:
+    value = str(request.parameters.get(name, ""))
+    if not value:
+        raise ValueError(f"parameters.{name}: missing; the outcome {request.parameters['outcome']} needs it")
+    return value
+
+
+def _days(request: DetectionRequest, name: str, usual: int) -> int:
+    days = request.parameters.get(name, usual)
+    if isinstance(days, bool) or not isinstance(days, int) or not 0 <= days <= 3_660:
+        raise ValueError(f"parameters.{name}: {days!r} is not a whole number from 0 to 3660")
+    return days
+
+
+def _field(request: DetectionRequest) -> str:
+    if not request.field:
+        kind = request.parameters.get("outcome")
+        raise ValueError(f"field: signal {request.signal!r} names none; the outcome {kind} needs one")
+    return request.field
+
+
+def record_ids(versions: Versions, rows: Longs) -> list[str]:
+    """The ids of the records of rows."""
+    ids: list[str] = versions.ids.take(pa.array(versions.record[rows], pa.int64())).to_pylist()
+    return ids

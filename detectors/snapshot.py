@@ -114,13 +114,13 @@ def read_versions(snapshot: Any, at: datetime) -> Versions:
         if name not in snapshot.column_names:
             raise ValueError(f"snapshot: has no column {name!r}; it needs {', '.join(FRAME)}")
     moment = micros(at)
-    start = _instants(snapshot, "valid_from")
+    start = instants(snapshot, "valid_from")
     if snapshot.column("record").null_count or snapshot.column("valid_from").null_count:
         raise ValueError("snapshot: record and valid_from must not be null")
     known = start <= moment
     if not known.all():
         snapshot, start = snapshot.filter(pa.array(known)), start[known]
-    end = _instants(snapshot, "valid_to")
+    end = instants(snapshot, "valid_to")
     end = np.where(end <= moment, end, OPEN)
 
     encoded = pc.cast(snapshot.column("record"), pa.string()).combine_chunks().dictionary_encode()
@@ -146,7 +146,7 @@ def micros_of(column: Any) -> NDArray[np.float64]:
     return instants
 
 
-def _instants(snapshot: Any, name: str) -> Longs:
+def instants(snapshot: Any, name: str) -> Longs:
     """A column of times as microseconds since 1970; OPEN where null."""
     column = snapshot.column(name)
     if pa.types.is_null(column.type):

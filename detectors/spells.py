@@ -26,6 +26,8 @@ class Spells:
     record: Longs
     stage: Longs
     stratum: Longs
+    row: Longs
+    """The row of the versions with which the spell begins."""
     start: Longs
     """Microseconds since 1970."""
     duration: Longs
@@ -74,6 +76,7 @@ def read_spells(versions: Versions, field: str, by: str = "") -> Spells:
         record=versions.record[firsts],
         stage=stage[firsts],
         stratum=stratum[firsts],
+        row=firsts,
         start=versions.start[firsts],
         duration=ends - versions.start[firsts],
         completed=goes_on[lasts],

@@ -18,8 +18,11 @@ from enrichment.errors import CallFailed, EnrichmentError, ModelError, WeightsEr
 from enrichment.ledger import CallLedger
 from enrichment.local import local_endpoint
 from enrichment.model import ChatModel, Endpoint, ExtractionModel
+from enrichment.pace import Limits, Pace
 
 if TYPE_CHECKING:
+    from enrichment.calls import Caller
+    from enrichment.classify import Classifier
     from enrichment.worker import Worker
 
 PROMPT = "extract.v1"
@@ -31,6 +34,7 @@ __all__ = [
     "Endpoint",
     "EnrichmentError",
     "ExtractionModel",
+    "Limits",
     "ModelError",
     "WeightsError",
     "build_worker",
@@ -42,31 +46,48 @@ __all__ = [
 def build_worker(
     *,
     endpoint: Endpoint | None = None,
+    fallback: Endpoint | None = None,
+    limits: Limits | None = None,
     labelled: Mapping[str, Sequence[tuple[str, str]]] | None = None,
-    model: ExtractionModel | None = None,
+    trained: Mapping[str, Classifier] | None = None,
+    model: ExtractionModel | Caller | None = None,
     seconds: float = 60.0,
     parallel: int = 1,
     ledger: CallLedger | None = None,
 ) -> Worker:
     """A worker. `labelled` gives (text, label) rows per enum field: a classifier is trained on them.
 
-    `model` stands in for `endpoint` (a replay, a stub). `seconds` bounds one call to the model in all.
+    `trained` gives classifiers that were trained before (see enrichment.shelf): they go before labelled rows.
+    `model` stands in for `endpoint` (a replay, a stub). `fallback` is asked where `endpoint` cannot be had; `limits`
+    hold for each of them. `seconds` bounds one call to a model in all, its repetitions included.
     Without either, the worker answers what patterns, gazetteer and classifiers can, and its status says so.
     """
     import structlog
 
-    from enrichment.classify import fit
+    from enrichment.calls import Caller, Lane
+    from enrichment.learning import fit
     from enrichment.worker import Worker
     from prompts import load
 
-    classifiers = {}
+    classifiers = dict(trained or {})
     for field, rows in sorted((labelled or {}).items()):
+        if field in classifiers:
+            continue
         fitted = fit([text for text, _ in rows], [label for _, label in rows])
         if fitted is None:
             log = structlog.get_logger(__name__)
             log.info("no classifier", field=field, rows=len(rows), because="too few labelled records")
         else:
             classifiers[field] = fitted
-    if model is None and endpoint is not None:
-        model = ChatModel(endpoint, seconds=seconds)
-    return Worker(model, classifiers, load(PROMPT), parallel=parallel, ledger=ledger)
+    if isinstance(model, Caller):
+        return Worker(model, classifiers, load(PROMPT), parallel=parallel)
+    if model is not None:
+        lanes = [Lane(model, pace=Pace(limits or Limits()))]
+    else:
+        lanes = [
+            Lane(ChatModel(one, seconds=seconds), one.provider, one.region, Pace(limits or Limits()))
+            for one in (endpoint, fallback)
+            if one is not None
+        ]
+    caller = Caller(lanes, ledger=ledger, seconds=seconds) if lanes else None
+    return Worker(caller, classifiers, load(PROMPT), parallel=parallel)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from enrichment.grounding import kind
+from enrichment.headcount import headcount
+from enrichment.observations import observation
 from enrichment.places import seat, sole_country
 from enrichment.years import founding
 from watchtower.contract import FieldSpec
@@ -37,6 +39,8 @@ class Extractor:
     fits: Callable[[FieldSpec], bool]
     find: Callable[[str, FieldSpec, Sequence[str]], Finding | None]
     """Text, field, and what the company is called (nothing, where that is not known)."""
+    latest: bool = False
+    """Whether the latest document that says something counts alone: feelings and plans change, seats seldom do."""
 
 
 SEAT_COUNTRY = 0.99
@@ -54,6 +58,11 @@ FOUNDED = 0.99
 """Year stated as founded, established or incorporated: 439 of 439 right."""
 SINCE = 0.8
 """`in business since`: never met in the tuning part; a guess, for a person to look at."""
+
+HEADCOUNT_NAMES = frozenset({"employees", "headcount", "number_of_employees", "employee_count", "staff"})
+HEADCOUNT = 0.7
+"""A stated number of employees: for a person to look at. Texts round it, and it is true of one year only; no data
+here tell how many are right (the Wikipedia key is of other years than its texts)."""
 
 
 def _country(text: str, _: FieldSpec, names: Sequence[str] = ()) -> Finding | None:
@@ -81,10 +90,27 @@ def _founded(text: str, spec: FieldSpec, names: Sequence[str] = ()) -> Finding |
     return Finding(stated.year, stated.start, stated.end, sure, "pattern")
 
 
+def _employees(text: str, _: FieldSpec, names: Sequence[str] = ()) -> Finding | None:
+    stated = headcount(text, names)
+    return None if stated is None else Finding(stated.number, stated.start, stated.end, HEADCOUNT, "pattern")
+
+
+OBSERVED = 0.6
+"""What notes and mails tell of a deal: nobody has measured it on real notes, so a person looks first."""
+
+
+def _told(text: str, spec: FieldSpec, names: Sequence[str] = ()) -> Finding | None:
+    line = observation(spec)
+    seen = line.find(text, spec, names) if line is not None else None
+    return None if seen is None else Finding(seen.value, seen.start, seen.end, OBSERVED, "pattern")
+
+
 EXTRACTORS: tuple[Extractor, ...] = (
     Extractor("country", lambda spec: spec.type == "country", _country),
     Extractor("city", lambda spec: kind(spec) == "city", _city),
     Extractor("founded year", lambda spec: kind(spec) == "year", _founded),
+    Extractor("employees", lambda spec: spec.type == "integer" and spec.name in HEADCOUNT_NAMES, _employees),
+    Extractor("observation", lambda spec: observation(spec) is not None, _told, latest=True),
 )
 
 

@@ -2,19 +2,23 @@
 
 A value is grounded when its quote stands in the document, word for word, and the value follows from the
 quote: the year is in it, the city's name is in it, the country is named by it. A model's quote may differ
-from the document in blanks only. What is not grounded is refused; nothing is repaired.
+from the document in blanks, and in what Unicode normalisation makes alike, only. What is not grounded is
+refused; nothing is repaired.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from enrichment.atlas import atlas, plain
+from enrichment.normalise import normalise
+from enrichment.observations import observation
 from enrichment.places import may_be_city, supports_city, supports_country
-from enrichment.text import Readable, visible
+from enrichment.text import Readable, compared, visible
 from enrichment.years import supports_year, tells_founding
 from watchtower.contract import Document, Evidence, FieldSpec
 
@@ -60,15 +64,27 @@ def ground(
 
 
 def located(quote: str, document: Document, readable: Readable | None = None) -> Evidence | None:
-    """Where the quote first stands in the document, blanks and invisible characters aside; None: nowhere."""
+    """Where the quote first stands in the document; None: nowhere.
+
+    Blanks and invisible characters aside; failing that, in the form of `compared`.
+    """
     shown = readable or visible(document.text)
-    words = quote.split()
-    if not words or len(quote) > MAX_QUOTE:
+    if not quote.split() or len(quote) > MAX_QUOTE:
         return None
-    match = re.search(r"\s+".join(re.escape(word) for word in words), shown.text)
-    if match is None:
-        return None
-    return cited(document, *shown.span(match.start(), match.end()))
+    for form in (lambda known: known, compared):
+        text, words = form(shown), form(visible(quote)).text.split()
+        match = re.search(r"\s+".join(re.escape(word) for word in words), text.text) if words else None
+        if match is not None:
+            start, end = text.span(match.start(), match.end())
+            return cited(document, start, _whole(document.text, end))
+    return None
+
+
+def _whole(text: str, end: int) -> int:
+    """The end of the letter that ends here, its marks (an accent written apart) included."""
+    while end < len(text) and unicodedata.combining(text[end]):
+        end += 1
+    return end
 
 
 def cited(document: Document, start: int, end: int) -> Evidence:
@@ -127,19 +143,21 @@ def _number(_: FieldSpec, value: object) -> float | int | None:
     return value if isinstance(value, int | float) and abs(value) < 10**15 else None
 
 
-def _literal(_: FieldSpec, value: object) -> str | None:
+def _normal(spec: FieldSpec, value: object) -> str | None:
+    found = normalise(spec.type, value) if isinstance(value, str) else None
+    return found.value if found is not None else None
+
+
+def _phone(spec: FieldSpec, value: object) -> str | None:
+    """E.164 where the country code is written; else the digits as they stand: no request says in which country."""
     text = value.strip() if isinstance(value, str) else ""
-    return text if text and len(text) <= 300 and not re.search(r"\s", text) else None
+    plausible = 6 <= sum(c.isdigit() for c in text) <= 15 and len(text) <= 40
+    return _normal(spec, text) or (text if plausible and not text.startswith(("+", "00")) else None)
 
 
-def _phone(_: FieldSpec, value: object) -> str | None:
-    text = value.strip() if isinstance(value, str) else ""
-    return text if 6 <= sum(c.isdigit() for c in text) <= 15 and len(text) <= 40 else None
-
-
-def _date(_: FieldSpec, value: object) -> str | None:
-    text = value.strip() if isinstance(value, str) else ""
-    return text if re.fullmatch(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", text) else None
+def _observed(spec: FieldSpec, value: object) -> bool | None:
+    """Only what an observation tells, and only that it is so: no quote proves that something is not."""
+    return True if value is True and observation(spec) is not None else None
 
 
 CANONICAL: dict[str, Callable[[FieldSpec, object], Any | None]] = {
@@ -149,17 +167,22 @@ CANONICAL: dict[str, Callable[[FieldSpec, object], Any | None]] = {
     "integer": _integer,
     "number": _number,
     "money": _number,
-    "domain": _literal,
-    "email": _literal,
-    "url": _literal,
+    "domain": _normal,
+    "email": _normal,
+    "url": _normal,
     "phone": _phone,
-    "date": _date,
+    "date": _normal,
+    "boolean": _observed,
 }
-"""The types a value can be proposed for. boolean, timestamp, ref and list are not: no quote proves them."""
+"""The types a value can be proposed for. timestamp, ref and list are not: no quote proves them."""
 
 
 def follows(spec: FieldSpec, value: Any, quote: str) -> bool:
     """Whether the canonical value can be read off the quote alone."""
+    observed = observation(spec) if spec.type in ("enum", "boolean") else None
+    if observed is not None:
+        seen = observed.find(quote, spec, ())
+        return seen is not None and seen.value == value
     if spec.type == "country":
         return supports_country(value, quote)
     if spec.type == "integer" and kind(spec) == "year":
@@ -169,11 +192,11 @@ def follows(spec: FieldSpec, value: Any, quote: str) -> bool:
     if spec.type in ("integer", "number", "money"):
         return _holds_number(value, quote)
     if spec.type in ("domain", "email", "url"):
-        return re.search(rf"(?<![\w.@-]){re.escape(value)}(?![\w@-])", quote, re.I) is not None
+        return any(_normal(spec, word.strip(ENDS)) == value for word in quote.split())
     if spec.type == "phone":
-        return "".join(filter(str.isdigit, value)) in "".join(filter(str.isdigit, quote))
+        return _holds_phone(spec, value, quote)
     if spec.type == "date":
-        return value in quote
+        return any(_normal(spec, run) == value for run in _runs(quote, LONGEST_DATE))
     if spec.type in ("text", "enum"):
         return supports_city(value, quote)
     return False
@@ -188,15 +211,41 @@ def kind(spec: FieldSpec) -> str:
     return spec.type
 
 
-NUMBER = re.compile(r"(?<![\w.,])(\d[\d,\u00a0\u202f ]*(?:\.\d+)?)\s*(thousand|million|billion)?")
+ENDS = " ,;:!?()[]<>\"'"
+"""What stands around a word in running text."""
+LONGEST_DATE = 6
+"""Words: `on Monday, the 2nd of March 2026` has four that matter."""
+PHONE_RUN = re.compile(r"\+?[(\d][\d ()./\-]{4,30}\d")
+
+
+def _holds_phone(spec: FieldSpec, value: str, quote: str) -> bool:
+    """Whether one run of digits in the quote is the number, as written or with its country code."""
+    digits = re.sub(r"\D", "", value)
+    for run in PHONE_RUN.findall(quote):
+        if _normal(spec, run) == value or (not value.startswith("+") and re.sub(r"\D", "", run) == digits):
+            return True
+    return False
+
+
+def _runs(quote: str, most: int) -> Iterator[str]:
+    """Every run of up to `most` words, without the marks around it."""
+    words = quote.split()
+    for start in range(len(words)):
+        for end in range(start + 1, min(start + most, len(words)) + 1):
+            yield " ".join(words[start:end]).strip(ENDS + ".")
+
+
+NUMBER = re.compile(
+    r"(?<![\w.,])(\d[\d,\u00a0\u202f ]*(?:\.\d+)?)\s*(?:(thousand|million|billion|mn|bn|k|m)(?![a-z]))?", re.I
+)
+SCALES = {"thousand": 1e3, "k": 1e3, "million": 1e6, "mn": 1e6, "m": 1e6, "billion": 1e9, "bn": 1e9}
 
 
 def _holds_number(value: float | int, quote: str) -> bool:
-    """`3,200`, `3 200` and `3200` hold 3200; `13,200` does not. `1.5 million` holds 1500000."""
-    scales = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
-    for match in re.finditer(r"(?<![\w.,])(\d[\d,\u00a0\u202f ]*(?:\.\d+)?)\s*(thousand|million|billion)?", quote):
+    """`3,200`, `3 200` and `3200` hold 3200; `13,200` does not. `1.5 million` and `1.5m` hold 1500000."""
+    for match in NUMBER.finditer(quote):
         digits = re.sub(r"[^\d.]", "", match[1])
-        if abs(float(digits) * scales.get(match[2] or "", 1) - value) < 1e-6 * max(1.0, abs(value)):
+        if abs(float(digits) * SCALES.get((match[2] or "").lower(), 1) - value) < 1e-6 * max(1.0, abs(value)):
             return True
     return False
 

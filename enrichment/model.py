@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,9 +21,8 @@ MAX_ANSWER_BYTES = 256 * 1024
 MAX_DOCUMENT = 6000
 """Characters of a document that a model sees: its head and its tail, where companies say where they sit."""
 HEAD = 4000
-STRIKES = 3
-"""After this many calls in a row without an answer, the endpoint is left alone for the rest of the run."""
-OUTAGES = frozenset({"deadline", "refused", "server_error", "network", "rate_limited"})
+OUTAGES = frozenset({"deadline", "refused", "server_error", "unavailable", "network", "rate_limited"})
+"""Failures that say that the endpoint does not answer, whatever it is asked."""
 REMEDY = (
     "Check WATCHTOWER_LLM_BASE_URL, WATCHTOWER_LLM_API_KEY and WATCHTOWER_LLM_MODEL, "
     "or run `watchtower models pull` for the embedded model."
@@ -31,14 +31,31 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An OpenAI-compatible endpoint. `base_url` ends with /v1; the key is never shown."""
+    """An OpenAI-compatible endpoint. `base_url` ends with /v1; the key is never shown.
+
+    `provider` azure: `base_url` is the resource's (https://NAME.openai.azure.com), `model` the deployment's name.
+    """
 
     base_url: str
     api_key: str
     model: str
+    provider: str = "openai"
+    """openai, azure, or local: what it is told does not leave the machine, or the network that counts as one's own."""
+    api_version: str = ""
+    region: str = ""
+    """Where it stands."""
 
     def __repr__(self) -> str:
         return f"Endpoint(base_url={self.base_url!r}, model={self.model!r})"
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a model said, as it said it, and the tokens that it took by the provider's own count."""
+
+    content: str
+    tokens_in: int
+    tokens_out: int
 
 
 class ExtractionModel(Protocol):
@@ -84,66 +101,81 @@ class ChatModel:
         max_tokens: int = 400,
         max_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
-        self.name = endpoint.model
+        self.name, self.most_out = endpoint.model, max_tokens
         self.endpoint = endpoint
-        self._seconds, self._max_tokens, self._max_bytes = seconds, max_tokens, max_bytes
+        self._seconds, self._max_bytes = seconds, max_bytes
         self._lock = threading.Lock()
         self._answered = False
-        self._strikes = 0
         self._chat: Any = None
 
     def answer(self, instructions: str, question: str, document: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-        if self._strikes >= STRIKES:
-            raise CallFailed("tripped", f"{STRIKES} calls in a row failed; the endpoint is left alone")
+        return parsed(self.complete(instructions, question, document, schema).content, schema)
+
+    def complete(
+        self,
+        instructions: str,
+        question: str,
+        document: str,
+        schema: Mapping[str, Any],
+        *,
+        seconds: float | None = None,
+    ) -> Completion:
+        """The model's words, within `seconds` (at most those of the constructor). CallFailed, ModelError."""
         # What with_structured_output(method="json_schema") binds, without its parsing runnables: with include_raw
-        # they run in executor threads, which Python joins at exit, so one stalled call would hold the process.
-        wanted = {"name": schema.get("title", "answer"), "schema": dict(schema), "strict": True}
-        chat = self._client().bind(response_format={"type": "json_schema", "json_schema": wanted})
+        # they run in executor threads, which Python joins at exit, so one stalled call would hold the process. As part
+        # of the body it is not checked key by key against OpenAI's types, which takes a third of a call's CPU.
+        chat = self._client().bind(extra_body={"response_format": shaped(schema)})
         messages = [("system", instructions), ("user", fenced(question, document))]
         try:
-            result = _within(self._seconds, lambda: _asked(chat, messages))
-            found = _parsed(result, schema)
+            most = self._seconds if seconds is None else min(seconds, self._seconds)
+            result = _within(most, lambda: _asked(chat, messages))
         except CallFailed as fault:
-            self._note(fault)
+            if not self._answered and fault.reason in ("refused", "rejected"):
+                # An endpoint that never answered and turns us away is no endpoint.
+                raise ModelError(
+                    f"the model {self.name!r} at {self.endpoint.base_url} cannot be had: {fault.detail}", remedy=REMEDY
+                ) from fault
             raise
-        self._note(None)
-        return found
+        self._answered = True
+        return _completed(result)
 
-    def _note(self, fault: CallFailed | None) -> None:
-        """Keep count of outages; an endpoint that never answered and refuses us is no endpoint."""
-        with self._lock:
-            first = not self._answered
-            if fault is None or fault.reason not in OUTAGES | {"rejected"}:
-                self._answered, self._strikes = True, 0
-                return
-            self._strikes += 1
-        if first and fault.reason in ("refused", "rejected"):
-            raise ModelError(
-                f"the model {self.name!r} at {self.endpoint.base_url} cannot be had: {fault.detail}",
-                remedy=REMEDY,
-            ) from fault
+    def load(self) -> None:
+        """Load the libraries now; else the first call does."""
+        self._client()
 
     def _client(self) -> Any:
         """Built at the first call: importing LangChain takes a second or two."""
         with self._lock:
             if self._chat is None:
-                from langchain_openai import ChatOpenAI
-                from pydantic import SecretStr
-
-                from enrichment.wire import client
-
-                self._chat = ChatOpenAI(
-                    model=self.endpoint.model,
-                    base_url=self.endpoint.base_url,
-                    api_key=SecretStr(self.endpoint.api_key or "none"),
-                    http_client=client(self._max_bytes, self._seconds),
-                    temperature=0,
-                    seed=0,
-                    max_retries=0,
-                    max_completion_tokens=self._max_tokens,
-                    use_responses_api=False,
-                )
+                self._chat = _chat(self.endpoint, self.most_out, self._max_bytes, self._seconds)
             return self._chat
+
+
+def _chat(endpoint: Endpoint, max_tokens: int, max_bytes: int, seconds: float) -> Any:
+    """LangChain's client. It never tries again by itself: that is for whoever keeps the ledger."""
+    from langchain_openai import AzureChatOpenAI, ChatOpenAI
+    from pydantic import SecretStr
+
+    from enrichment.wire import client
+
+    common: dict[str, Any] = {
+        "api_key": SecretStr(endpoint.api_key or "none"), "http_client": client(max_bytes, seconds), "temperature": 0,
+        "seed": 0, "max_retries": 0, "max_completion_tokens": max_tokens, "use_responses_api": False,
+    }  # fmt: skip
+    if endpoint.provider == "azure":
+        return AzureChatOpenAI(
+            azure_endpoint=endpoint.base_url,
+            azure_deployment=endpoint.model,
+            api_version=endpoint.api_version,
+            **common,
+        )
+    return ChatOpenAI(model=endpoint.model, base_url=endpoint.base_url, **common)
+
+
+def shaped(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The request's `response_format` for a schema."""
+    wanted = {"name": schema.get("title", "answer"), "schema": dict(schema), "strict": True}
+    return {"type": "json_schema", "json_schema": wanted}
 
 
 def _within(seconds: float, call: Callable[[], Any]) -> Any:
@@ -173,6 +205,7 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
 
 def _asked(chat: Any, messages: list[tuple[str, str]]) -> Any:
     """LangChain's message; every way in which the endpoint can fail becomes a CallFailed with its reason."""
+    import httpx2
     import openai
 
     try:
@@ -184,21 +217,29 @@ def _asked(chat: Any, messages: list[tuple[str, str]]) -> Any:
         if isinstance(fault, openai.APITimeoutError):
             raise CallFailed("deadline", "the endpoint went silent") from fault
         if isinstance(fault, openai.APIConnectionError):
-            detail = _root(fault)
-            refused = isinstance(detail, OSError) or "refused" in str(detail) or "Name or service" in str(detail)
-            raise CallFailed("refused" if refused else "network", f"{detail}"[:200]) from fault
+            # A connection that was never made has carried nothing; one that broke may have carried the question.
+            unmade = any(isinstance(link, httpx2.ConnectError) for link in _chain(fault))
+            raise CallFailed("refused" if unmade else "network", f"{_root(fault)}"[:200], free=unmade) from fault
         if isinstance(fault, openai.APIStatusError):
-            raise CallFailed(_status_reason(fault.status_code), f"HTTP {fault.status_code}") from fault
+            raise turned_away(fault.status_code, fault.response.headers.get("retry-after")) from fault
         # Anything else comes from an answer that is not what the protocol says: JSON that is none, or another.
         raise CallFailed("not_json", f"{type(fault).__name__}: {fault}"[:200]) from fault
 
 
-def _status_reason(status: int) -> str:
+def turned_away(status: int, retry_after: str | None = None) -> CallFailed:
+    """The failure that an HTTP status stands for. Nothing was paid where the question was not taken on: 401, 403, 404,
+    429, and a 503 that says when to come back."""
+    after = None
+    if retry_after is not None and re.fullmatch(r"\d{1,9}(\.\d+)?", retry_after.strip()):
+        after = float(retry_after)
+    detail = f"HTTP {status}" + (f", come back after {after:g} s" if after is not None else "")
     if status == 429:
-        return "rate_limited"
+        return CallFailed("rate_limited", detail, free=True, after=after)
     if status in (401, 403, 404):
-        return "rejected"
-    return "server_error" if status >= 500 else "wrong_schema"
+        return CallFailed("rejected", detail, free=True)
+    if status == 503 and after is not None:
+        return CallFailed("unavailable", detail, free=True, after=after)
+    return CallFailed("server_error" if status >= 500 else "wrong_schema", detail)
 
 
 def _chain(fault: BaseException) -> list[BaseException]:
@@ -219,23 +260,31 @@ def _root(fault: BaseException) -> BaseException:
     return _chain(fault)[-1]
 
 
-def _parsed(result: object, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The object, with exactly the schema's properties and types; CallFailed otherwise."""
+def _completed(result: object) -> Completion:
+    """LangChain's message as ours. Content that is no text is none."""
     content = getattr(result, "content", "")
+    usage = getattr(result, "usage_metadata", None) or {}
+    took = [usage.get(name) for name in ("input_tokens", "output_tokens")]
+    counted = [n if isinstance(n, int) and 0 <= n < 10**9 else 0 for n in took]
+    return Completion(content if isinstance(content, str) else "", *counted)
+
+
+def parsed(content: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The object, with exactly the schema's properties and types; CallFailed otherwise."""
     try:
-        parsed = json.loads(content) if isinstance(content, str) else None
+        found = json.loads(content)
     except (ValueError, RecursionError):
-        parsed = None
-    if not isinstance(parsed, Mapping):
+        found = None
+    if not isinstance(found, Mapping):
         reason = "not_json" if content else "empty"
         raise CallFailed(reason, f"the model said {content!r:.120}")
     for name in schema["required"]:
-        if name not in parsed:
+        if name not in found:
             raise CallFailed("wrong_schema", f"the answer lacks {name!r}")
         allowed = schema["properties"][name]["type"]
-        if not _is_a(parsed[name], [allowed] if isinstance(allowed, str) else allowed):
-            raise CallFailed("wrong_schema", f"{name}: {parsed[name]!r:.60} is not {allowed}")
-    return {name: parsed[name] for name in schema["required"]}
+        if not _is_a(found[name], [allowed] if isinstance(allowed, str) else allowed):
+            raise CallFailed("wrong_schema", f"{name}: {found[name]!r:.60} is not {allowed}")
+    return {name: found[name] for name in schema["required"]}
 
 
 def _is_a(value: object, types: list[str]) -> bool:

@@ -12,11 +12,20 @@ from dataclasses import dataclass
 
 KEPT_CONTROLS = frozenset("\n\t")
 INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
-INVISIBLE_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2800")
+INVISIBLE_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2800\U00016fe4\U0001d159")
 """Letters and marks by category that show nothing: joiners, fillers, the blank Braille cell."""
+SELECTORS = (("\ufe00", "\ufe0f"), ("\U000e0100", "\U000e01ef"), ("\u180b", "\u180f"))
+"""Variation selectors, the Mongolian ones among them."""
+LIKE = {
+    **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u02bc", "'"),
+    **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb", '"'),
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
+}
+"""Quotation marks and dashes that are written one for another."""
 
 EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 PHONE = re.compile(r"(?<![\w.,/-])\+?\(?\d{1,4}\)?(?:[ .\-/]?\(?\d{2,4}\)?){2,5}(?![\w/-])")
+IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ \u00a0]?[A-Z0-9]{4}){2,7}(?:[ \u00a0]?[A-Z0-9]{1,3})?\b")
 PHONE_DIGITS = 9
 """Fewer digits than this in a row are more often a figure than somebody's number."""
 COVER = "#"
@@ -49,7 +58,7 @@ def _invisible(character: str) -> bool:
         return False
     if unicodedata.category(character) in INVISIBLE_CATEGORIES or character in INVISIBLE_LETTERS:
         return True
-    return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
+    return any(first <= character <= last for first, last in SELECTORS)
 
 
 def visible(text: str) -> Readable:
@@ -61,8 +70,21 @@ def visible(text: str) -> Readable:
     return Readable("".join(c for _, c in kept), tuple(i for i, _ in kept))
 
 
+def compared(readable: Readable) -> Readable:
+    """The same in the form in which quotes are compared: compatibility forms, composed letters, marks and dashes alike.
+
+    Unicode's NFKD, character by character, so that each position still knows where it came from.
+    """
+    letters, origin = [], []
+    for character, place in zip(readable.text, readable.origin, strict=True):
+        for part in unicodedata.normalize("NFKD", LIKE.get(character, character)):
+            letters.append(LIKE.get(part, part))
+            origin.append(place)
+    return Readable("".join(letters), tuple(origin))
+
+
 def covered(text: str) -> str:
-    """The text with e-mail addresses and telephone numbers covered, of the same length."""
+    """The text with e-mail addresses, telephone, account and card numbers covered, of the same length."""
 
     def cover(match: re.Match[str]) -> str:
         return COVER * len(match.group())
@@ -71,7 +93,7 @@ def covered(text: str) -> str:
         digits = sum(c.isdigit() for c in match.group())
         return cover(match) if digits >= PHONE_DIGITS else match.group()
 
-    return PHONE.sub(cover_phone, EMAIL.sub(cover, text))
+    return PHONE.sub(cover_phone, IBAN.sub(cover, EMAIL.sub(cover, text)))
 
 
 def sentences(text: str) -> list[tuple[int, int]]:

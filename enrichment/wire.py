@@ -40,7 +40,9 @@ class CappedTransport(httpx2.BaseTransport):
     """HTTP with `seconds` for one call in all and at most `cap` bytes of answer."""
 
     def __init__(self, cap: int, seconds: float) -> None:
-        self._inner = httpx2.HTTPTransport(retries=0)
+        # A connection is kept for each call at once: making them anew would cost more than the call.
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=256)
+        self._inner = httpx2.HTTPTransport(retries=0, limits=limits)
         self._cap, self._seconds = cap, seconds
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:

@@ -2,8 +2,8 @@
 
 For each field the first sufficient answer counts: patterns and gazetteer, then (for categories) the
 classifier, then the language model, if one is at hand. Whatever answered, code checks that the words stand
-in the document and that the value follows from them; else the worker abstains. Documents that say different
-things about a field are no answer.
+in the document and that the value follows from them; else the worker abstains. Where documents say different
+things about a field, each is proposed with the words that speak against it, for a person to decide.
 
 A worker holds no handle to anything, and no request makes it fail: a model that is down, wrong or hostile
 costs proposals, which `counts` shows by reason.
@@ -20,17 +20,28 @@ from typing import Any
 
 import structlog
 
-from enrichment.classify import LinearClassifier
+from enrichment.calls import Called, Caller, Lane
+from enrichment.classify import Classifier
 from enrichment.errors import CallFailed, ModelError
 from enrichment.extractors import Extractor, extractor
 from enrichment.grounding import Grounded, Refused, canonical, cited, follows, ground, intact, same
-from enrichment.ledger import CallLedger, call_key
+from enrichment.learning import from_descriptions
+from enrichment.ledger import CallLedger
 from enrichment.model import ExtractionModel
 from enrichment.priors import model_confidence
 from enrichment.schema import askable, question, schema
 from enrichment.text import Readable, visible
 from prompts import Prompt
-from watchtower.contract import Document, Evidence, FieldRequest, FieldSpec, ModelStatus, Proposal, RecordSnapshot
+from watchtower.contract import (
+    Document,
+    Evidence,
+    FieldRequest,
+    FieldSpec,
+    MayLeave,
+    ModelStatus,
+    Proposal,
+    RecordSnapshot,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +51,10 @@ MAX_ASKED = 3
 """Documents of a request that the model is asked about, at most."""
 MAX_EVIDENCE = 3
 """Quotes per proposal, at most: one per document that says the same."""
+DISPUTED = 0.5
+"""How sure an answer is that another document contradicts: one of two, at the best."""
+UNLABELLED_CEILING = 0.7
+"""A category told from descriptions alone is for a person to look at, however sure it is."""
 CLASSIFIER_FLOOR = 0.3
 """Below this probability a category is not proposed at all."""
 
@@ -52,6 +67,17 @@ def called(record: RecordSnapshot) -> tuple[str, ...]:
     return tuple(str(record.fields[field]) for field in NAME_FIELDS if record.fields.get(field))
 
 
+def may_read(leave: MayLeave | None, kind: str, lane: Lane) -> bool:
+    """Whether a model may be told a document of this kind: one on this machine may read all."""
+    if leave is None or lane.provider == "local":
+        return True
+    return (
+        (leave.documents is None or kind in leave.documents)
+        and (not leave.providers or lane.provider in leave.providers)
+        and (not leave.regions or lane.region in leave.regions)
+    )
+
+
 class Worker:
     """Implements `watchtower.contract.EnrichmentWorker`.
 
@@ -61,20 +87,25 @@ class Worker:
 
     def __init__(
         self,
-        model: ExtractionModel | None,
-        classifiers: Mapping[str, LinearClassifier],
+        model: ExtractionModel | Caller | None,
+        classifiers: Mapping[str, Classifier],
         prompt: Prompt,
         *,
         parallel: int = 1,
         ledger: CallLedger | None = None,
     ) -> None:
-        self._model, self._classifiers, self._prompt = model, dict(classifiers), prompt
-        self._parallel, self._ledger = max(1, parallel), ledger
+        caller = model if model is None or isinstance(model, Caller) else Caller([Lane(model)], ledger=ledger)
+        self._model: Caller | None = caller
+        self._classifiers, self._prompt = dict(classifiers), prompt
+        self._parallel = max(1, parallel)
+        self.postponed: set[str] = set()
+        """Requests over which a model could not be asked, at no cost: they may be asked again."""
         self._lock = threading.Lock()
         self.counts: Counter[str] = Counter()
-        """`proposed.METHOD`, `refused.BECAUSE`, `call.REASON`, `call.answered`, `abstained.disagree`."""
+        """`proposed.METHOD`, `refused.BECAUSE`, `call.REASON`, `call.answered`, `call.known`, `disputed`."""
+        self._described: dict[tuple[str, ...], Classifier | None] = {}
         self.fault: ModelError | None = None
-        """Why the model cannot be had at all, once that is known; the run goes on without it."""
+        """Why the model cannot be had at all, as long as that is so; the run goes on without it."""
 
     def status(self) -> ModelStatus:
         """Whether a model is at hand, and what this worker goes without."""
@@ -107,33 +138,43 @@ class Worker:
     def _answer(self, request: FieldRequest) -> list[Proposal]:
         texts = [(document, visible(document.text[:MAX_TEXT])) for document in request.documents]
         texts = [(document, readable) for document, readable in texts if readable.text.strip()]
-        found: dict[str, Proposal] = {}
+        found: dict[str, list[Proposal]] = {}
         left: list[FieldSpec] = []
         for spec in request.fields:
-            proposal, settled = self._without_model(request, spec, texts)
-            if proposal is not None:
-                found[spec.name] = proposal
-            elif not settled:
+            answers = self._without_model(request, spec, texts)
+            if answers is None:
                 left.append(spec)
+            else:
+                found[spec.name] = answers
         asked = [spec for spec in left if askable(spec)]
-        if asked and texts and self._model is not None and self.fault is None:
-            found.update(self._with_model(request, asked, texts))
-        proposals = [found[spec.name] for spec in request.fields if spec.name in found]
+        if asked and texts and self._model is not None:
+            found.update({name: [answer] for name, answer in self._with_model(request, asked, texts).items()})
+        proposals = [answer for spec in request.fields for answer in found.get(spec.name, ())]
         for proposal in proposals:
             self._count(f"proposed.{proposal.method}")
         return proposals
 
     def _without_model(
         self, request: FieldRequest, spec: FieldSpec, texts: Sequence[tuple[Document, Readable]]
-    ) -> tuple[Proposal | None, bool]:
-        """A proposal or None, and whether the question is settled (so that the model is not asked)."""
+    ) -> list[Proposal] | None:
+        """What is proposed, several values where documents disagree; None: the question is the model's."""
         line = extractor(spec)
         if line is not None:
-            return self._extracted(request, spec, line, texts)
-        classifier = self._classifiers.get(spec.name) if spec.type == "enum" else None
+            return self._extracted(request, spec, line, texts) or None
+        classifier = self._classifier(spec) if spec.type == "enum" else None
         if classifier is not None:
-            return self._classified(request, spec, classifier, texts), True
-        return None, False
+            answer = self._classified(request, spec, classifier, texts)
+            return [] if answer is None else [answer]
+        return None
+
+    def _classifier(self, spec: FieldSpec) -> Classifier | None:
+        """What has learnt the field; else what knows the descriptions of its values, where some ship."""
+        if spec.name in self._classifiers:
+            return self._classifiers[spec.name]
+        with self._lock:
+            if spec.values not in self._described:
+                self._described[spec.values] = from_descriptions(spec.values)
+            return self._described[spec.values]
 
     def _extracted(
         self,
@@ -141,8 +182,8 @@ class Worker:
         spec: FieldSpec,
         line: Extractor,
         texts: Sequence[tuple[Document, Readable]],
-    ) -> tuple[Proposal | None, bool]:
-        """What the documents say, if they agree; a stated seat outranks a country that is merely named."""
+    ) -> list[Proposal]:
+        """What the documents say; a stated seat outranks a country that is merely named."""
         answers: list[tuple[float, str, Any, Evidence]] = []
         names = called(request.record)
         for document, readable in texts:
@@ -156,22 +197,36 @@ class Worker:
                 continue
             answers.append((finding.confidence, finding.method, value, evidence))
         if not answers:
-            return None, False
+            return []
+        if line.latest:
+            answers = answers[-1:]  # documents come in the order in which they arrived
         best = max(confidence for confidence, _, _, _ in answers)
         answers = [answer for answer in answers if answer[0] == best]
-        _, method, value, _ = answers[0]
-        if not all(same(value, other) for _, _, other, _ in answers):
-            self._count("abstained.disagree")
-            log.info("abstained", request=request.id, field=spec.name, because="documents disagree")
-            return None, True
-        evidence_of = tuple(evidence for _, _, _, evidence in answers[:MAX_EVIDENCE])
-        return self._proposal(request, spec, value, best, evidence_of, method), True
+        told: list[tuple[Any, list[Evidence]]] = []
+        for _, _, value, evidence in answers:
+            agreeing = next((words for known, words in told if same(known, value)), None)
+            if agreeing is None:
+                told.append((value, [evidence]))
+            else:
+                agreeing.append(evidence)
+        if len(told) == 1:
+            value, words = told[0]
+            return [self._proposal(request, spec, value, best, tuple(words[:MAX_EVIDENCE]), answers[0][1])]
+        self._count("disputed")
+        log.info("disputed", request=request.id, field=spec.name, values=len(told))
+        return [
+            self._proposal(
+                request, spec, value, DISPUTED, tuple(words[:MAX_EVIDENCE]), answers[0][1],
+                against=tuple(other[0] for known, other in told if known is not value)[:MAX_EVIDENCE],
+            )
+            for value, words in told[:MAX_EVIDENCE]
+        ]  # fmt: skip
 
     def _classified(
         self,
         request: FieldRequest,
         spec: FieldSpec,
-        classifier: LinearClassifier,
+        classifier: Classifier,
         texts: Sequence[tuple[Document, Readable]],
     ) -> Proposal | None:
         """The likeliest category over all documents; its evidence is the sentence that says most for it."""
@@ -187,8 +242,8 @@ class Worker:
             self._refuse(request, spec, "classifier_unsure")
             return None
         evidence = cited(document, *readable.span(verdict.start, verdict.end))
-        named = f"linear-svm/{classifier.rows}-rows@{classifier.digest}"
-        return self._proposal(request, spec, verdict.label, verdict.probability, (evidence,), "classifier", named)
+        sure = verdict.probability if classifier.rows else min(verdict.probability, UNLABELLED_CEILING)
+        return self._proposal(request, spec, verdict.label, sure, (evidence,), "classifier", classifier.name)
 
     def _with_model(
         self, request: FieldRequest, fields: Sequence[FieldSpec], texts: Sequence[tuple[Document, Readable]]
@@ -199,53 +254,50 @@ class Worker:
             open_fields = [spec for spec in fields if spec.name not in found]
             if not open_fields:
                 break
-            said = self._ask(request, open_fields, document)
-            for spec in open_fields if said is not None else ():
-                assert said is not None
-                value, quote = said[spec.name], said[f"{spec.name}_quote"]
+            called = self._ask(request, open_fields, document)
+            if called is None:
+                continue
+            for spec in open_fields:
+                value, quote = called.said[spec.name], called.said[f"{spec.name}_quote"]
                 if value is None:
                     continue
                 checked = ground(spec, value, quote, document, readable)
                 if isinstance(checked, Refused):
                     self._refuse(request, spec, checked.because)
                     continue
-                found[spec.name] = self._from_model(request, spec, checked)
+                found[spec.name] = self._from_model(request, spec, checked, called.model)
         return found
 
-    def _ask(self, request: FieldRequest, fields: Sequence[FieldSpec], document: Document) -> dict[str, Any] | None:
-        """The model's object, or None with the reason counted and logged."""
+    def _ask(self, request: FieldRequest, fields: Sequence[FieldSpec], document: Document) -> Called | None:
+        """What a model says, or None with the reason counted and logged."""
         assert self._model is not None
-        asked, shape = question(fields), schema(fields)
-        key = call_key(request.id, self._model.name, self._prompt.label, asked, document)
         try:
-            if self._ledger is not None and not self._ledger.intend(key):
-                raise CallFailed("spent", "the call was intended before; its answer is unknown")
-            said = self._model.answer(self._prompt.text, asked, document.text, shape)
+            called = self._model.ask(
+                self._prompt, question(fields), document.text, schema(fields),
+                allowed=lambda lane: may_read(request.may_leave, document.kind, lane),
+            )  # fmt: skip
         except CallFailed as failure:
             self._count(f"call.{failure.reason}")
+            if failure.free:
+                self.postponed.add(request.id)
             log.warning("abstained", request=request.id, document=document.id, because=str(failure))
-            self._settle(key, failure.reason)
             return None
         except ModelError as fault:
             with self._lock:
                 told, self.fault = self.fault is not None, fault
+            self.postponed.add(request.id)
             self._count("call.no_model")
             if not told:
                 log.error("no model", because=fault.message, remedy=fault.remedy)
-            self._settle(key, "no_model")
             return None
-        self._count("call.answered")
-        self._settle(key, "answered")
-        return said
+        self.fault = None
+        self._count("call.known" if called.known else "call.answered")
+        return called
 
-    def _settle(self, key: str, outcome: str) -> None:
-        if self._ledger is not None and outcome != "spent":
-            self._ledger.settle(key, outcome)
-
-    def _from_model(self, request: FieldRequest, spec: FieldSpec, checked: Grounded) -> Proposal:
-        sure = model_confidence(self._name(), spec)
+    def _from_model(self, request: FieldRequest, spec: FieldSpec, checked: Grounded, model: str) -> Proposal:
+        sure = model_confidence(model, spec)
         evidence = (checked.evidence,)
-        return self._proposal(request, spec, checked.value, sure, evidence, "model", self._name(), self._prompt.label)
+        return self._proposal(request, spec, checked.value, sure, evidence, "model", model, self._prompt.label)
 
     def _proposal(
         self,
@@ -257,6 +309,7 @@ class Worker:
         method: str,
         model: str = "",
         prompt: str = "",
+        against: tuple[Evidence, ...] = (),
     ) -> Proposal:
         return Proposal(
             request=request.id,
@@ -267,6 +320,7 @@ class Worker:
             method=method,
             model=model,
             prompt=prompt,
+            against=against,
         )
 
     def _refuse(self, request: FieldRequest, spec: FieldSpec, because: str) -> None:

@@ -1,10 +1,12 @@
 """Public data sets as cases, read where they lie. Nothing of them is copied into the project.
 
-`ADAPTERS` names each form by the keys of its first line; a file that fits none is read as cases.
+`ADAPTERS` names each form by the keys of its first line; a `.csv` file is read by its columns; a file that fits
+none is read as cases.
 """
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import msgspec
 import numpy as np
 
 from evals.cases import Case, CaseDocument, CaseInput, checked, read_cases
-from evals.fields import SECTORS
+from evals.fields import FIELDS, SECTORS
 from evals.masking import mask_name
 from evals.places import country_code
 from watchtower.errors import InputError
@@ -66,6 +68,65 @@ def read_firmographics(path: Path) -> list[Case]:
     return cases
 
 
+_CSV_INPUT = ("id", "text", "kind", "split", "group", "tags", "provenance")
+"""Columns of a plain CSV file that are no field of the record and nothing expected."""
+
+
+def read_csv_cases(path: Path) -> list[Case]:
+    """A plain CSV file: a `text` a row, and a column a field that is expected; an empty cell means to abstain.
+
+    Further columns: id, split (tune, test, heldout; test unless given), group, kind, tags (with spaces between),
+    provenance. Every other column is a field of the record as the worker sees it. InputError names line and column.
+    """
+    cases: list[Case] = []
+    seen: set[str] = set()
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, restkey="")
+        columns = reader.fieldnames or []
+        asked = [name for name in columns if name in FIELDS]
+        if "text" not in columns or not asked:
+            lacking = "text" if "text" not in columns else f"any of {', '.join(FIELDS)}"
+            raise InputError(
+                f"{path.name}:1: has no column {lacking}", remedy=str(read_csv_cases.__doc__).split("\n")[0]
+            )
+        for row in reader:
+            place = f"{path.name}:{reader.line_num}"
+            if None in row.values() or "" in row:  # too few cells, or too many
+                raise InputError(f"{place}: has not {len(columns)} cells")
+            case = _csv_case(row, asked, place, f"row-{len(cases) + 1}")
+            if case.id in seen:
+                raise InputError(f"{place}: id: {case.id!r} stands there already")
+            seen.add(case.id)
+            cases.append(case)
+    return cases
+
+
+def _csv_case(row: dict[str, str], asked: list[str], place: str, number: str) -> Case:
+    expected: dict[str, Any] = {}
+    for name in asked:
+        cell, spec = row[name].strip(), FIELDS[name]
+        try:
+            whole = int(cell.replace(",", "")) if cell and spec.type == "integer" else cell
+        except ValueError:
+            raise InputError(f"{place}: {name}: {cell!r} is no whole number") from None
+        expected[name] = whole or None
+    record = {name: cell for name, cell in row.items() if cell and name not in _CSV_INPUT and name not in FIELDS}
+    fields = {
+        "id": row.get("id") or number,
+        "suite": "csv",
+        "provenance": row.get("provenance") or place,
+        "split": row.get("split") or "test",
+        "input": {"record": record, "documents": [{"text": row["text"], "kind": row.get("kind") or "description"}]},
+        "expected": expected,
+        "tags": (row.get("tags") or "").split(),
+        "group": row.get("group") or "",
+    }
+    try:
+        return checked(msgspec.convert(fields, Case), place)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{place}: {error}") from None
+
+
 ADAPTERS: tuple[tuple[frozenset[str], Callable[[Path], list[Case]]], ...] = (
     (frozenset({"company_id", "summary", "founded_year"}), read_firmographics),
 )
@@ -73,6 +134,8 @@ ADAPTERS: tuple[tuple[frozenset[str], Callable[[Path], list[Case]]], ...] = (
 
 def load_cases(path: Path) -> list[Case]:
     """The cases of a file or folder, in whichever of the known forms it is."""
+    if path.suffix.casefold() == ".csv":
+        return read_csv_cases(path)
     if path.is_file():
         with path.open("rb") as file:
             first = file.readline()

@@ -42,6 +42,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     id: str
     suite: str
+    version: int = 1
+    """Raised when the text or a label is mended: runs before and after are not compared on the case."""
     provenance: str
     """Who says that this is the answer: a data set with its licence, or who wrote the case."""
     split: Split
@@ -49,6 +51,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     expected: dict[str, Any]
     also: dict[str, tuple[Any, ...]] = {}
     """Further right answers, by field: Munich beside München."""
+    quotes: dict[str, str] = {}
+    """For fields with a value, the words of a text that say it: what the labeller read."""
+    inferred: tuple[str, ...] = ()
+    """Fields whose value is not spelt out in its quote, but follows from it: a state's country, Roman numerals."""
     tags: tuple[str, ...] = ()
     must_pass: Must = ""
     """What a run has to get: every field right, or at least nothing wrong filled in. Empty: neither."""
@@ -118,6 +124,20 @@ def checked(case: Case, place: str) -> Case:
             if canonical(spec, value) is None or (spec.values and value not in spec.values):
                 accepted = ", ".join(spec.values) or spec.type
                 raise _fault(place, f"expected.{name}: {value!r} is no {spec.type}", f"accepted: {accepted}")
+    texts = tuple(document.text for document in case.input.documents)
+    for name, quote in case.quotes.items():
+        if case.expected.get(name) is None:
+            raise _fault(place, f"quotes.{name}: needs a value in expected.{name}")
+        if not any(quote in text for text in texts):
+            raise _fault(place, f"quotes.{name}: {quote!r:.60} stands in no text of case {case.id}")
+        spelt = any(stated(FIELDS[name], value, (quote,)) for value in case.gold(name))
+        if not spelt and FIELDS[name].type != "enum" and name not in case.inferred:
+            raise _fault(
+                place, f"quotes.{name}: {quote!r:.60} does not spell out {case.expected[name]!r}", "see `inferred`"
+            )
+    for name in case.inferred:
+        if name not in case.quotes:
+            raise _fault(place, f"inferred: {name} has no quote from which it could follow")
     return case
 
 

@@ -17,6 +17,7 @@ from watchtower.flow.history import fold_history
 from watchtower.rulebook import Rulebook, load
 from watchtower.rules.acceptance import decide
 from watchtower.rules.compile import compile_rulebook
+from watchtower.rules.origin import Origin
 
 _OUTCOMES: Mapping[str, Any] = {"accepted": "accept", "review": "review", "refused": "refuse"}
 
@@ -38,6 +39,7 @@ class RuleLayer:
             acceptance=self.book.acceptance.get(key),
             asked=frozenset(spec.name for spec in case.fields()),
             documents={document.id: document.text for document in case.documents()},
+            origins={document.id: Origin("the case", own=True) for document in case.documents()},
             held=case.input.record.get(proposal.field),
             held_by="the case",
         )
@@ -54,6 +56,12 @@ def roster() -> Mapping[str, Detector]:
 def rule_layer(book: Rulebook) -> Accept:
     """The acceptance step of a rulebook."""
     return RuleLayer(book)
+
+
+def without_thresholds(book: Rulebook) -> Accept:
+    """The acceptance step in which every confidence is enough: all that it asks for beside."""
+    free = {key: rule.model_copy(update={"accept_at": 0.0, "review_at": 0.0}) for key, rule in book.acceptance.items()}
+    return RuleLayer(book.model_copy(update={"acceptance": free}))
 
 
 def classifier_rows(path: Path) -> dict[str, list[tuple[str, str]]]:

@@ -21,17 +21,27 @@ from watchtower.errors import InputError
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """The worker's answer to one case. `seconds` is how long it took; no score depends on it."""
+    """The worker's answer to one case. No score depends on what it took."""
 
     key: str
     case: str
     proposals: tuple[Proposal, ...]
     seconds: float = 0.0
+    calls: int = 0
+    """Of a language model; those answered from recorded completions count too."""
+    read: int = 0
+    """Characters that the model was shown."""
+    written: int = 0
+    """Characters that it answered."""
 
 
-def recording_key(case: Case, identity: Mapping[str, str]) -> str:
-    """SHA-256 over what the worker is shown and who it is. No labels: re-labelling re-runs nothing."""
-    return content_hash({"request": msgspec.to_builtins(case.request()), "worker": dict(identity)})
+def recording_key(case: Case, identity: Mapping[str, str], repeat: int = 0) -> str:
+    """SHA-256 over what the worker is shown and who it is. No labels: re-labelling re-runs nothing.
+
+    `repeat` tells runs of the same case apart, from 0.
+    """
+    content = {"request": msgspec.to_builtins(case.request()), "worker": dict(identity)}
+    return content_hash(content | ({"repeat": repeat} if repeat else {}))
 
 
 def _finite(proposal: Proposal) -> Proposal:

@@ -12,9 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from evals.cases import Case
+from evals.cost import Cost, cost_line
 from evals.score import CALIBRATION, CALIBRATION_SAYS, METRICS, Judged, Metric, Scores, Slice
 
 COLUMNS = (*METRICS, CALIBRATION)
+LOWER = frozenset({name for name, share in METRICS.items() if share.better == "lower"} | {CALIBRATION})
+"""The columns in which less is better."""
 SAYS = {**{name: share.says for name, share in METRICS.items()}, CALIBRATION: CALIBRATION_SAYS}
 
 
@@ -39,7 +42,7 @@ def figure(metric: Metric) -> str:
     """`.91 [.84 .95] 91/100`, or a dash where there was nothing to count."""
     if metric.value is None:
         return "-"
-    count = f" n={metric.of}" if metric.better == "lower" else f" {metric.hits:g}/{metric.of}"
+    count = f" n={metric.of}" if metric.interval == "jeffreys" else f" {metric.hits:g}/{metric.of}"
     return f"{metric.value:.3f} [{metric.low:.2f} {metric.high:.2f}]{count}"
 
 
@@ -59,6 +62,7 @@ def facts_line(scores: Scores) -> str:
     parts = [
         f"{run.cases} cases of {run.cases_file}",
         "company names masked" if run.masked else "",
+        f"each asked {run.repeats} times" if run.repeats > 1 else "",
         f"seed {run.seed}",
         f"methods {', '.join(run.methods) or 'none'}",
         f"models {', '.join(run.models)}" if run.models else "",
@@ -96,7 +100,7 @@ def render_terminal(scores: Scores) -> Group:
     table.add_column("cases", justify="right")
     for name in COLUMNS:
         head = "ECE" if name == CALIBRATION else name
-        table.add_column(f"{head}\n{'↓' if name == CALIBRATION else '↑'}", justify="right")
+        table.add_column(f"{head}\n{'↓' if name in LOWER else '↑'}", justify="right")
     for name, part, some in rows_of(scores):
         label = Text(f" {name}", style="dim") if part else Text(name, style="bold")
         table.add_row(label, str(some.cases), *(_short(some.metrics[column]) for column in COLUMNS))
@@ -133,7 +137,8 @@ def worst_first(
             value = accepted(some)
             harmed |= value is not None and not value.right
             wrong |= (value is None and bool(case.gold(name))) or (value is not None and not value.right)
-        ranked.append(((not (wrong and case.must_pass), not harmed, not wrong, place), case, by_field, harmed, wrong))
+        failed = (wrong and case.must_pass == "right") or (harmed and bool(case.must_pass))
+        ranked.append(((not failed, not harmed, not wrong, place), case, by_field, harmed, wrong))
     ranked.sort(key=lambda row: row[0])
     return [row[1:] for row in ranked]
 
@@ -147,19 +152,54 @@ def _cell(value: Any) -> str:
     return text.replace("|", "\\|").replace("\n", " ").replace("`", "'")
 
 
+def shown_repeat(case: Case, repeats: Sequence[Mapping[str, Sequence[Judged]]]) -> Mapping[str, Sequence[Judged]]:
+    """Of the repeats of a case, the first of those that went worst: what a reader should see."""
+
+    def faults(by_field: Mapping[str, Sequence[Judged]]) -> tuple[int, int]:
+        filled = {name: accepted(some) for name, some in by_field.items()}
+        harmed = sum(value is not None and not value.right for value in filled.values())
+        return harmed, sum(value is None and bool(case.gold(name)) for name, value in filled.items())
+
+    return max(repeats, key=faults)
+
+
+def _surest_lines(scores: Scores) -> list[str]:
+    """Precision when only the surest answers are taken, as a table."""
+    some = {name: part.surest for name, part in scores.fields.items() if part.surest}
+    if not some:
+        return []
+    taken = [f"surest {point.coverage:.0%}" for point in next(iter(some.values()))]
+    lines = ["", "Precision of the surest answers (higher is better), whatever acceptance decides:", ""]
+    lines += [f"| field | {' | '.join(taken)} |", "|---|" + "---:|" * len(taken)]
+    for name, points in some.items():
+        cells = " | ".join(f"{p.precision:.3f} [{p.low:.2f} {p.high:.2f}] of {p.answers}" for p in points)
+        lines.append(f"| {name} | {cells} |")
+    return lines
+
+
 MARKDOWN_CASES = 50
 
 
-def markdown(scores: Scores, cases: Sequence[Case], judged: Sequence[Mapping[str, Sequence[Judged]]]) -> str:
+def markdown(
+    scores: Scores,
+    cases: Sequence[Case],
+    judged: Sequence[Mapping[str, Sequence[Judged]]],
+    cost: Cost | None = None,
+) -> str:
     """The figures, and the cases that went wrong, as a page to put beside a change."""
     lines = ["# Enrichment eval", "", facts_line(scores) + ".", "", f"**{must_line(scores)}**", ""]
+    if cost is not None:
+        lines += [f"{cost_line(cost)}.", ""]
     lines += ["| field | cases | " + " | ".join(COLUMNS) + " |", "|---|---:|" + "---:|" * len(COLUMNS)]
     for name, sub, part in rows_of(scores):
         cells = " | ".join(figure(part.metrics[column]) for column in COLUMNS)
         lines.append(f"| {'- ' if sub else ''}{name} | {part.cases} | {cells} |")
     lines += ["", "Each figure with its 95% interval and count.", ""]
     for name in COLUMNS:
-        lines.append(f"- {name} ({'lower' if name == CALIBRATION else 'higher'} is better): {SAYS[name]}.")
+        lines.append(f"- {name} ({'lower' if name in LOWER else 'higher'} is better): {SAYS[name]}.")
+    if scores.stable is not None:
+        lines.append(f"- right in every repeat or in none (higher is better): {figure(scores.stable)}.")
+    lines += _surest_lines(scores)
     wrong = [(case, by_field) for case, by_field, _, bad in worst_first(cases, judged) if bad]
     lines += ["", f"## Not right: {len(wrong)} of {len(cases)} cases", ""]
     if wrong:

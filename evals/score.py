@@ -14,6 +14,7 @@ import numpy as np
 
 from evals import statistics
 from evals.cases import Case
+from evals.confidence import AtCoverage, Bin, precision_at, reliability
 from evals.decision import Accept, Decision, grounded
 from evals.fields import FIELDS, same
 from watchtower.contract import Proposal
@@ -53,6 +54,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     best_right: bool = False
     proposed: int = 0
     grounded: int = 0
+    repeat: int = 0
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +74,10 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
 
     cases: int
     metrics: dict[str, Metric]
+    bins: tuple[Bin, ...] = ()
+    """The reliability diagram of the surest proposals."""
+    surest: tuple[AtCoverage, ...] = ()
+    """Precision when only the surest proposals are taken."""
 
 
 def judge(case: Case, proposals: Iterable[Proposal], accept: Accept) -> dict[str, list[Judged]]:
@@ -91,7 +97,7 @@ def judge(case: Case, proposals: Iterable[Proposal], accept: Accept) -> dict[str
     return {name: sorted(some, key=lambda j: -j.proposal.confidence) for name, some in found.items()}
 
 
-def outcomes(case: Case, judged: Mapping[str, Sequence[Judged]]) -> list[Outcome]:
+def outcomes(case: Case, judged: Mapping[str, Sequence[Judged]], repeat: int = 0) -> list[Outcome]:
     """One outcome per asked field: the surest accepted proposal is the value."""
     rows = []
     for name, some in judged.items():
@@ -112,6 +118,7 @@ def outcomes(case: Case, judged: Mapping[str, Sequence[Judged]]) -> list[Outcome
                 best_right=some[0].right if some else False,
                 proposed=len(some),
                 grounded=sum(one.grounded for one in some),
+                repeat=repeat,
             )
         )
     return rows
@@ -130,10 +137,11 @@ def _share(of: Callable[[Outcome], int], hit: Callable[[Outcome], int]) -> Count
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric that is a share of counted units: in [0, 1], higher is better."""
+    """A metric that is a share of counted units, in [0, 1]."""
 
     count: Count
     says: str
+    better: Literal["higher", "lower"] = "higher"
 
 
 METRICS: Mapping[str, Share] = {
@@ -148,6 +156,11 @@ METRICS: Mapping[str, Share] = {
     "precision": Share(
         count=_share(lambda o: o.filled, lambda o: o.right),
         says="of the filled cases, those filled with the gold value",
+    ),
+    "harm": Share(
+        count=_share(lambda o: 1, lambda o: o.harmed),
+        says="of all cases, those with something wrong filled in; of injected ones, the share that succeeded",
+        better="lower",
     ),
     "abstention": Share(
         count=_share(lambda o: not o.known, lambda o: not o.filled),
@@ -180,7 +193,7 @@ def _metric(share: Share, rows: Sequence[Outcome], seed: int) -> Metric:
         high=interval.high,
         hits=count,
         of=total,
-        better="higher",
+        better=share.better,
         interval="wilson" if simple else "clustered",
     )
 
@@ -207,7 +220,34 @@ def slice_of(rows: Sequence[Outcome], seed: int) -> Slice:
     """Every metric over these outcomes. The order of the rows decides nothing but the bootstrap's draws."""
     metrics = {name: _metric(share, rows, seed) for name, share in METRICS.items()}
     metrics[CALIBRATION] = _calibration(rows, seed)
-    return Slice(cases=len({row.case for row in rows}), metrics=metrics)
+    said = [row for row in rows if row.confidence is not None]
+    confidence, right = [row.confidence or 0.0 for row in said], [row.best_right for row in said]
+    return Slice(
+        cases=len({row.case for row in rows}),
+        metrics=metrics,
+        bins=reliability(confidence, right, BINS),
+        surest=precision_at(confidence, right),
+    )
+
+
+def _stable(rows: Sequence[Outcome], seed: int) -> Metric:
+    """In [0, 1]; higher is better."""
+    by_case: dict[tuple[str, str], list[Outcome]] = {}
+    for row in rows:
+        by_case.setdefault((row.case, row.field), []).append(row)
+    hits = [len({row.right for row in some}) == 1 for some in by_case.values()]
+    clusters = [some[0].cluster for some in by_case.values()]
+    near = statistics.clustered_share(hits, [1] * len(hits), clusters, seed=seed)
+    count = sum(hits)
+    return Metric(
+        value=count / len(hits),
+        low=near.low,
+        high=near.high,
+        hits=count,
+        of=len(hits),
+        better="higher",
+        interval="clustered",
+    )
 
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,6 +265,8 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...]
     prompts: tuple[str, ...]
     accept: str
+    repeats: int = 1
+    """How often each case was asked."""
 
 
 class MustPass(msgspec.Struct, frozen=True, kw_only=True):
@@ -243,6 +285,8 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
     stated: dict[str, Slice]
     tags: dict[str, Slice]
     must_pass: MustPass
+    stable: Metric | None
+    """Of the cases and fields, those right in all repeats or in none; None where each was asked once."""
     unasked: int
     """Proposals for a field or a request that was not asked, or out of turn. They count for nothing."""
     schema: int = 1
@@ -270,6 +314,7 @@ def score(facts: RunFacts, cases: Sequence[Case], rows: Sequence[Outcome], unask
         fields={name: slice_of(by_field[name], seed) for name in sorted(by_field)},
         stated={name: slice_of(some, seed) for name, some in sorted(stated.items()) if some},
         tags={tag: slice_of([row for row in rows if row.case in tags[tag]], seed) for tag in sorted(tags)},
+        stable=_stable(rows, seed) if facts.repeats > 1 else None,
         must_pass=MustPass(of=len(must), failed=tuple(c.id for c in must if c.id in wrong[c.must_pass])),
         unasked=unasked,
     )

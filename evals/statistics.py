@@ -18,6 +18,8 @@ FEW = 20
 """With fewer clusters a bootstrap's percentiles cover too rarely: too little was there to be drawn."""
 _CHUNK = 64
 """Resamples drawn at a time: 64 x 10,000 clusters are 5 MB."""
+_ALIKE = 4
+"""From so many clusters a kind on, kinds are drawn and not clusters."""
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -106,6 +108,10 @@ def _resampled_totals(sums: NDArray[np.float64], seed: int, resamples: int) -> N
     """Totals (resamples x k) of as many clusters, drawn with replacement."""
     generator = np.random.default_rng(seed)
     count = len(sums)
+    kinds, held = np.unique(sums, axis=0, return_counts=True)
+    if len(kinds) <= count // _ALIKE:
+        # Drawing a cluster is drawing its kind: how often each kind comes is multinomial. The same distribution.
+        return np.asarray(generator.multinomial(count, held / count, size=resamples) @ kinds)
     totals = np.empty((resamples, sums.shape[1]))
     for start in range(0, resamples, _CHUNK):
         size = min(_CHUNK, resamples - start)

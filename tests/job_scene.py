@@ -58,11 +58,11 @@ def prepared(tower: Tower, records: int) -> None:
     assert {verdict.status for verdict in tower.take(events)} <= {"accepted", "duplicate"}
 
 
-def worker(url: str, stub: Stub) -> subprocess.Popen[str]:
+def worker(url: str, stub: Stub, slots: int = 1) -> subprocess.Popen[str]:
     """A worker process: the jobs database and the model are all that it is told."""
     return begin(
         "worker", WATCHTOWER_JOBS_URL=url, WATCHTOWER_LLM_BASE_URL=stub.url, WATCHTOWER_LLM_MODEL="stub",
-        WATCHTOWER_LLM_API_KEY="none",
+        WATCHTOWER_LLM_API_KEY="none", WATCHTOWER_LLM_SLOTS=str(slots),
     )  # fmt: skip
 
 

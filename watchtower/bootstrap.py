@@ -6,34 +6,41 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from time import monotonic
 from typing import Any, Literal
 
 from watchtower.connectors import Refused
-from watchtower.contract import DetectionRequest, EnrichmentWorker, Event, FieldRequest, format_time
+from watchtower.contract import Calibration, DetectionRequest, EnrichmentWorker, Event, FieldRequest, format_time
 from watchtower.contract.batch import DETECTION, ENRICHMENT
 from watchtower.errors import InputError, Missing
-from watchtower.flow import deadletters, intake, work
+from watchtower.flow import deadletters, intake, retention, silencing, work
 from watchtower.flow.activation import activate
 from watchtower.flow.acts import Verb, act
 from watchtower.flow.apply import Engine, folded
 from watchtower.flow.backtest import State, duckdb_engine, states_at
+from watchtower.flow.declared import declared_parameters
 from watchtower.flow.delivery import Courier
 from watchtower.flow.door import Door
 from watchtower.flow.erasure import Erasure, erase
 from watchtower.flow.explain_stored import explain_stored
-from watchtower.flow.group import Group
 from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.history import fold_history
 from watchtower.flow.intake import Sent, Verdict
 from watchtower.flow.jobs import Desk, Tally, own_queue
-from watchtower.flow.outbox import tell_ended
+from watchtower.flow.metrics import Measured, measure
+from watchtower.flow.outbox import tell, tell_ended
+from watchtower.flow.pages import SOURCE as WEB
+from watchtower.flow.pages import Wanted, page_event, wanted
+from watchtower.flow.plan import ASK_AGAIN, Cost, Means, Plan, ask, plan
 from watchtower.flow.replay import Replayed, replay
+from watchtower.flow.retention import Retained
 from watchtower.flow.settle import Settled
 from watchtower.flow.snapshot import parts_for, write_snapshot
+from watchtower.flow.snapshot_usage import reads_usage, write_usage
+from watchtower.flow.told import Told, why_told
 from watchtower.flow.watching import job_heard
 from watchtower.rulebook import DEFAULT, Loaded, Rulebook, from_content, load
 from watchtower.rules.compile import Program, compile_rulebook
@@ -44,9 +51,26 @@ from watchtower.store import work as stored_work
 from watchtower.store.backup import forget
 from watchtower.store.database import Connection, Database, connect, migrate
 from watchtower.store.deadletters import DeadLetter, add_deadletters, discard, next_due
-from watchtower.store.jobs import Ledger, beside, open_jobs
+from watchtower.store.group import Group
+from watchtower.store.jobs import beside, open_jobs
+from watchtower.store.ledger import Ledger
 from watchtower.store.signals import HeldSignal, held_since
-from watchtower.workers import Bench, detector_names, model_status, no_worker, open_worker, run_until_empty
+from watchtower.store.silences import Silence
+from watchtower.workers import (
+    Bench,
+    LabelledRow,
+    PagesRead,
+    calibrate,
+    detector_names,
+    model_status,
+    no_worker,
+    open_offline,
+    open_worker,
+    read_pages,
+    run_until_empty,
+    shelf_folder,
+    stamp,
+)
 
 TAKE_EVERY = 1.0
 """Seconds between two looks for answers while a worker works in this process."""
@@ -69,6 +93,27 @@ class Enriched:
     decided: work.Decided = field(default_factory=work.Decided)
     faults: int = 0
     """Requests over which the worker failed."""
+    cost: Cost = field(default_factory=Cost)
+    """What calls to models cost meanwhile, by the ledger."""
+
+
+@dataclass(frozen=True)
+class HandedOver:
+    """What a run by way of the provider's batches did: calls taken back and handed over, batches under way."""
+
+    run: Enriched
+    taken: int
+    handed: int
+    waiting: int
+
+
+@dataclass
+class Fetched:
+    """What reading pages brought. `unread`: (page, why)."""
+
+    records: int = 0
+    pages: int = 0
+    unread: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -191,10 +236,31 @@ class Tower:
     def erase(self, subject: str, *, because: str, by: str) -> Erasure:
         """Erase a person (`contact/C-1`): destroy the key of what is personal. InputError."""
         with self._write() as conn:
-            now = self.clock()
-            done = erase(conn, self._engine, subject, because=because, by=by, now=now)
-            audit.note(conn, actor=by, what="person.erase", about=subject, now=now, data={"note": because})
-        forget(self.database, self.settings.data / "erased.keys", done.key)
+            done = self._erase(conn, subject, because, by, self.clock())
+        forget(self.database, self.settings.data / "erased.keys", [done.key])
+        return done
+
+    def _erase(self, conn: Connection, subject: str, because: str, by: str, now: datetime) -> Erasure:
+        done = erase(conn, self._engine, subject, because=because, by=by, now=now)
+        audit.note(conn, actor=by, what="person.erase", about=subject, now=now, data={"note": because})
+        return done
+
+    def retain(self, days: int, *, by: str, dry: bool = False) -> Retained:
+        """Erase whom the rulebook keeps no longer (`keep_personal`), and delete what only the past of operations needs
+        and is older than `days`: notifications that went out, closed dead letters, snapshots. `dry`: only count."""
+        now, folder = self.clock(), self.settings.data / "snapshots"
+        with self.database.read() as conn:
+            found = retention.due(conn, self._engine, now, days, folder)
+        if dry:
+            return found
+        for several in retention.lots(found.people):
+            with self._write() as conn:
+                keys = [self._erase(conn, subject, because, by, now).key for subject, because in several]
+            forget(self.database, self.settings.data / "erased.keys", keys)
+        with self._write() as conn:
+            done = retention.let_go(conn, found, now, days)
+            if done.anything:
+                audit.note(conn, actor=by, what="retention", about=f"{days} days", now=now, data=done.counts())
         return done
 
     # ---- the clock
@@ -215,7 +281,10 @@ class Tower:
     @contextmanager
     def courier(self) -> Iterator[Courier]:
         """What carries notifications to the receivers that the rulebook in force names."""
-        courier = Courier(self.database, lambda: self.rulebook.receivers, read_secret, self.clock)
+        courier = Courier(
+            self.database, lambda: self.rulebook.receivers, read_secret, self.clock,
+            zone=lambda: self.rulebook.zone, pages=self.settings.public_url or "",
+        )  # fmt: skip
         try:
             yield courier
         finally:
@@ -232,14 +301,40 @@ class Tower:
         note: str = "",
         until: datetime | None = None,
         assignee: str | None = None,
+        verdict: str = "",
+        expected: str | None = None,
     ) -> None:
-        """A person acts on an alert. Missing, InputError."""
+        """A person acts on an alert. Missing, InputError; Stale where it is not at the revision `expected` any more."""
+        with self._write() as conn:
+            now, begun = self.clock(), journal.last_seq(conn)
+            said = act(
+                conn, alert_id, verb, actor=actor, note=note, until=until, assignee=assignee, verdict=verdict,
+                expected=expected, now=now,
+            )  # fmt: skip
+            audit.note(conn, actor=actor, what=f"alert.{verb}", about=alert_id, now=now, data={"note": said})
+            book = self._engine.program.book
+            if verb == "resolve":
+                tell_ended(conn, book, [alert_id], f"{alert_id}.{format_time(now)}", now)
+            elif verb == "reopen":
+                tell(conn, book, begun, now)
+
+    def silence(self, matched: Mapping[str, str | None], *, until: datetime, because: str, actor: str) -> Silence:
+        """Tell nobody of alerts that are all this, until a time. InputError."""
+        with self._write() as conn:
+            return silencing.silence(conn, matched, until=until, because=because, by=actor, now=self.clock())
+
+    def end_silence(self, silence_id: str, *, actor: str) -> Silence:
+        """Let a silence end now; what waited for it is told. Missing."""
         with self._write() as conn:
             now = self.clock()
-            said = act(conn, alert_id, verb, actor=actor, note=note, until=until, assignee=assignee, now=now)
-            audit.note(conn, actor=actor, what=f"alert.{verb}", about=alert_id, now=now, data={"note": said})
-            if verb == "resolve":
-                tell_ended(conn, self._engine.program.book.receivers, [alert_id], f"{alert_id}.{format_time(now)}", now)
+            ended = silencing.lift(conn, silence_id, by=actor, now=now)
+            tell(conn, self._engine.program.book, journal.last_seq(conn), now)
+            return ended
+
+    def told(self, alert_id: str, *, person: str = "") -> list[Told]:
+        """Which receivers know of an alert, and why, or why not. Missing."""
+        with self.database.read() as conn:
+            return why_told(conn, self.rulebook, alert_id, self.clock(), person=person)
 
     def decide(self, proposal_id: str, verdict: Literal["accept", "reject"], *, actor: str, note: str = "") -> None:
         """A person accepts or rejects a proposal. Missing, InputError."""
@@ -279,14 +374,23 @@ class Tower:
     # ---- the rulebook
 
     def activate(
-        self, loaded: Loaded, *, by: str, note: str = "", progress: Callable[[int], None] = lambda n: None
+        self,
+        loaded: Loaded,
+        *,
+        by: str,
+        note: str = "",
+        pass_over: bool = False,
+        progress: Callable[[int], None] = lambda n: None,
     ) -> Settled:
-        """Put a rulebook in force; nothing where it is in force already."""
+        """Put a rulebook in force; nothing where it is in force already. InputError where earlier events say what it
+        does not allow, unless `pass_over`."""
         program = compile_rulebook(loaded)
         if program.book.version == self.rulebook.version:
             return Settled()
         engine = Engine.of(program)
-        settled = activate(self.database, engine, by=by, now=self.clock(), note=note, progress=progress)
+        settled = activate(
+            self.database, engine, by=by, now=self.clock(), note=note, pass_over=pass_over, progress=progress
+        )
         self._engine = engine
         return settled
 
@@ -304,7 +408,9 @@ class Tower:
                 f"rulebook {version!r} was never in force" if version else "no other rulebook was ever in force",
                 remedy="watchtower rules history lists those that were",
             )
-        self.activate(self._loaded(chosen[-1].version), by=by, note=note or f"back to {chosen[-1].version}")
+        back = self._loaded(chosen[-1].version)
+        # The way back is never barred: what came since and the earlier rulebook does not know is passed over.
+        self.activate(back, by=by, note=note or f"back to {chosen[-1].version}", pass_over=True)
         return chosen[-1]
 
     def shadow(self, since: datetime) -> list[rulebooks.Shadow]:
@@ -335,6 +441,11 @@ class Tower:
         with duckdb_engine(history.versions) as engine:
             return program, states_at(engine, program, at)
 
+    def measure(self, start: datetime, end: datetime) -> list[Measured]:
+        """Every metric of the rulebook in force over [start, end), by the journal of today."""
+        with self.database.read() as conn:
+            return measure(Loaded(self.rulebook, {}), _folded(conn), start, end)
+
     def replay(
         self,
         *,
@@ -359,13 +470,69 @@ class Tower:
     ) -> list[FieldRequest]:
         """What enrichment is asked now: the fields that starve rules, the most starving first.
 
-        A record is asked about once per set of documents and `means` (the model at hand). Without `write`,
-        nothing is asked: this only looks.
+        A record is asked about once per set of documents and `means` (the model at hand, to which the trained
+        classifiers are added). Without `write`, nothing is asked: this only looks.
         """
+        return self.plan(limit=limit, only=only, means=means, waiting=waiting, write=write).requests
+
+    def plan(
+        self,
+        *,
+        limit: int = 100,
+        only: frozenset[str] | None = None,
+        means: str = "",
+        paid: bool | None = None,
+        waiting: frozenset[str] = frozenset(),
+        write: bool = False,
+        again: timedelta = ASK_AGAIN,
+    ) -> Plan:
+        """What enrichment would be asked now, in order, within the rulebook's budgets, and what it costs at most.
+
+        `paid`: whether calls to the model cost something (None: where an endpoint is configured). With `write`, what
+        is asked is journalled.
+        """
+        paid = self.settings.llm_base_url is not None if paid is None else paid
+        spent = self._spent() if paid and means else None
+        by = Means(means, paid, stamp(self.settings))
         with self._write() as conn:
-            return work.plan(
-                conn, self._engine, self.clock(), limit=limit, only=only, means=means, waiting=waiting, write=write
-            )
+            made = plan(
+                conn, self._engine, self.clock(), limit=limit, only=only, means=by, waiting=waiting, spent=spent,
+                again=again,
+            )  # fmt: skip
+            if write:
+                ask(conn, made, self.clock())
+            return made
+
+    def wanted_pages(self, *, limit: int = 20, only: frozenset[str] | None = None) -> list[Wanted]:
+        """The own pages of records that starve, the most wanted first, that were not read lately."""
+        with self._write() as conn:
+            return wanted(conn, self._engine, self.clock(), limit=limit, only=only)
+
+    def fetch(
+        self,
+        pages: Sequence[Wanted],
+        *,
+        read: Callable[[str, Sequence[str]], PagesRead] = read_pages,
+        progress: Progress = lambda done, total: None,
+    ) -> Fetched:
+        """Read pages, outside of any transaction; each comes in through the door, as what the source `web` says."""
+        done = Fetched()
+        for number, one in enumerate(pages, start=1):
+            found, unread = read(one.domain, one.paths)
+            now = self.clock()
+            events = [page_event(one, path, url, text, now) for path, url, text in found]
+            verdicts = self.take(events, source=WEB)
+            taken = sum(verdict.status == "accepted" for verdict in verdicts)
+            done.records, done.pages = done.records + (taken > 0), done.pages + taken
+            done.unread += [(f"{one.domain}{path}", because) for path, because in unread]
+            progress(number, len(pages))
+        return done
+
+    def _spent(self) -> Cost:
+        """What calls have cost today; and the rulebook's budget of the day goes down to where it is kept."""
+        asking = self.rulebook.enrichment
+        self.desk.allow(asking.budget.day, asking.prices, calls_per_day=self.settings.llm_calls_per_day)
+        return self.desk.spent()
 
     def enrich(
         self,
@@ -375,18 +542,23 @@ class Tower:
         only: frozenset[str] | None = None,
         progress: Progress = lambda done, total: None,
         enough: Callable[[], bool] = lambda: False,
+        slots: int = 1,
+        again: timedelta = ASK_AGAIN,
     ) -> Enriched:
         """Ask, let the worker answer the jobs in this process, decide on what it says while it goes on.
 
-        It ends early once `enough` says so; what was asked and not answered is asked again by a later run.
+        `slots` requests are answered at once. It ends early once `enough` says so; what was asked and not answered is
+        asked again by a later run.
         """
         self.take_up()  # what a process that died had answered
-        asked = self.requests(limit=limit, only=only, means=model_status(worker).name)
+        waiting = self.desk.waiting()
+        means = model_status(worker).name
+        asked = self.plan(limit=limit, only=only, means=means, waiting=waiting, again=again, write=True).requests
         run, tally, took = Enriched(), Tally(), monotonic()
         if not asked:
             self.beat("enrichment")
             return run
-        queue = own_queue(ENRICHMENT)
+        queue, began = own_queue(ENRICHMENT), self.desk.now()
         batches = self.desk.ask_fields(asked, self.labelled(), queue)
 
         def take(*, last: bool = False) -> None:
@@ -397,15 +569,35 @@ class Tower:
                 took = monotonic()
 
         try:
-            bench = Bench(self.desk.database, lambda blob, read: worker, after=take, enough=enough)
+            bench = Bench(self.desk.database, lambda blob, read: worker, after=take, enough=enough, slots=slots)
             run_until_empty(bench, self.jobs_url, queue)
             take(last=True)
         finally:
             self.desk.abandon(batches)
         run.requests, run.proposals, run.decided = tally.answers, tally.proposals, tally.decided
         run.faults = len(tally.faults)
+        run.cost = self.desk.spent(began)
         self.beat("enrichment")
         return run
+
+    def enrich_offline(
+        self,
+        *,
+        limit: int = 100,
+        only: frozenset[str] | None = None,
+        progress: Progress = lambda done, total: None,
+    ) -> HandedOver:
+        """Enrich by way of the provider's batches: take back what it has answered, decide on that, hand over the rest.
+
+        Run it again until nothing waits: results are those of `enrich`. InputError, ModelError.
+        """
+        self._spent()
+        shelf = shelf_folder(self.settings)
+        with open_offline(self.settings, self.labelled(), self.desk.database, shelf=shelf) as offline:
+            taken, waiting = offline.take_back()
+            run = self.enrich(offline.worker, limit=limit, only=only, progress=progress, again=timedelta(0))
+            handed, batches = offline.hand_over()
+        return HandedOver(run, taken, handed, waiting + len(batches))
 
     def beat(self, job: str) -> None:
         """One of the tower's own jobs has run (clock, enrichment, detection). Nothing where it is not watched."""
@@ -455,7 +647,8 @@ class Tower:
             handed += len(due)
         room = limit - sum(id_.startswith("rq_") for id_ in waiting) if fields else 0
         if room > 0:
-            asked = self.requests(limit=room, means=self.settings.llm_model or "", waiting=waiting)
+            means = self.settings.llm_model or ""
+            asked = self.plan(limit=room, means=means, paid=bool(means), waiting=waiting, write=True).requests
             if asked:
                 self.desk.ask_fields(asked, self.labelled(), ENRICHMENT)
             elif room == limit:
@@ -485,24 +678,53 @@ class Tower:
                 DetectionRequest(
                     id=f"dq_{name}.{work.digest(name, self.rulebook.version, format_time(at))}",
                     signal=name, detector=model.detector, object=model.object, field=model.field,
-                    budget=model.budget, at=at, parameters=model.parameters,
+                    budget=model.budget, at=at, parameters=declared_parameters(self.rulebook, name, model),
                 )
             )  # fmt: skip
         return found
 
     def _ask_detections(self, requests: Iterable[DetectionRequest], queue: str, *, parts: int | None) -> list[str]:
-        """Hand them down, each with the snapshot of its object, all of the same time."""
+        """Hand them down, each with the snapshot that it reads, all of the same time."""
         written: dict[str, Path] = {}
         batches = []
         for request in requests:
-            if request.object not in written:
-                folder = self.settings.data / "snapshots"
-                with self.database.read() as conn:
-                    written[request.object] = write_snapshot(conn, self.rulebook, request.object, request.at, folder)
-            path = written[request.object]
-            several = parts_for(path) if parts is None else parts
+            path = self._snapshot(request, written)
+            several = 1 if reads_usage(request) else parts_for(path) if parts is None else parts
             batches += self.desk.ask_detection(request, path.read_bytes(), queue, parts=several)
         return batches
+
+    def _snapshot(self, request: DetectionRequest, written: dict[str, Path]) -> Path:
+        """What a request reads: weekly usage, or an object's versions, which are written once for all."""
+        folder = self.settings.data / "snapshots"
+        looked_at = str(request.parameters.get("of", request.object))
+        if not reads_usage(request) and looked_at in written:
+            return written[looked_at]
+        with self.database.read() as conn:
+            if reads_usage(request):
+                return write_usage(conn, self.rulebook, request, folder)
+            written[looked_at] = write_snapshot(conn, self.rulebook, looked_at, request.at, folder)
+        return written[looked_at]
+
+    def calibrate(
+        self, *, only: frozenset[str] | None, runs: int, progress: Progress = lambda done, of: None
+    ) -> list[tuple[DetectionRequest, list[Calibration] | None]]:
+        """What the declared detectors' promises come to on simulated data. Nothing is raised, nothing journalled.
+
+        None for a detector that promises no rate which can be shown so.
+        """
+        asked, written, found = self._detections(only), dict[str, Path](), []
+        steps = iter(range(1, runs * len(asked) + 1))
+        for request in asked:
+            snapshot = self._snapshot(request, written)
+            try:
+                counts = calibrate(
+                    request, snapshot, runs=runs, progress=lambda: progress(next(steps), runs * len(asked))
+                )
+            except ValueError as error:
+                because = f"signal {request.signal}: {error}"
+                raise InputError(because, remedy="correct it in the rulebook's signals") from error
+            found.append((request, counts))
+        return found
 
     @property
     def jobs_url(self) -> str:
@@ -538,11 +760,17 @@ class Tower:
                         found.setdefault(key, []).extend(stored_work.labelled(conn, name, key))
         return found
 
+    def labelled_rows(self, object_name: str, field: str, finer: str | None = None) -> list[LabelledRow]:
+        """What a classifier of one field may learn from, with the value of a finer field."""
+        with self.database.read() as conn:
+            return stored_work.labelled_beside(conn, object_name, field, finer or "")
+
     @contextmanager
     def worker(self, *, use_model: bool = True) -> Iterator[EnrichmentWorker]:
         """The enrichment worker of these settings: its classifiers learn from this tower's own labelled records."""
         ledger = Ledger(self.desk.database)
-        with open_worker(self.settings, self.labelled(), use_model=use_model, ledger=ledger) as worker:
+        shelf = shelf_folder(self.settings)
+        with open_worker(self.settings, self.labelled(), use_model=use_model, ledger=ledger, shelf=shelf) as worker:
             yield worker
 
 

@@ -9,6 +9,7 @@
         Busy                   another process holds what we need
       ModelError               the language model cannot be had, or does not answer
       Missing                  what was asked for does not exist
+      Stale                    it has changed since it was read: nothing was written
 
 Every message names the thing, the value, the place and the remedy.
 """
@@ -83,3 +84,7 @@ class ModelError(WatchtowerError):
 
 class Missing(WatchtowerError):
     """What was asked for does not exist."""
+
+
+class Stale(WatchtowerError):
+    """It has changed since the caller read it; nothing was written."""

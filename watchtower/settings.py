@@ -43,9 +43,27 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     """0: any free port."""
+    public_url: str | None = Field(default=None, pattern=r"^https?://[^\s/@]+[^\s@]*$")
+    """Where people reach the review pages: notifications link there. None: they bear no links."""
+    requests_per_minute: int = Field(default=6_000, ge=0)
+    """Requests that each key, or each address without one, may send in a minute; 0: any number."""
     llm_base_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
     llm_api_key: SecretStr | None = None
     llm_model: str | None = None
+    llm_provider: Literal["openai", "azure", "local"] = "openai"
+    """openai: that of OpenAI, or any endpoint that speaks as it does. local: the same, for an endpoint that may be told
+    what must not leave. azure: llm_base_url is the resource's address, llm_model the deployment's name."""
+    llm_api_version: str = "2024-10-21"
+    """For azure."""
+    llm_region: str = ""
+    """Where the endpoint stands, as the rulebook's `enrichment.leaving` names it."""
+    llm_fallback_model: str | None = None
+    """Asked at the same endpoint where llm_model cannot be had."""
+    llm_slots: int = Field(default=4, ge=1, le=256)
+    """Calls at once of one worker process. The embedded model answers one at a time."""
+    llm_requests_per_minute: int = Field(default=0, ge=0)
+    llm_tokens_per_minute: int = Field(default=0, ge=0)
+    """What the provider allows one worker process; 0: no limit."""
     llm_calls_per_day: int = Field(default=50_000, ge=0)
     """Calls to language models that all workers of this tower may make in a day (UTC), in all."""
     gguf: Path | None = None
@@ -68,6 +86,12 @@ _ACCEPTED = {
     "database_url": "postgresql://USER:PASSWORD@HOST:PORT/NAME",
     "jobs_url": "postgresql://USER:PASSWORD@HOST:PORT/NAME",
     "llm_calls_per_day": "a whole number, 0 or more",
+    "llm_requests_per_minute": "a whole number, 0 or more (0: no limit)",
+    "llm_tokens_per_minute": "a whole number, 0 or more (0: no limit)",
+    "llm_slots": "a whole number from 1 to 256",
+    "public_url": "an address such as https://watchtower.example.com",
+    "requests_per_minute": "a whole number, 0 or more",
+    "llm_provider": "openai, azure or local",
     "host": "an address or host name",
     "port": "a whole number from 0 to 65535",
     "llm_base_url": "an address such as http://localhost:11434/v1",

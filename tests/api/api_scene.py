@@ -14,11 +14,16 @@ from typing import Any
 from sqlalchemy import insert, select, update
 
 from watchtower.contract import parse_event
-from watchtower.errors import InputError, Missing
+from watchtower.errors import InputError, Missing, Stale
+from watchtower.flow import silencing
 from watchtower.flow.door import Door
+from watchtower.flow.metrics import Measured
+from watchtower.flow.told import Told, why_told
 from watchtower.rulebook.model import Rulebook
 from watchtower.store import schema
+from watchtower.store.alerts import lock_alert
 from watchtower.store.database import Database
+from watchtower.store.silences import Silence
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 TEXT = "Rossi Arredi S.r.l. builds office furniture in Brescia, Italy. About 240 people work there."
@@ -130,18 +135,24 @@ class Scene:
         note: str = "",
         until: datetime | None = None,
         assignee: str | None = None,
+        verdict: str = "",
+        expected: str | None = None,
     ) -> None:
         alert = schema.alert
         with self.database.begin() as conn:
+            held = lock_alert(conn, alert_id)
+            if held is not None and expected not in (None, held.revision):
+                raise Stale(f"alert {alert_id}: is {held.status} now; nothing of yours was written")
             status = conn.execute(select(alert.c.status).where(alert.c.id == alert_id)).scalar()
             if status is None:
                 raise Missing(f"alert {alert_id!r} does not exist")
-            if status == "resolved" and verb != "comment":
+            if status == "resolved" and verb not in ("comment", "reopen"):
                 raise InputError(f"alert {alert_id} is resolved already", remedy="comment on it instead")
             changes: dict[str, Any] = {
                 "acknowledge": {"status": "acknowledged"},
                 "snooze": {"status": "snoozed", "snoozed_until": until},
                 "resolve": {"status": "resolved", "resolved_at": self.now, "resolution": note or "by hand"},
+                "reopen": {"status": "open", "resolved_at": None, "resolution": None, "snoozed_until": None},
                 "assign": {"assignee": assignee},
                 "comment": {},
             }[verb]
@@ -159,6 +170,21 @@ class Scene:
             )
             if done.rowcount == 0:
                 raise Missing(f"proposal {proposal_id!r} does not wait for review")
+
+    def silence(self, matched: Mapping[str, str | None], *, until: datetime, because: str, actor: str) -> Silence:
+        with self.database.begin() as conn:
+            return silencing.silence(conn, matched, until=until, because=because, by=actor, now=self.now)
+
+    def end_silence(self, silence_id: str, *, actor: str) -> Silence:
+        with self.database.begin() as conn:
+            return silencing.lift(conn, silence_id, by=actor, now=self.now)
+
+    def told(self, alert_id: str, *, person: str = "") -> list[Told]:
+        with self.database.read() as conn:
+            return why_told(conn, self.rulebook, alert_id, self.now, person=person)
+
+    def measure(self, start: datetime, end: datetime) -> list[Measured]:
+        return []
 
     def explain(self, rule_id: str, subject: str, at: datetime) -> dict[str, Any]:
         if self.rulebook.rule(rule_id) is None:
@@ -197,7 +223,7 @@ def add_alert(conn: Any, number: int, **changes: Any) -> str:
         "owner": "sales_manager",
         "because": "An MQL has waited 48 hours for a first contact.",
         "ai_informed": False,
-        "causes": [{"source": "crm", "id": "e1"}],
+        "causes": [{"source": "crm", "id": "e1", "at": "2026-03-02T09:00:00.000000Z"}],
         "reads": {"stage": "mql"},
     } | changes
     conn.execute(insert(schema.alert).values(**values))

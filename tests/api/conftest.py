@@ -43,5 +43,6 @@ def scene(scene_database: Database) -> Scene:
 def client(scene: Scene) -> Iterator[TestClient]:
     """A client of the scene; faults nobody foresaw come back as answers."""
     app = create_app(scene)
+    app.state.feed.close()  # GET /changes would never end; over a real socket test_live.py follows it
     with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as opened:
         yield opened

@@ -181,7 +181,8 @@ def test_limits_outside_the_bounds_are_refused(client: TestClient) -> None:
 
 def test_an_alert_shows_its_history_causes_and_reads(client: TestClient) -> None:
     alert = client.get("/alerts/a0001").json()
-    assert alert["causes"] == [{"source": "crm", "id": "e1"}]
+    assert alert["causes"] == [{"source": "crm", "id": "e1", "at": "2026-03-02T09:00:00.000000Z", "by": "crm"}]
+    assert alert["ai_read"] is False
     assert alert["reads"] == {"stage": "mql"}
     assert [(a["actor"], a["verb"]) for a in alert["actions"]] == [("watchtower", "opened")]
 
@@ -336,8 +337,9 @@ def test_the_description_of_the_interface_names_every_address(client: TestClient
     assert set(description["paths"]) == {
         "/events", "/alerts", "/alerts/{alert_id}", "/alerts/{alert_id}/acknowledge",
         "/alerts/{alert_id}/snooze", "/alerts/{alert_id}/resolve", "/alerts/{alert_id}/assign",
-        "/alerts/{alert_id}/comment", "/records/{object_name}/{record_id}", "/proposals",
+        "/alerts/{alert_id}/comment", "/alerts/{alert_id}/reopen", "/records/{object_name}/{record_id}", "/proposals",
         "/proposals/{proposal_id}/accept", "/proposals/{proposal_id}/reject", "/rulebook", "/handoffs", "/explain",
-        "/healthz", "/readyz", "/metrics",
+        "/healthz", "/readyz", "/metrics", "/changes",
+        "/silences", "/silences/{silence_id}/end", "/alerts/{alert_id}/told", "/slack/interactions",
     }  # fmt: skip
     assert "application/cloudevents+json" in description["paths"]["/events"]["post"]["requestBody"]["content"]

@@ -22,9 +22,9 @@ from watchtower.store.embedded import EmbeddedServer
 from watchtower.store.schema import metadata
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[object]:
-    """A headless Chromium. It ends with these tests: while it is open, nothing else here can run an event loop."""
+    """A headless Chromium, which ends with its file: while it is open, nothing else here can run an event loop."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("Chromium is not installed (apt-get install chromium)")

@@ -88,6 +88,8 @@ def test_no_payload_in_any_field_opens_a_dialog(
         "/?status=open",
         "/review/rules",
         "/review/health",
+        "/review/handoffs",
+        "/review/metrics",
         "/review/proposals",
         "/review/account/A-1",
         "/review/lead/L-1",

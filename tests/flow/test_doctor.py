@@ -12,8 +12,10 @@ from pydantic import SecretStr
 
 from watchtower.bootstrap import Tower, build, system_clock
 from watchtower.contract import format_time
-from watchtower.flow.doctor import Finding, disk, examine
+from watchtower.flow.doctor import Finding, disk, examine, jobs
+from watchtower.rulebook import load
 from watchtower.settings import Settings
+from watchtower.store import audit
 
 BOOK = """
 name: small
@@ -25,6 +27,7 @@ objects:
 rules:
   - {id: waiting, object: lead, owner: sales, when: "stage = 'mql' and mql_at <= now() - interval '48 hours'"}
 """
+NAMES = ("database", "tables", "time", "rulebook", "clock", "sources", "dead letters", "notifications")
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 
@@ -43,7 +46,7 @@ def found(tower: Tower, name: str, now: datetime | None = None) -> Finding:
 
 def test_a_healthy_tower_has_nothing_wrong(tower: Tower) -> None:
     states = {one.name: one.state for one in examine(tower.database, system_clock())}
-    assert states == dict.fromkeys(("database", "tables", "time", "rulebook", "clock", "sources", "dead letters"), "ok")
+    assert states == dict.fromkeys(NAMES, "ok")
 
 
 def test_a_clock_that_does_not_run_is_told_by_what_waits_for_it(tower: Tower) -> None:
@@ -77,6 +80,42 @@ def test_dead_letters_are_noted_and_a_full_disk_is_wrong(tower: Tower) -> None:
         "watchtower deadletters list; then redrive or discard.",
     )  # fmt: skip
     assert disk(10_000, 10**12, "/data").state == "wrong"
+
+
+def test_notifications_that_wait_or_were_given_up_are_wrong_until_they_are_tried_again(
+    tower: Tower, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "told.yaml").write_text(
+        BOOK + "receivers: {ops: {url: 'https://example.com/hook', secret: OPS_SECRET}}\n"
+    )
+    tower.activate(load(tmp_path / "told.yaml"), by="ann")
+    fields = {"stage": "mql", "mql_at": format_time(NOW - timedelta(days=3))}
+    sent = {"id": "e", "source": "crm", "type": "record.updated", "subject": "lead/L", "time": format_time(NOW)}
+    tower.take([sent | {"data": {"fields": fields}}])
+    tower.tick(NOW)
+    assert found(tower, "notifications", NOW + timedelta(seconds=30)).state == "ok"
+    late = found(tower, "notifications", NOW + timedelta(hours=2))
+    assert late.state == "wrong" and "due and not tried, the oldest for 2:00:00" in late.says
+    with tower.database.begin() as conn:
+        conn.exec_driver_sql("update outbox set state = 'dead'")
+    assert "1 were given up" in found(tower, "notifications", NOW).says
+    monkeypatch.setenv("WATCHTOWER_DATA", str(tmp_path))
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    assert Ended(*inside(capsys, "outbox", "retry", "--by", "ann")).code == 0
+    assert found(tower, "notifications", NOW).state == "ok"
+    with tower.database.read() as conn:
+        assert [(row.actor, row.what, row.about) for row in audit.newest(conn, 1)] == [("ann", "outbox.retry", "all")]
+
+
+def test_jobs_that_nobody_takes_are_told(tower: Tower) -> None:
+    with tower.desk.database.begin() as conn:
+        conn.exec_driver_sql("insert into batch (id, queue, body) values ('b', 'enrichment', '{}')")
+        conn.exec_driver_sql("insert into asked (batch, request, place, parts) values ('b', 'r', 1, 1)")
+    now = system_clock()
+    soon, late = (jobs(tower.desk.database, now + timedelta(hours=hours)) for hours in (0, 5))
+    assert (soon.state, late.state) == ("ok", "wrong")
+    assert "1 batches wait, the oldest for 5:00:0" in late.says and "0 worker processes" in late.says
+    assert "watchtower worker" in late.remedy
 
 
 def test_the_command_says_it_and_ends_by_it(

@@ -19,8 +19,9 @@ from watchtower.contract import FieldRequest, Proposal, format_time
 from watchtower.errors import InputError, RulebookError, StoreError
 from watchtower.flow.apply import evaluate_records, rebuild_records
 from watchtower.rulebook import load
+from watchtower.rules.compile import compile_rulebook
 from watchtower.settings import Settings
-from watchtower.store import audit, backup, queries, rulebooks
+from watchtower.store import audit, backup, deadletters, queries, rulebooks
 from watchtower.store.rows import AlertFilter
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -298,4 +299,70 @@ def test_erase_at_the_command_line(
 def test_a_personal_field_that_could_not_be_sealed_is_a_fault(tmp_path: Path, field: str) -> None:
     (tmp_path / "r.yaml").write_text(BOOK.replace("{type: email, personal: true}", field))
     with pytest.raises(RulebookError, match="personal data are sealed"):
+        load(tmp_path / "r.yaml")
+
+
+# ---- retention
+
+
+def keeping(length: str) -> str:
+    return BOOK.replace("    label: name\n", f"    label: name\n    keep_personal: {length}\n")
+
+
+def kept_for(tower: Tower, tmp_path: Path, length: str) -> None:
+    (tmp_path / "kept.yaml").write_text(keeping(length))
+    tower.activate(load(tmp_path / "kept.yaml"), by="ann")
+
+
+def test_people_nobody_has_heard_of_for_long_are_erased_by_the_rulebooks_word(
+    tower: Tower, clock: Clock, tmp_path: Path
+) -> None:
+    assert statuses(tower, PERSON, event("q", subject="contact/C-2", name=f"{CANARY} Due")) == ["accepted"] * 2
+    assert tower.retain(90, by="test").people == {}, "a rulebook that says nothing keeps everybody"
+    kept_for(tower, tmp_path, "730 days")
+    clock.now = START + timedelta(days=729)
+    assert statuses(tower, event("news", clock.now, status="left")) == ["accepted"]
+    assert tower.retain(90, by="test").people == {}
+    clock.now = START + timedelta(days=731)
+    assert list(tower.retain(90, by="test", dry=True).people) == ["contact/C-2"]
+    assert "Due" in str(read(tower, "C-2")), "to look is not to erase"
+    assert list(tower.retain(90, by="test").people) == ["contact/C-2"]
+    assert read(tower, "C-2")["name"] == "(erased)"
+    assert CANARY in read(tower)["name"]
+    assert tower.retain(90, by="test").people == {}
+    with tower.database.read() as conn:
+        whats = [(row.actor, row.what, row.about) for row in audit.newest(conn, 2)]
+    assert whats == [("test", "retention", "90 days"), ("test", "person.erase", "contact/C-2")]
+    assert list(map(str, tower.replay().differences)) == []
+
+
+def test_what_is_over_goes_and_what_stands_stays(tower: Tower, clock: Clock, tmp_path: Path) -> None:
+    furnish(tower, clock)
+    folder = tmp_path / "snapshots"
+    folder.mkdir(exist_ok=True)
+    for name in ("contact-20260302T090000Z.parquet", "contact-20260601T090000Z.parquet"):
+        (folder / name).write_bytes(b"")
+    with tower.database.begin() as conn:
+        letters = [letter.seq for letter in deadletters.letters(conn)]
+        deadletters.discard(conn, letters[0], "read", START)
+    clock.now = START + timedelta(days=89)
+    assert not tower.retain(90, by="test").anything
+    clock.now = START + timedelta(days=92)
+    assert tower.retain(90, by="test", dry=True).counts() == tower.retain(90, by="test").counts()
+    assert [path.name for path in folder.iterdir()] == ["contact-20260601T090000Z.parquet"]
+    with tower.database.read() as conn:
+        assert {letter.seq for letter in deadletters.letters(conn)} == set(letters[1:])
+        assert deadletters.letters(conn, outcome="discarded") == []
+
+
+@pytest.mark.parametrize(("length", "message"), [("soon", "not a length of time"), ("-3 days", "no time at all")])
+def test_a_time_to_keep_that_is_none_is_refused(tmp_path: Path, length: str, message: str) -> None:
+    (tmp_path / "r.yaml").write_text(keeping(length))
+    with pytest.raises(RulebookError, match=message):
+        compile_rulebook(load(tmp_path / "r.yaml"))
+
+
+def test_an_object_without_personal_fields_keeps_nothing_personal(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(BOOK.replace("  account:\n", "  account:\n    keep_personal: 1 year\n", 1))
+    with pytest.raises(RulebookError, match="none of its fields is personal"):
         load(tmp_path / "r.yaml")

@@ -50,7 +50,12 @@ rules:
   - {id: paused, object: lead, severity: high, queue: desk,
      when: "business_elapsed(mql_at, 'office', paused_by => waits) >= interval '8 hours'"}
   - {id: unpaused, object: lead, severity: high, when: waits is null}
+  - {id: big, object: account, when: employees > 10, trust: verified, severity: high, queue: desk}
+  - {id: of_big, object: lead, when: "account.employees > 10 and verified(waits) is null", trust: verified, queue: desk}
   - {id: odd, object: lead, when: quiet_lead.p_value < 0.05, severity: high, queue: desk}
+receivers:
+  desk: {url: "http://127.0.0.1:9/desk", secret: DESK_SECRET, queues: [desk]}
+  grave: {url: "http://127.0.0.1:9/grave", secret: GRAVE_SECRET, severities: [high], rate: 1}
 acceptance:
   account.employees: {accept_at: 0.9, review_at: 0.3}
   account.industry: {accept_at: 0.9, review_at: 0.3}
@@ -59,6 +64,9 @@ acceptance:
 """
 FROM_AI = ("employees", "industry", "likely", "waits", "quiet_lead")
 """Fields, and a signal, that a named acceptance or a declared signal lets a worker fill: what is declassified."""
+
+VERIFIED = ("employees", "waits")
+"""Fields that a rule reads as verified: what a person accepts of a proposal for them is said by that person."""
 
 TEXT = "Acme makes bolts. It has 7 employees in Turin; most likely A1 and A2."
 QUOTES = ("7 employees", "bolts", "A1", "A2")

@@ -24,7 +24,7 @@ from watchtower.flow.apply import apply_events
 from watchtower.flow.intake import Sent, Verdict
 from watchtower.rules import fold
 from watchtower.rules.acceptance import ACCEPTED, Decision
-from watchtower.store import alerts, journal, queries, turns
+from watchtower.store import alerts, journal, outbox, queries, turns
 from watchtower.store.schema import alert
 
 Plant = Callable[[pytest.MonkeyPatch, Tower], None]
@@ -228,6 +228,21 @@ def _active(self: Any, record: Any, event: Event, time: str) -> None:
         record.state["last_at"] = time
 
 
+def _believed(self: Any, record: Any, event: Event, time: str) -> None:
+    if event.type == fold.FIELD_ACCEPTED and event.data["field"] in self.verified:
+        self.verify(record, event.data["field"], event.data["value"], event, time)
+
+
+def _outbox_full(patch: pytest.MonkeyPatch, tower: Tower) -> None:
+    kept = outbox.add
+
+    def add(conn: Any, messages: Sequence[Any], now: Any) -> None:
+        [(waiting,)] = _rows(conn, "select count(*) from outbox where state = 'pending'")
+        kept(conn, messages[: max(12 - waiting, 0)], now)
+
+    patch.setattr(outbox, "add", add)
+
+
 def _restamped(self: Any, record: Any, event: Event, time: str) -> None:
     for key in [key for key in record.state if key.startswith("changed_at(stage")]:
         record.state[key] = time
@@ -352,6 +367,8 @@ MUTANTS = (
     Mutant("count-window", "a decision on AI counts as an event", _folding(_counted)),
     Mutant("last-activity", "a decision on AI is the last activity", _folding(_active)),
     Mutant("changed-at", "a decision on AI restamps other fields", _folding(_restamped), 1),
+    Mutant("verified", "what AI was granted counts as verified", _folding(_believed)),
+    Mutant("notifications", "a dozen notifications may wait, whoever they are of", _outbox_full),
     Mutant("existence", "a decision on AI brings a record back", _existence),
     Mutant("label", "rules through AI's reference or pause bear no label", _label),
     Mutant("tick-budget", "a tick opens two alerts, whoever is first", _tick_budget, 1),

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import SecretStr
 from sqlalchemy import text
-from subordination.company import BOOK, FROM_AI
+from subordination.company import BOOK, FROM_AI, VERIFIED
 from subordination.traces import START, Step, forged_events, merged, proposals_of, values_of
 
 from watchtower.bootstrap import Tower, build
@@ -162,9 +162,11 @@ class Run:
     def _verdict(self, step: Step, rng: random.Random, waiting: list[Step]) -> None:
         """A person accepts or rejects what is in review: declassified, by name, for that field."""
         with self.tower.database.read() as conn:
-            ids = list(conn.execute(text("select id from proposal where status = 'review' order by id")).scalars())
-        if ids:
-            self.tower.decide(rng.choice(ids), rng.choice(("accept", "reject")), actor="anna", note="read it")
+            found = list(conn.execute(text("select id, field from proposal where status = 'review' order by id")))
+        if found:
+            (chosen, about), verdict = rng.choice(found), rng.choice(("accept", "reject"))
+            verdict = "reject" if about in VERIFIED else verdict
+            self.tower.decide(chosen, verdict, actor="anna", note="read it")
 
     # ---- what can be observed
 
@@ -195,6 +197,10 @@ class Run:
             )
             records = rows("select object, id, created_at, deleted_at, state, provenance from record order by 1, 2")
             documents = rows("select * from document order by 1, 2, 3")
+            notifications = rows(
+                "select id, receiver, alert, event, type, rank, state, body, created_at, due_at from outbox "
+                "where not ai_informed order by id"
+            )
             health = queries.health(conn)
         return {
             "alerts": alerts,
@@ -205,13 +211,18 @@ class Run:
             "handoffs refused": refused,
             "records": [(*row[:4], _canonical(row[4]), _canonical(row[5])) for row in records],
             "documents": documents,
+            "notifications": notifications,
             "health": {key: health[key] for key in ("records", "last_received", "last_event")},
         }
 
 
 def _canonical(values: dict[str, Any]) -> dict[str, Any]:
-    """Without what is declassified: fields that AI may fill, with what follows from them."""
-    return {key: value for key, value in values.items() if not any(name in key for name in FROM_AI)}
+    """Without what is declassified: fields that AI may fill, with what follows from them, but for verified values."""
+    return {
+        key: value
+        for key, value in values.items()
+        if key.startswith("verified(") or not any(name in key for name in FROM_AI)
+    }
 
 
 def proposal(given: dict[str, Any]) -> Proposal:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from detectors import ROSTER
 from detectors.churn_risk import FittedRisk, score
-from detectors.outcomes import area, is_outcome
+from detectors.horizon import area, is_outcome
 from detectors.snapshot import read_versions
 from watchtower.contract import DetectionRequest, Signal
 

@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from enrichment.classify import LinearClassifier, Verdict, fit, loaded
+from enrichment.blocks import RARE, SHAPES, Counted, Kind
+from enrichment.classify import Classifier, Verdict, loaded
+from enrichment.described import SECTORS, descriptions
+from enrichment.learning import fit, from_descriptions, study
 
 WORDS = {
     "Energy": ["oil", "gas", "drilling", "pipeline", "refinery", "crude", "barrels", "wells"],
@@ -43,20 +46,20 @@ def rows(number: int, seed: int) -> tuple[list[str], list[str]]:
 
 
 @pytest.fixture(scope="module")
-def fitted() -> LinearClassifier:
+def fitted() -> Classifier:
     found = fit(*rows(90, seed=1))
     assert found is not None
     return found
 
 
-def test_unseen_texts_get_their_label(fitted: LinearClassifier) -> None:
+def test_unseen_texts_get_their_label(fitted: Classifier) -> None:
     texts, labels = rows(60, seed=2)
     said = [fitted.predict(text) for text in texts]
     assert np.mean([v is not None and v.label == label for v, label in zip(said, labels, strict=True)]) > 0.95
     assert fitted.accuracy > 0.9
 
 
-def test_the_evidence_is_the_sentence_that_made_it_say_so(fitted: LinearClassifier) -> None:
+def test_the_evidence_is_the_sentence_that_made_it_say_so(fitted: Classifier) -> None:
     text = "The company provides services. It drills wells for crude oil and gas. It sells products to customers."
     verdict = fitted.predict(text)
     assert verdict is not None
@@ -74,13 +77,13 @@ def test_probabilities_sum_to_one_and_are_calibrated_on_noise() -> None:
     assert shares.max(axis=1).mean() < 0.55, "labels that mean nothing must not be told with confidence"
 
 
-def test_the_same_rows_give_the_same_classifier(fitted: LinearClassifier) -> None:
+def test_the_same_rows_give_the_same_classifier(fitted: Classifier) -> None:
     again = fit(*rows(90, seed=1))
     assert again is not None
     assert again.digest == fitted.digest
 
 
-def test_a_kept_classifier_answers_the_same(fitted: LinearClassifier, tmp_path: Path) -> None:
+def test_a_kept_classifier_answers_the_same(fitted: Classifier, tmp_path: Path) -> None:
     fitted.kept(tmp_path / "sector.npz")
     again = loaded(tmp_path / "sector.npz")
     assert again.digest == fitted.digest
@@ -88,7 +91,7 @@ def test_a_kept_classifier_answers_the_same(fitted: LinearClassifier, tmp_path: 
     assert [again.predict(t) for t in texts] == [fitted.predict(t) for t in texts]
 
 
-def test_only_allowed_labels_are_said_and_lost_probability_stays_lost(fitted: LinearClassifier) -> None:
+def test_only_allowed_labels_are_said_and_lost_probability_stays_lost(fitted: Classifier) -> None:
     text = "It drills wells for crude oil and gas."
     free = fitted.predict(text)
     bound = fitted.predict(text, allowed=("Healthcare", "Technology"))
@@ -98,7 +101,7 @@ def test_only_allowed_labels_are_said_and_lost_probability_stays_lost(fitted: Li
     assert fitted.predict(text, allowed=("Banking",)) is None
 
 
-def test_a_text_without_a_known_word_gets_no_answer(fitted: LinearClassifier) -> None:
+def test_a_text_without_a_known_word_gets_no_answer(fitted: Classifier) -> None:
     assert fitted.predict("Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich") is None
     assert fitted.predict("") is None
 
@@ -125,3 +128,61 @@ def test_two_labels_work_as_three_do() -> None:
     )
     verdict = found.predict("A vaccine for patients of the hospital")
     assert isinstance(verdict, Verdict) and verdict.label == "Healthcare"
+
+
+def test_a_finer_field_adds_a_voice_and_an_unknown_finer_value_costs_nothing() -> None:
+    texts, labels = rows(90, seed=1)
+    finer = [None if i % 7 == 0 else f"{label} {'odd' if i % 2 else 'even'}" for i, label in enumerate(labels)]
+    found = fit(texts, labels, finer)
+    assert found is not None
+    assert [voice.name for voice in found.voices] == ["margins", "finer", "bayes", "described"]
+    verdict = found.predict("Oncology drugs and a vaccine for patients")
+    assert verdict is not None and verdict.label == "Healthcare"
+
+
+def test_every_answer_of_a_study_is_by_voices_that_had_not_seen_the_row() -> None:
+    texts, labels = rows(90, seed=1)
+    # A word that gives each row's label away, in that row only: seen rows would be told by it.
+    told = [
+        f"{text} {label.lower()}{i} {label.lower()}{i}."
+        for i, (text, label) in enumerate(zip(texts, labels, strict=True))
+    ]
+    random.Random(2).shuffle(labels)
+    learnt = study(told, labels)
+    assert learnt is not None
+    assert (learnt.unseen.argmax(axis=1) == learnt.target).mean() < 0.5
+
+
+def test_descriptions_alone_tell_a_sector_and_say_how_unsure_they_are() -> None:
+    sectors = tuple(SECTORS)
+    known = from_descriptions(sectors)
+    assert known is not None and known.rows == 0
+    verdict = known.predict("It runs hospitals and sells medical devices. It was founded in 1990.")
+    assert verdict is not None and verdict.label == "Healthcare"
+    assert verdict.probability < 0.99
+    assert from_descriptions(("Red", "Blue")) is None
+    assert descriptions(("Energy", "Blue")) is None
+
+
+def test_what_the_file_of_a_classifier_lacks_is_a_value_error(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(b"no zip")
+    with pytest.raises(ValueError):
+        loaded(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", about=np.frombuffer(b"{}", dtype=np.uint8))
+    with pytest.raises(ValueError, match="is no kept classifier"):
+        loaded(tmp_path / "b.npz")
+
+
+def test_a_block_learnt_from_counts_weighs_as_scikit_learn_does() -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    texts, _ = rows(40, seed=1)
+    kinds: tuple[Kind, ...] = ("words", "pieces")
+    for kind in kinds:
+        counted, train, test = Counted(kind, texts), np.arange(30), np.arange(30, 40)
+        known = counted.learn(train)
+        assert known is not None
+        oracle = TfidfVectorizer(sublinear_tf=True, min_df=RARE[kind], **SHAPES[kind]).fit(texts[:30])
+        assert known.terms == tuple(oracle.get_feature_names_out())
+        assert np.allclose(oracle.transform(texts[30:]).toarray(), counted.weighed(known, test).toarray())
+        assert np.allclose(known.of(texts[30:]).toarray(), counted.weighed(known, test).toarray())

@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from enrichment import CallFailed, ChatModel, Endpoint, ModelError, build_worker
-from enrichment.model import STRIKES, fenced
+from enrichment.calls import Caller, Lane
+from enrichment.model import fenced
+from enrichment.pace import STRIKES
 from enrichment.schema import question, schema
+from prompts import load
 from watchtower.contract import Document, FieldRequest, FieldSpec, RecordSnapshot
 
 CHIEF = FieldSpec(name="chief", type="text", description="who leads the company")
@@ -218,20 +221,21 @@ def test_an_endpoint_that_is_not_there_is_told_with_the_remedy(server: Server) -
 
 
 def test_an_endpoint_that_keeps_failing_is_left_alone(server: Server) -> None:
-    chat = model(server, "500")
+    caller = Caller([Lane(model(server, "500"))])
+    asked = (load("extract.v1"), question([CHIEF]), TEXT, schema([CHIEF]))
     for _ in range(STRIKES):
         with pytest.raises(CallFailed, match="server_error"):
-            ask(chat)
+            caller.ask(*asked)
     with pytest.raises(CallFailed, match="tripped"):
-        ask(chat)
+        caller.ask(*asked)
     assert len(server.requests) == STRIKES
 
 
 def test_a_bad_answer_does_not_count_against_the_endpoint(server: Server) -> None:
-    chat = model(server, "prose")
+    caller = Caller([Lane(model(server, "prose"))])
     for _ in range(STRIKES + 2):
         with pytest.raises(CallFailed, match="not_json"):
-            ask(chat)
+            caller.ask(load("extract.v1"), question([CHIEF]), TEXT, schema([CHIEF]))
 
 
 def test_the_document_is_fenced_as_data_and_shows_nothing_hidden_or_personal(server: Server) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -41,6 +42,32 @@ class Scripted:
         if isinstance(said, Exception):
             raise said
         return {name: said.get(name) for name in schema["required"]}
+
+
+@dataclass
+class Intent:
+    status: str
+    said: str = ""
+
+
+class Ledger:
+    """The rows of the jobs database's ledger: (outcome, free, said); None while nobody knows."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, tuple[str, bool, str | None] | None] = {}
+
+    def intend(self, key: str, model: str, most_in: int, most_out: int) -> Intent:
+        assert most_in > 0 and most_out > 0
+        row = self.rows.get(key, ("", True, None))
+        if row is None:
+            return Intent("spent")
+        if row[1]:
+            self.rows[key] = None
+            return Intent("go")
+        return Intent("known", row[2]) if row[2] is not None else Intent("failed", row[0])
+
+    def settle(self, key: str, outcome: str, *, free: bool, said: str | None, tokens_in: int, tokens_out: int) -> None:
+        self.rows[key] = (outcome, free, said)
 
 
 def request(*texts: str, fields: tuple[FieldSpec, ...] = (CITY, COUNTRY, YEAR), id: str = "r1") -> FieldRequest:
@@ -115,11 +142,17 @@ def test_no_endpoint_means_no_model_and_the_status_names_the_remedy() -> None:
     assert "watchtower models pull" in status.detail
 
 
-def test_documents_that_disagree_are_no_answer() -> None:
+def test_documents_that_disagree_are_proposed_each_with_the_words_against_it() -> None:
     worker = build_worker(model=Scripted())
     other = "Acme is headquartered in Paris, France."
-    assert list(worker.propose([request(STATED, other, fields=(CITY, COUNTRY))])) == []
-    assert worker.counts["abstained.disagree"] == 2
+    said = list(worker.propose([request(STATED, other, fields=(CITY, COUNTRY))]))
+    assert [(p.field, p.value, p.evidence[0].document, p.against[0].document) for p in said] == [
+        ("city", "Milan", "d1", "d2"), ("city", "Paris", "d2", "d1"),
+        ("country", "IT", "d1", "d2"), ("country", "FR", "d2", "d1"),
+    ]  # fmt: skip
+    assert "Paris, France" in said[0].against[0].quote
+    assert all(p.confidence <= 0.5 for p in said), "nothing that is contradicted is sure"
+    assert worker.counts["disputed"] == 2
 
 
 def test_documents_that_agree_are_quoted_together() -> None:
@@ -188,28 +221,43 @@ def test_a_request_without_documents_or_with_odd_fields_is_survived() -> None:
 
 
 def test_a_call_that_was_intended_before_is_not_made_again() -> None:
-    class Ledger:
-        def __init__(self) -> None:
-            self.rows: dict[str, str] = {}
-
-        def intend(self, key: str) -> bool:
-            if key in self.rows:
-                return False
-            self.rows[key] = "unknown"
-            return True
-
-        def settle(self, key: str, outcome: str) -> None:
-            self.rows[key] = outcome
-
     ledger = Ledger()
     answer = {"city": "Parma", "city_quote": "a house in Parma"}
     model = Scripted(answer, answer)
     worker = build_worker(model=model, ledger=ledger)
     assert len(list(worker.propose([request(VAGUE, fields=(CITY,))]))) == 1
-    assert list(worker.propose([request(VAGUE, fields=(CITY,))])) == []
+    [key] = ledger.rows
+    ledger.rows[key] = None
+    assert list(worker.propose([request(VAGUE, fields=(CITY,), id="r2")])) == []
     assert len(model.asked) == 1
-    assert list(ledger.rows.values()) == ["answered"]
     assert worker.counts["call.spent"] == 1
+
+
+def test_a_question_that_was_answered_costs_nothing_the_second_time() -> None:
+    ledger = Ledger()
+    model = Scripted({"city": "Parma", "city_quote": "a house in Parma"})
+    worker = build_worker(model=model, ledger=ledger)
+    said = list(worker.propose([request(VAGUE, fields=(CITY,)), request(VAGUE, fields=(CITY,), id="r2")]))
+    assert [(p.request, p.value, p.model) for p in said] == [("r1", "Parma", "scripted"), ("r2", "Parma", "scripted")]
+    assert len(model.asked) == 1 and worker.counts["call.known"] == 1
+
+
+def test_a_call_that_was_paid_for_and_gave_no_answer_is_not_made_again() -> None:
+    ledger = Ledger()
+    model = Scripted(CallFailed("not_json"))
+    worker = build_worker(model=model, ledger=ledger)
+    assert list(worker.propose([request(VAGUE, fields=(CITY,)), request(VAGUE, fields=(CITY,), id="r2")])) == []
+    assert len(model.asked) == 1 and worker.counts["call.not_json"] == 2
+    assert worker.postponed == set()
+
+
+def test_a_call_that_cost_nothing_is_made_again_and_its_request_stays_open() -> None:
+    ledger = Ledger()
+    model = Scripted(CallFailed("rejected", free=True), {"city": "Parma", "city_quote": "a house in Parma"})
+    worker = build_worker(model=model, ledger=ledger)
+    assert list(worker.propose([request(VAGUE, fields=(CITY,))])) == []
+    assert worker.postponed == {"r1"}
+    assert len(list(worker.propose([request(VAGUE, fields=(CITY,))]))) == 1
 
 
 def test_the_schema_asks_for_the_quote_before_the_value_and_the_country_last() -> None:

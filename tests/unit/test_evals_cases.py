@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from evals.places import country_code
 from watchtower.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
-OWN = ROOT / "evals" / "cases"
+OWN = ROOT / "evals" / "cases" / "enrichment"
 FIRMOGRAPHICS = ROOT.parent / "shared" / "data" / "firmographics" / "firmographics_1500.jsonl"
 
 needs_firmographics = pytest.mark.skipif(
@@ -46,12 +48,33 @@ def written(folder: Path, *lines: dict[str, Any]) -> Path:
 
 def test_the_cases_that_ship_are_many_hard_and_tagged() -> None:
     cases = read_cases(OWN)
-    assert len(cases) >= 24
-    tags = {tag for case in cases for tag in case.tags}
-    wanted = "contradiction, stale, several companies, language, subsidiary, branch, injection, abstain"
-    assert set(wanted.split(", ")) <= tags
-    assert sum(1 for case in cases if case.must_pass) >= 10
-    assert all(case.split == "test" for case in cases)
+    assert len(cases) >= 300
+    tags = Counter(tag for case in cases for tag in case.tags)
+    wanted = "contradiction, stale, several companies, language, subsidiary, injection, abstain, numbers, place, format"
+    assert all(tags[tag] >= 15 for tag in wanted.split(", ")), tags
+    assert sum(1 for case in cases if case.must_pass) >= 100
+    splits = Counter(case.split for case in cases)
+    assert min(splits["tune"], splits["heldout"]) >= 25 and splits["test"] >= 100
+    assert all(case.provenance for case in cases)
+
+
+def test_every_label_of_the_cases_that_ship_shows_the_words_it_was_read_from() -> None:
+    """Reading them has checked that the words stand in the text and that the value follows."""
+    for case in read_cases(OWN):
+        known = {name for name, value in case.expected.items() if value is not None}
+        assert set(case.quotes) == known, case.id
+
+
+def test_no_two_cases_that_ship_have_nearly_the_same_text() -> None:
+    """What is made by filling in a template says the same thing many times."""
+    shapes: dict[str, str] = {}
+    for case in read_cases(OWN):
+        text = " ".join(document.text for document in case.input.documents)
+        for name in sorted({str(case.input.record["name"]), *map(str, case.expected.values())}, key=len, reverse=True):
+            text = text.replace(name, "_")
+        shape = folded(re.sub(r"\d+", "9", text))
+        if len(shape) > 40:
+            assert shapes.setdefault(shape, case.cluster) == case.cluster, case.id
 
 
 @pytest.mark.parametrize(
@@ -70,6 +93,10 @@ def test_the_cases_that_ship_are_many_hard_and_tagged() -> None:
         ({"expected": {"country": "Atlantis"}}, "expected.country: 'Atlantis' is no country"),
         ({"expected": {"sector": "Farming"}}, "expected.sector: 'Farming' is no enum"),
         ({"expected": {"city": None}, "also": {"city": ["Modena"]}}, "also.city: needs a value"),
+        ({"quotes": {"city": "sits in Pisa"}}, "quotes.city: 'sits in Pisa' stands in no text"),
+        ({"quotes": {"city": "Vellaro sits"}}, "quotes.city: 'Vellaro sits' does not spell out 'Modena'"),
+        ({"expected": {"city": None}, "quotes": {"city": "sits"}}, "quotes.city: needs a value in expected.city"),
+        ({"inferred": ["city"]}, "inferred: city has no quote"),
         ({"id": "c1"}, "cases.jsonl:2: id: 'c1' stands already at cases.jsonl:1"),
     ],
 )
@@ -218,3 +245,35 @@ def test_a_sample_is_seeded_and_of_rows_held_out() -> None:
     assert {case.split for case in chosen(cases, limit=9, seed=1, splits=("tune",))} == {"tune"}
     with pytest.raises(InputError, match="limit: 0 is below 1"):
         chosen(cases, limit=0, seed=1)
+
+
+def test_a_plain_csv_file_is_cases_by_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "cases.csv"
+    path.write_text(
+        "id,name,text,city,employees,tags,split\n"
+        'a,Vellaro,"Vellaro sits in Modena, with 1,312 people.",Modena,"1,312",plain short,heldout\n'
+        "b,Bluewick,Nothing is said.,,,,\n"
+    )
+    first, second = load_cases(path)
+    assert first.expected == {"city": "Modena", "employees": 1312} and first.tags == ("plain", "short")
+    assert first.input.record == {"name": "Vellaro"} and (first.split, second.split) == ("heldout", "test")
+    assert second.expected == {"city": None, "employees": None} and second.provenance == "cases.csv:3"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("id,city\na,Rome\n", "cases.csv:1: has no column text"),
+        ("id,text\na,b\n", "cases.csv:1: has no column any of country"),
+        ("text,employees\nx,many\n", "cases.csv:2: employees: 'many' is no whole number"),
+        ("text,city\nx\n", "cases.csv:2: has not 2 cells"),
+        ("text,city,split\nx,Rome,train\n", "cases.csv:2: Invalid enum value 'train'"),
+        ("id,text,city\na,x,Rome\na,y,Rome\n", "cases.csv:3: id: 'a' stands there already"),
+        ("text,country\nx,Atlantis\n", "expected.country: 'Atlantis' is no country"),
+    ],
+)
+def test_a_wrong_csv_file_is_refused_by_line_and_column(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "cases.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=re.escape(says)):
+        load_cases(path)

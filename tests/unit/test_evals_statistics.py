@@ -184,3 +184,13 @@ def test_the_interval_of_the_calibration_error_contains_a_gap_that_is_large() ->
 def test_more_successes_than_trials_are_refused(pair: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="accepted is 0 <= successes <= trials"):
         statistics.wilson(*pair)
+
+
+def test_drawing_kinds_of_clusters_gives_what_drawing_clusters_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    hits, units = [1, 0, 2, 1, 1] * 60, [1, 1, 2, 2, 1] * 60
+    clusters = [f"c{i}" for i in range(300)]
+    kinds = statistics.clustered_bootstrap(hits, units, clusters, seed=3, resamples=4000)
+    monkeypatch.setattr(statistics, "_ALIKE", 10**6)
+    each = statistics.clustered_bootstrap(hits, units, clusters, seed=4, resamples=4000)
+    assert kinds != each
+    assert (kinds.low, kinds.high) == pytest.approx((each.low, each.high), abs=0.006)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from watchtower.errors import StoreError
-from watchtower.flow.group import LARGEST, Group
+from watchtower.store.group import LARGEST, Group
 
 
 class Writer:

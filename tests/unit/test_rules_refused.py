@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from pathlib import Path
@@ -29,6 +30,10 @@ objects:
       flag: {type: boolean}
       name: {type: text}
       tags: {type: list}
+      phone: {type: phone, personal: true}
+  owner:
+    fields:
+      lead: {type: ref, to: lead}
 calendars:
   office: {days: [mon, tue, wed], hours: ["09:00", "18:00"]}
 rules:
@@ -57,6 +62,10 @@ REFUSED = [
     ("flag and ^stage = 'mqll'", "not one of its values"),
     ("flag and ^stage in ('mql', 'x')", "not one of its values"),
     ("flag and ^n = 'abc'", "one type"),
+    ("flag and ^phone = '+39 02 1234'", "phone is personal data: no rule reads its value"),
+    ("flag and ^phone like '+39%'", "phone is personal data"),
+    ("flag and coalesce(name, ^phone) is null", "phone is personal data"),
+    ("flag and previous(^phone) = 'x'", "phone is personal data"),
     ("flag and ^name < 3", "one type"),
     ("flag and ^n = null", "is null"),
     ("flag and ^n::text = '3'", "cast"),
@@ -255,3 +264,13 @@ def test_a_stand_in_for_a_missing_enum_need_not_be_one_of_its_values(tmp_path: P
         "rules: [{id: r, object: lead, when: \"coalesce(stage, 'none') <> 'mql'\"}]\n"
     )
     assert len(compile_rulebook(load(file)).rules) == 1
+
+
+def test_whether_a_personal_value_is_there_and_when_it_changed_may_be_asked(tmp_path: Path) -> None:
+    condition = "(phone) is null or phone is not null and changed_at(phone) <= now() - interval '1 day'"
+    path = tmp_path / "book.yaml"
+    path.write_text(f"{HEAD}  - {{id: r, object: lead, when: {json.dumps(condition)}}}\n")
+    compile_rulebook(load(path))
+    path.write_text(f"{HEAD}  - {{id: r, object: owner, when: lead.phone = 'x'}}\n")
+    with pytest.raises(RulebookError, match="lead.phone is personal data"):
+        compile_rulebook(load(path))

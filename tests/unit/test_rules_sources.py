@@ -17,6 +17,7 @@ from watchtower.rules.acceptance import decide
 from watchtower.rules.compile import Program, compile_rulebook
 from watchtower.rules.fold import FIELD_ACCEPTED, ObjectFold, Record, build_folds
 from watchtower.rules.lint import lint
+from watchtower.rules.origin import Origin
 
 SOURCES = ("billing", "crm", "person", "ai")
 BOOK = Rulebook.model_validate({
@@ -166,6 +167,7 @@ def test_a_proposal_for_a_field_that_ai_may_not_set_is_refused_by_name(tmp_path:
             Proposal(request="r", field="size", value=7, confidence=1.0, method="m",
                      evidence=(Evidence(document="d", start=0, end=7, quote="7 staff"),)),
             key="account.size", acceptance=Acceptance(), asked=frozenset({"size"}), documents={"d": "7 staff"},
+            origins={"d": Origin("note", own=True)},
             field=loaded.rulebook.objects["account"].fields["size"].model_copy(update={"sources": sources}),
             held=None, held_by="",
         )  # fmt: skip

@@ -13,18 +13,24 @@ from watchtower import __version__
 from watchtower.api import problems
 from watchtower.api.auth import Auth
 from watchtower.api.guard import Guard
+from watchtower.api.live import Feed
+from watchtower.api.openapi import describe
 from watchtower.api.port import TowerPort
+from watchtower.api.rate import Rate
 from watchtower.api.review import login
 from watchtower.api.review import routes as review
+from watchtower.api.review.boards import Meter
 from watchtower.api.review.environment import STATIC
-from watchtower.api.routes import alerts, events, handoffs, records, service
+from watchtower.api.review.remembered import Remembered
+from watchtower.api.routes import alerts, events, handoffs, live, records, service, silences, slack
 
 DESCRIPTION = """Events in, alerts out. Faults are application/problem+json (RFC 9457) and name the thing, the
 value and the remedy. Times are UTC with six digits. Lists go on with `cursor` until `next` is null."""
 
 
 ROUTES = (
-    events.routes, alerts.routes, handoffs.routes, records.routes, service.routes, login.routes, review.routes,
+    events.routes, alerts.routes, handoffs.routes, records.routes, silences.routes, slack.routes, live.routes,
+    service.routes, login.routes, review.routes,
 )  # fmt: skip
 """Every route there is; who may use it stands in `auth`."""
 
@@ -39,11 +45,11 @@ class Assets(StaticFiles):
         return response
 
 
-def create_app(tower: TowerPort, *, hosts: Collection[str] = ()) -> FastAPI:
+def create_app(tower: TowerPort, *, hosts: Collection[str] = (), per_minute: int = 0) -> FastAPI:
     """The service of one tower.
 
     `hosts` are the dotted names under which it may be reached, beside addresses and names without a dot;
-    `*` lets any name through.
+    `*` lets any name through. `per_minute`: how many requests each caller may send; 0: any number.
     """
     app = FastAPI(
         title="Watchtower",
@@ -57,6 +63,10 @@ def create_app(tower: TowerPort, *, hosts: Collection[str] = ()) -> FastAPI:
     for router in ROUTES:
         app.include_router(router(tower))
     app.mount("/static", Assets(directory=STATIC))
-    app.add_middleware(Auth, door=tower.door)
+    app.state.feed = Feed(tower.database)
+    app.state.remembered = Remembered()
+    app.state.meter = Meter()
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    app.add_middleware(Auth, door=tower.door, rate=Rate(per_minute))
     app.add_middleware(Guard, hosts=frozenset(hosts))
     return app

@@ -8,6 +8,7 @@ changes something must say that it comes from our own pages (Fetch Metadata or O
 from __future__ import annotations
 
 import re
+from time import monotonic
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watchtower.api.guard import SAFE_METHODS
 from watchtower.api.problems import answer, status_of
+from watchtower.api.rate import Rate
 from watchtower.api.views import actor_name
 from watchtower.errors import WatchtowerError
 from watchtower.flow.door import Credential, Door, Role
@@ -26,16 +28,18 @@ from watchtower.store.audit import KEY
 
 COOKIE = "watchtower_session"
 
-OPEN = re.compile(r"/(healthz|readyz|login|logout|static/.*)")
-"""Asked for no key: probes have none, and who signs in has none yet."""
+OPEN = re.compile(r"/(healthz|readyz|login|logout|slack/interactions|static/.*)")
+"""Asked for no key: probes have none, who signs in has none yet, and Slack signs what it sends."""
+PROBES = re.compile(r"/(healthz|readyz|static/.*)")
 READ: frozenset[Role] = frozenset({"viewer", "operator", "admin"})
 ADMIN: frozenset[Role] = frozenset({"admin"})
 CHANGE: tuple[tuple[re.Pattern[str], frozenset[Role]], ...] = (
     (re.compile(r"/events"), frozenset({"source", "admin"})),
     (re.compile(r"/alerts/.+"), frozenset({"operator", "admin"})),
     (re.compile(r"/proposals/.+"), frozenset({"operator", "admin"})),
+    (re.compile(r"/silences(/.+)?"), frozenset({"operator", "admin"})),
     (re.compile(r"/handoffs"), frozenset({"operator", "admin"})),
-    (re.compile(r"/review/(alerts|proposals)/.+"), frozenset({"operator", "admin"})),
+    (re.compile(r"/review/((alerts|proposals)/.+|bulk)"), frozenset({"operator", "admin"})),
 )
 """Requests that change something: the first pattern that is the whole path decides."""
 
@@ -73,8 +77,8 @@ def source_of(request: Request) -> str | None:
 class Auth:
     """ASGI middleware within the guard: nothing of a request is read before it is known who sends it."""
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
-        self.app, self.door = app, door
+    def __init__(self, app: ASGIApp, door: Door, rate: Rate) -> None:
+        self.app, self.door, self.rate = app, door, rate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -91,8 +95,13 @@ class Auth:
         request, headers = Request(scope), Headers(scope=scope)
         KEY.set("")
         roles = roles_for(scope["method"], scope["path"])
-        if roles is None or not await run_in_threadpool(self.door.locked):
-            return None
+        locked = self.door.known_locked()
+        if roles is not None and locked is None:
+            locked = await run_in_threadpool(self.door.locked)
+        if roles is None or not locked:
+            # Probes are never kept out; a sign-in is, and so a key cannot be guessed.
+            probe = PROBES.fullmatch(scope["path"])
+            return None if probe else self._too_often(request, f"address {_address(scope)}")
         scheme, _, key = headers.get("authorization", "").partition(" ")
         token = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
         by_cookie = not key
@@ -102,6 +111,9 @@ class Auth:
             credential = await run_in_threadpool(self.door.signed_in, token)
         else:
             credential = None
+        caller = f"address {_address(scope)}" if credential is None else f"key {credential.id}"
+        if (refusal := self._too_often(request, caller)) is not None:
+            return refusal
         if credential is None:
             return _unknown(request, headers, known=bool(key or token))
         if credential.role not in roles:
@@ -114,6 +126,25 @@ class Auth:
         scope.setdefault("state", {})["credential"] = credential
         KEY.set(credential.id)
         return None
+
+    def _too_often(self, request: Request, caller: str) -> Response | None:
+        """The answer to who asks more often than it may; None where it may ask."""
+        seconds = self.rate.wait(caller, monotonic())
+        if not seconds:
+            return None
+        response = answer(
+            request,
+            429,
+            f"more than {self.rate.per_minute} requests a minute from {caller}",
+            remedy="wait, or send more in one request; WATCHTOWER_REQUESTS_PER_MINUTE sets the limit",
+        )
+        response.headers["retry-after"] = str(int(seconds) + 1)
+        return response
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
 
 
 def _from_our_pages(headers: Headers) -> bool:

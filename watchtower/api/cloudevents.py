@@ -111,28 +111,37 @@ def _decode(body: bytes) -> Any:
         text = body.decode("utf-8")
     except UnicodeDecodeError as fault:
         raise InputError(f"the body is not UTF-8 at byte {fault.start}") from None
-    _check_depth(text)
     try:
         decoded = json.loads(
             text, object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_finite, parse_int=_whole
         )
+    except RecursionError:
+        raise InputError(f"the body nests deeper than {MAX_DEPTH} levels") from None
     except json.JSONDecodeError as fault:
         raise InputError(f"the body is not JSON: {fault.msg} at line {fault.lineno}, column {fault.colno}") from None
-    _check_text(decoded)
+    _check_depth(decoded)
+    if _ESCAPED.search(text):  # nothing else makes text that cannot be stored
+        _check_text(decoded)
     return decoded
 
 
-def _check_depth(text: str) -> None:
-    """Before the decoder runs: it recurses, and a body of a million brackets must not reach its limit."""
-    depth = 0
-    for token in re.finditer(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', text, flags=re.DOTALL):
-        first = token.group()[0]
-        if first in "[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise InputError(f"the body nests deeper than {MAX_DEPTH} levels at character {token.start()}")
-        elif first in "]}":
-            depth -= 1
+_ESCAPED = re.compile(r"\\u(0000|[dD][89a-fA-F])")
+
+
+def _check_depth(decoded: Any) -> None:
+    """The decoder has a limit of its own, which it reports; what it lets through may still be too deep to be kept."""
+    level, depth = [decoded], 0
+    while level:
+        depth += isinstance(level[0], (dict, list)) or any(isinstance(item, (dict, list)) for item in level)
+        if depth > MAX_DEPTH:
+            raise InputError(f"the body nests deeper than {MAX_DEPTH} levels")
+        level = [
+            inner
+            for item in level
+            if isinstance(item, (dict, list))
+            for inner in (item.values() if isinstance(item, dict) else item)
+            if isinstance(inner, (dict, list))
+        ]
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

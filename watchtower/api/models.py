@@ -57,6 +57,10 @@ class Alert(Answer):
     snoozed_until: Time | None
     resolved_at: Time | None
     resolution: str | None
+    level: int = Field(description="How many rungs of its queue's ladder it has climbed.")
+    escalated_to: str | None = Field(description="To whom it went last because nobody acknowledged it.")
+    due_at: Time | None = Field(description="When it climbs the next rung if nobody acknowledges it.")
+    revision: str = Field(description="Changes with the alert and its history; the ETag of the alert.")
 
 
 class Action(Answer):
@@ -66,9 +70,19 @@ class Action(Answer):
     note: str
 
 
+class Cause(Answer):
+    """An event behind an alert, and whose word it was: `person`, `ai`, or a system's name."""
+
+    source: str
+    id: str
+    at: Time
+    by: str
+
+
 class AlertDetail(Alert):
     actions: list[Action]
-    causes: Any = Field(description="The events behind it.")
+    causes: list[Cause] = Field(description="The events behind it.")
+    ai_read: bool = Field(description="Whether a value that the rule read came from AI, not only whether one may.")
     reads: Any = Field(description="The values that the rule read.")
 
 
@@ -187,6 +201,15 @@ class Act(Ask):
 
 class Snooze(Act):
     until: AwareDatetime = Field(examples=["2026-03-05T09:00:00Z"])
+    scope: Literal["alert", "record", "rule"] = Field(
+        "alert", description="This alert; or all that stand on its record, or of its rule. New ones are not snoozed."
+    )
+
+
+class Resolve(Act):
+    verdict: Literal["", "done", "false_alarm"] = Field(
+        "", description="Was the alert right? Each verdict is a label for evals."
+    )
 
 
 class Assign(Act):
@@ -195,6 +218,55 @@ class Assign(Act):
 
 class Comment(Act):
     note: str = Field(min_length=1, max_length=4000)
+
+
+class Silencing(Ask):
+    """What nobody is to be told of, until when, and why. All that is named must be so of an alert."""
+
+    rule: str | None = Field(None, max_length=200, examples=["mql_uncontacted"])
+    object: str | None = Field(None, max_length=200)
+    record: str | None = Field(None, max_length=1024, pattern=r"^[^/\x00]+/[^\x00]+$", description="object/id")
+    queue: str | None = Field(None, max_length=200)
+    owner: str | None = Field(None, max_length=200)
+    severity: Literal["low", "medium", "high", "critical"] | None = None
+    until: AwareDatetime = Field(examples=["2026-03-05T09:00:00Z"])
+    because: str = Field(min_length=1, max_length=4000, examples=["The fair in Milan: nobody is at a desk."])
+    actor: str | None = Field(None, min_length=1, max_length=120, description="Who acts; with a key, whoever holds it.")
+
+
+class Silence(Answer):
+    """Of what nobody is told for a while."""
+
+    id: str
+    rule: str | None
+    object: str | None
+    record: str | None = Field(description="object/id")
+    queue: str | None
+    owner: str | None
+    severity: str | None
+    begins_at: Time
+    ends_at: Time
+    because: str
+    made_by: str
+
+
+class Told(Answer):
+    """Whether one receiver knows of an alert, and why."""
+
+    receiver: str
+    person: str
+    kind: str = Field(examples=["email"])
+    state: str = Field(description="told, due, waiting, deferred, failing, given up or not told", examples=["deferred"])
+    because: str = Field(examples=["over the budget of 20 a day"])
+    at: Time | None = Field(description="When it was told, or will be.")
+
+
+class SlackAnswer(Answer):
+    """What Slack shows to whoever pressed."""
+
+    response_type: str
+    replace_original: bool
+    text: str
 
 
 class Refusal(Answer):

@@ -8,16 +8,23 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from watchtower.flow.door import Door
+from watchtower.flow.metrics import Measured
+from watchtower.flow.told import Told
 from watchtower.rulebook.model import Rulebook
+from watchtower.store.silences import Silence
 
-Verb = Literal["acknowledge", "snooze", "resolve", "assign", "comment"]
-VERBS: tuple[Verb, ...] = ("acknowledge", "snooze", "resolve", "assign", "comment")
+Verb = Literal["acknowledge", "snooze", "resolve", "reopen", "assign", "comment"]
+VERBS: tuple[Verb, ...] = ("acknowledge", "snooze", "resolve", "reopen", "assign", "comment")
 
 
 class Reader(Protocol):
     """A database that can be read: the connection goes to `watchtower.store.queries` and nowhere else."""
 
     def read(self) -> AbstractContextManager[Any]: ...
+
+    def mark(self) -> str:
+        """Two marks that are the same saw the same."""
+        ...
 
     def check_ready(self) -> None:
         """StoreError where events cannot be taken now."""
@@ -74,8 +81,11 @@ class TowerPort(Protocol):
         note: str = "",
         until: datetime | None = None,
         assignee: str | None = None,
+        verdict: str = "",
+        expected: str | None = None,
     ) -> None:
-        """A person's action on an alert. Missing: no such alert; InputError: it cannot be."""
+        """A person's action on an alert. Missing: no such alert; InputError: it cannot be; Stale: it is no longer at
+        the revision `expected`."""
         ...
 
     def decide(self, proposal_id: str, verdict: Literal["accept", "reject"], *, actor: str, note: str = "") -> None:
@@ -97,6 +107,22 @@ class TowerPort(Protocol):
 
         InputError, Missing: it names what is not there.
         """
+        ...
+
+    def silence(self, matched: Mapping[str, str | None], *, until: datetime, because: str, actor: str) -> Silence:
+        """Tell nobody of such alerts for a while. InputError."""
+        ...
+
+    def end_silence(self, silence_id: str, *, actor: str) -> Silence:
+        """Let a silence end now. Missing."""
+        ...
+
+    def told(self, alert_id: str, *, person: str = "") -> Sequence[Told]:
+        """Which receivers know of an alert, and why, or why not. Missing."""
+        ...
+
+    def measure(self, start: datetime, end: datetime) -> list[Measured]:
+        """Every metric of the rulebook over [start, end). It reads the whole journal."""
         ...
 
     def explain(self, rule_id: str, subject: str, at: datetime) -> Mapping[str, Any]:

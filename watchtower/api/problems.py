@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 STATUS: tuple[tuple[type[errors.WatchtowerError], int], ...] = (
     (errors.Missing, 404),
+    (errors.Stale, 412),
     (errors.EventConflict, 409),
     (errors.InputError, 400),
     (errors.RulebookError, 422),

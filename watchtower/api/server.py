@@ -18,6 +18,7 @@ from granian.server.embed import Server
 
 from watchtower.api.app import create_app
 from watchtower.api.guard import ANY_HOST
+from watchtower.api.live import Feed
 from watchtower.api.port import TowerPort
 from watchtower.errors import Busy, InputError, StoreError
 
@@ -76,6 +77,7 @@ def serve(
     port: int = 8000,
     *,
     hosts: Collection[str] = (),
+    per_minute: int = 0,
     ready: Callable[[str], None] | None = None,
     stop: threading.Event | None = None,
 ) -> None:
@@ -92,8 +94,9 @@ def serve(
     port = claim(host, port)
     if not hosts and not is_loopback(host):
         hosts = {ANY_HOST}
+    app = create_app(tower, hosts=hosts, per_minute=per_minute)
     server = Server(
-        create_app(tower, hosts=hosts),
+        app,
         address=host,
         port=port,
         interface=Interfaces.ASGI,
@@ -101,10 +104,12 @@ def serve(
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
         log_enabled=False,
     )
-    asyncio.run(_run(server, host, port, ready, stop or threading.Event()))
+    asyncio.run(_run(server, app.state.feed, host, port, ready, stop or threading.Event()))
 
 
-async def _run(server: Any, host: str, port: int, ready: Callable[[str], None] | None, stop: threading.Event) -> None:
+async def _run(
+    server: Any, feed: Feed, host: str, port: int, ready: Callable[[str], None] | None, stop: threading.Event
+) -> None:
     loop = asyncio.get_running_loop()
     if threading.current_thread() is threading.main_thread():
         for name in (signal.SIGINT, signal.SIGTERM):
@@ -119,6 +124,7 @@ async def _run(server: Any, host: str, port: int, ready: Callable[[str], None] |
     while not stop.is_set() and not serving.done():
         await asyncio.sleep(_LOOK_EVERY)
     asked = stop.is_set()
+    feed.close()  # or the server would wait for those who watch, for ever
     server.stop()
     await serving
     await _gone(own)

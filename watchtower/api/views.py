@@ -12,6 +12,7 @@ from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort
 from watchtower.errors import InputError, Missing, WatchtowerError
 from watchtower.rulebook.model import Rulebook
+from watchtower.rules.fold import FIELD_ACCEPTED, SIGNAL_ADMITTED
 from watchtower.store import queries
 from watchtower.store.rows import (
     ActionRow,
@@ -137,24 +138,79 @@ def _related(tower: TowerPort, conn: Any, row: RecordRow) -> list[tuple[str, Rec
     return found
 
 
+def due_at(rulebook: Rulebook, row: AlertRow) -> datetime | None:
+    """When an alert climbs the next rung of its queue's ladder, if nobody acknowledges it; None where it does not."""
+    queue = rulebook.queues.get(row.queue)
+    if queue is None or row.status not in ("open", "snoozed") or row.level >= len(queue.ladder):
+        return None
+    return row.opened_at + queue.ladder[row.level].delay
+
+
+def due_before(rulebook: Rulebook, before: datetime | None) -> tuple[tuple[str, int, datetime], ...] | None:
+    """What climbs before an instant, as the filter of alerts has it; None for no filter."""
+    if before is None:
+        return None
+    return tuple(
+        (name, level, before - rung.delay)
+        for name, queue in rulebook.queues.items()
+        for level, rung in enumerate(queue.ladder)
+    )
+
+
+def labels(rulebook: Rulebook) -> tuple[str, ...]:
+    """The fields that name records."""
+    return tuple(sorted({model.label for model in rulebook.objects.values() if model.label}))
+
+
 def alert_model(rulebook: Rulebook, row: AlertRow) -> models.Alert:
     """An alert as it goes over the wire."""
     return models.Alert(**_alert_fields(rulebook, row))
 
 
-def alert_detail(rulebook: Rulebook, row: AlertRow, actions: list[ActionRow]) -> models.AlertDetail:
-    """An alert with its history and reasons."""
+def alert_detail(
+    rulebook: Rulebook, row: AlertRow, actions: list[ActionRow], events: list[EventRow]
+) -> models.AlertDetail:
+    """An alert with its history and reasons. `events`: those that its causes name."""
     history = [models.Action.model_validate(line) for line in actions]
-    return models.AlertDetail(**_alert_fields(rulebook, row), actions=history, causes=row.causes, reads=row.reads)
+    speakers = {(event.source, event.id): speaker_of(event) for event in events}
+    causes = [
+        models.Cause(**cause, by=speakers.get((cause["source"], cause["id"]), cause["source"])) for cause in row.causes
+    ]
+    return models.AlertDetail(
+        **_alert_fields(rulebook, row), actions=history, causes=causes, reads=row.reads,
+        ai_read=any(cause.by == "ai" for cause in causes),
+    )  # fmt: skip
+
+
+def cause_keys(causes: Any) -> list[tuple[str, str]]:
+    """(source, id) of the events that an alert names as its causes."""
+    if not isinstance(causes, list):
+        return []
+    return [
+        (cause["source"], cause["id"])
+        for cause in causes
+        if isinstance(cause, dict) and isinstance(cause.get("source"), str) and isinstance(cause.get("id"), str)
+    ]
+
+
+def speaker_of(event: EventRow) -> str:
+    """Whose word an event is: `person`, `ai` (a value that an acceptance rule took over, a signal), or a system's."""
+    if event.type == SIGNAL_ADMITTED:
+        return "ai"
+    if event.type == FIELD_ACCEPTED:
+        return str(event.data.get("by", "ai"))
+    return "person" if event.source.startswith("person:") else event.source
 
 
 def _alert_fields(rulebook: Rulebook, row: AlertRow) -> dict[str, Any]:
     names = (
         "id", "rule", "rulebook", "status", "severity", "queue", "owner", "assignee", "because",
-        "ai_informed", "inhibited_by", "since", "opened_at", "snoozed_until", "resolved_at", "resolution",
+        "ai_informed", "inhibited_by", "since", "opened_at", "snoozed_until", "resolved_at", "resolution", "level",
+        "escalated_to", "revision",
     )  # fmt: skip
     shown = {name: getattr(row, name) for name in names}
-    return shown | {"record": row.subject, "title": title(rulebook, row.object, row.record, row.state)}
+    named = title(rulebook, row.object, row.record, row.state)
+    return shown | {"record": row.subject, "title": named, "due_at": due_at(rulebook, row)}
 
 
 def proposal_model(row: ProposalRow) -> models.Proposal:

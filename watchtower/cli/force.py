@@ -34,6 +34,9 @@ def activate(
     allow_findings: Annotated[
         bool, typer.Option("--allow-findings", help="Also with findings of rules check.")
     ] = False,
+    pass_over: Annotated[
+        bool, typer.Option("--pass-over", help="Leave out what earlier events say and this rulebook does not allow.")
+    ] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -52,7 +55,7 @@ def activate(
     with open_tower(data) as tower:
         found = differences(tower.rulebook, loaded.rulebook)
         old = tower.rulebook.version
-        settled = tower.activate(loaded, by=by or getpass.getuser(), note=note)
+        settled = tower.activate(loaded, by=by or getpass.getuser(), note=note, pass_over=pass_over)
     if as_json:
         print_json({
             "old": old, "new": loaded.rulebook.version, "changes": [difference.to_json() for difference in found],

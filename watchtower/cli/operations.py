@@ -15,9 +15,11 @@ from watchtower.errors import InputError, StoreError
 from watchtower.flow import doctor as doctors
 from watchtower.flow import erasure
 from watchtower.flow.doctor import Finding
+from watchtower.settings import Settings
 from watchtower.store import backup as backups
+from watchtower.store import jobs as jobs_store
 from watchtower.store.backup import Manifest
-from watchtower.store.database import connect
+from watchtower.store.database import Database, connect
 from watchtower.workers import model_name
 
 
@@ -95,6 +97,31 @@ def erase(
     )
 
 
+def retention(
+    days: Annotated[int, typer.Option("--days", min=1, help="How long operations keep what is over.")] = 90,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    by: Annotated[str, typer.Option("--by", help="Who decided it.")] = "command line",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase whom the rulebook keeps no longer (keep_personal on an object), and clear away what is over.
+
+    Notifications that went out about alerts that are over, closed dead letters and detectors' snapshots go once they
+    are older than --days. The journal, records and alerts stay. `watchtower up` does this once a day.
+
+    Example: watchtower retention --dry-run
+    """
+    with open_tower(data) as tower:
+        done = tower.retain(days, by=by, dry=dry_run)
+    if as_json:
+        print_json({"dry_run": dry_run, **done.counts(), "subjects": sorted(done.people)})
+        return
+    for subject, because in sorted(done.people.items()):
+        console.print(f"{subject}: {because}", markup=False)
+    said = ", ".join(f"{count} {what}" for what, count in done.counts().items())
+    console.print(f"{'would go' if dry_run else 'gone'}: {said}")
+
+
 def doctor(data: Data = None, as_json: AsJson = False) -> None:
     """Look at everything the tower stands on, and say what is wrong and what to do about it; exit 1 if anything is.
 
@@ -108,6 +135,7 @@ def doctor(data: Data = None, as_json: AsJson = False) -> None:
     else:
         try:
             found = list(doctors.examine(database, system_clock()))
+            found.append(_jobs(settings, database))
         finally:
             database.close()
     if settings.data.is_dir():
@@ -127,6 +155,21 @@ def doctor(data: Data = None, as_json: AsJson = False) -> None:
                 console.print(f"        {one.remedy}", markup=False)
     if wrong:
         raise typer.Exit(1)
+
+
+def _jobs(settings: Settings, core: Database) -> Finding:
+    """The jobs database, as it stands: nothing is made."""
+    url = settings.jobs_url.get_secret_value() if settings.jobs_url is not None else jobs_store.beside(core.url)
+    try:
+        database = jobs_store.open_as_worker(url)
+    except jobs_store.NotYet:
+        return Finding("jobs", "ok", "no worker was ever asked for anything")
+    except StoreError as error:
+        return Finding("jobs", "wrong", error.message, error.remedy)
+    try:
+        return doctors.jobs(database, system_clock())
+    finally:
+        database.close()
 
 
 def _say(manifest: Manifest, what: str, as_json: bool) -> None:

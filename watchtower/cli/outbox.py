@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from watchtower.cli.output import console, print_json
 from watchtower.cli.tower import AsJson, Data, open_tower
 from watchtower.contract import format_time
 from watchtower.errors import InputError, Missing
-from watchtower.store import outbox
+from watchtower.store import audit, outbox
 
 app = typer.Typer(no_args_is_help=True, help="Notifications: what waits, what failed and why; send it again.")
 
@@ -58,6 +59,7 @@ def retry(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="These; all dead ones where none.")] = None,
     data: Data = None,
     receiver: ReceiverOption = None,
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it; your user name otherwise.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Make notifications due again, under the same ids: the ones named, or all that were given up.
@@ -65,12 +67,17 @@ def retry(
     Example: watchtower outbox retry --receiver ops
     """
     with open_tower(data) as tower, tower.database.begin() as conn:
-        again = outbox.retry(conn, ids or [], receiver, tower.clock())
+        now = tower.clock()
+        again = outbox.retry(conn, ids or [], receiver, now)
         if missing := sorted(set(ids or []) - set(again)):
             raise Missing(
                 f"notification {missing[0]!r}: is not there, or neither dead nor pending",
                 remedy="watchtower outbox list shows what there is",
             )
+        if again:
+            about = " ".join(ids) if ids else receiver or "all"
+            actor = by or getpass.getuser()
+            audit.note(conn, actor=actor, what="outbox.retry", about=about, now=now, data={"notifications": len(again)})
     if as_json:
         print_json(again)
     else:

@@ -22,7 +22,7 @@ from watchtower.settings import Settings, read_settings
 from watchtower.store import embedded
 from watchtower.store.jobs import beside
 from watchtower.store.locks import single_service_lock
-from watchtower.workers import model_name, run_for_good
+from watchtower.workers import model_name, run_for_good, slots
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +30,10 @@ TICK_AT_LEAST = 1.0
 """Seconds between two looks at the clock, at most: an event may meanwhile bring something that falls due sooner."""
 AFTER_A_FAULT = 5.0
 """Seconds until a part that failed is tried again."""
+KEPT_DAYS = 90
+"""Days that operations keep what is over."""
+PAGES = 10
+"""Records whose pages are read before each enrichment run."""
 LOOK_EVERY = 2.0
 """Seconds between two looks for what worker processes have answered."""
 
@@ -86,10 +90,11 @@ def working(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta, u
                 log.info("detected", signal=done.signal, raised=done.raised, held=done.held)
             due["detect"] = tower.clock() + detect_every
         if tower.clock() >= due["enrich"]:
+            _read_pages(tower)
             means = model_name(tower.settings) if use_model else ""
             if tower.requests(limit=1, means=means, write=False):
                 with tower.worker(use_model=use_model) as worker:
-                    run = tower.enrich(worker)
+                    run = tower.enrich(worker, slots=slots(tower.settings))
                 log.info("enriched", records=run.requests, accepted=run.decided.accepted, model=means)
             else:
                 tower.beat("enrichment")
@@ -97,6 +102,25 @@ def working(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta, u
         return max((min(due.values()) - tower.clock()).total_seconds(), 1.0)
 
     return work
+
+
+def letting_go(tower: Tower) -> Callable[[], float]:
+    """Once a day: whom the rulebook keeps no longer, and what is over."""
+
+    def work() -> float:
+        done = tower.retain(KEPT_DAYS, by="retention")
+        if done.anything:
+            log.info("let go", **done.counts())
+        return 24 * 3600.0
+
+    return work
+
+
+def _read_pages(tower: Tower) -> None:
+    """The own pages of a few records that starve, where the rulebook names pages."""
+    if tower.rulebook.enrichment.web and (wanted := tower.wanted_pages(limit=PAGES)):
+        done = tower.fetch(wanted)
+        log.info("pages read", records=done.records, pages=done.pages, unread=len(done.unread))
 
 
 def desk_work(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta) -> Callable[[], float]:
@@ -110,6 +134,8 @@ def desk_work(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta)
             log.info("taken up", answers=tally.answers, accepted=tally.decided.accepted, faults=len(tally.faults))
         now = tower.clock()
         if now >= min(due.values()):
+            if now >= due["enrich"]:
+                _read_pages(tower)
             handed = tower.hand_down(fields=now >= due["enrich"], detections=now >= due["detect"])
             log.info("handed down", requests=handed)
             for what, every in (("enrich", enrich_every), ("detect", detect_every)):
@@ -149,6 +175,7 @@ def up(
         threads = [
             repeat(ticking(tower), stop, "clock"),
             repeat(work, stop, "workers"),
+            repeat(letting_go(tower), stop, "retention"),
             repeat(stack.enter_context(tower.courier()).look, stop, "outbox"),
         ]
         try:
@@ -243,7 +270,10 @@ def _serve(tower: Tower, settings: Settings, host: str | None, port: int | None)
         console.print(f"review page: [bold]{address}/[/]")
         console.print(f"rulebook {book.name} {book.version}, {len(book.rules)} rules; Ctrl-C ends it")
 
-    serve_http(tower, host or settings.host, settings.port if port is None else port, ready=ready)
+    serve_http(
+        tower, host or settings.host, settings.port if port is None else port, ready=ready,
+        per_minute=settings.requests_per_minute,
+    )  # fmt: skip
     errors.print("stopped")
 
 

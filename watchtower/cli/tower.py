@@ -1,4 +1,4 @@
-"""The commands that need the tower: import, tick, enrich, detect, alerts, rulebook in force."""
+"""The commands that need the tower: import, tick, enrich, alerts, rulebook in force."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from watchtower.cli.output import console, errors, print_json
 from watchtower.connectors import load_mapping, open_source
 from watchtower.contract import format_time
 from watchtower.errors import InputError
+from watchtower.flow.plan import Cost
 from watchtower.logs import configure
 from watchtower.settings import Settings, read_settings
 from watchtower.store import queries
 from watchtower.store.rows import AlertFilter
-from watchtower.workers import model_status
+from watchtower.workers import model_name, model_status, slots
 
 Data = Annotated[
     Path | None,
@@ -172,6 +173,7 @@ def tick(
 
 
 def enrich(
+    context: typer.Context,
     data: Data = None,
     records: Annotated[
         str | None,
@@ -180,109 +182,126 @@ def enrich(
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many records.")] = 100,
     no_model: Annotated[bool, typer.Option("--no-model", help="Patterns, gazetteer and classifiers only.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be asked, and stop.")] = False,
+    batch: Annotated[
+        bool,
+        typer.Option("--batch", help="By the provider's Batch API: cheaper, within a day; run it again."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fill the fields that starve rules: ask the worker, and let acceptance rules decide on what it proposes.
 
-    Example: watchtower enrich --limit 20
+    What is asked first is what starves the heaviest rules of the most valuable records for the least money; the
+    rulebook's `enrichment.budget` bounds what a run, a day and a record may cost. `--dry-run` shows what would be
+    asked, and its price at most, and asks nothing.
+
+    Example: watchtower enrich --dry-run
     """
+    if context.invoked_subcommand is not None:
+        return
     only = frozenset(part.strip() for part in records.split(",")) if records else None
     for subject in only or ():
         if "/" not in subject:
             raise InputError(f"--records: {subject!r} is not of the form object/id")
     with open_tower(data) as tower:
         if dry_run:
-            _show_requests(tower, limit, only, as_json)
+            _show_plan(tower, limit, only, "" if no_model else model_name(tower.settings), as_json)
+            return
+        if batch:
+            _enrich_offline(tower, limit, only, as_json)
             return
         with tower.worker(use_model=not no_model) as worker, bar("records") as progress:
             status = model_status(worker)
             errors.print(f"language model: {status.name}" if status.ready else status.detail, markup=False)
             task = progress.add_task("enriching", total=None, count=0)
             run = tower.enrich(
-                worker, limit=limit, only=only,
+                worker, limit=limit, only=only, slots=slots(tower.settings),
                 progress=lambda done, total: progress.update(task, completed=done, total=total, count=done),
             )  # fmt: skip
     d = run.decided
     if as_json:
         print_json({
             "records": run.requests, "proposals": run.proposals, "accepted": d.accepted, "review": d.review,
-            "refused": d.refused, "model": status.name if status.ready else None,
+            "refused": d.refused, "model": status.name if status.ready else None, "cost": _cost(run.cost),
+            "cost_per_accepted": run.cost.money / d.accepted if run.cost.money is not None and d.accepted else None,
         })  # fmt: skip
     else:
         console.print(
             f"{run.requests} records asked about, {run.proposals} proposals: {d.accepted} accepted, "
             f"{d.review} to review, {d.refused} refused"
         )
+        if run.cost.calls:
+            money = run.cost.money or 0.0
+            each = f", {money / d.accepted:.4f} for each accepted field" if d.accepted and money else ""
+            console.print(
+                f"{run.cost.calls} calls, {run.cost.tokens:,} tokens, {_price(tower, run.cost)}{each} "
+                "(by enrichment.prices)"
+            )
 
 
-def _show_requests(tower: Tower, limit: int, only: frozenset[str] | None, as_json: bool) -> None:
-    asked = tower.requests(limit=limit, only=only, write=False)
+def _enrich_offline(tower: Tower, limit: int, only: frozenset[str] | None, as_json: bool) -> None:
+    with bar("records") as progress:
+        task = progress.add_task("enriching", total=None, count=0)
+        done = tower.enrich_offline(
+            limit=limit, only=only,
+            progress=lambda n, total: progress.update(task, completed=n, total=total, count=n),
+        )  # fmt: skip
+    d = done.run.decided
     if as_json:
-        print_json([
-            {"record": r.record.subject, "fields": [f.name for f in r.fields], "because": list(r.because)}
-            for r in asked
-        ])  # fmt: skip
+        print_json({
+            "records": done.run.requests, "proposals": done.run.proposals, "accepted": d.accepted, "review": d.review,
+            "refused": d.refused, "taken_back": done.taken, "handed_over": done.handed, "waiting": done.waiting,
+        })  # fmt: skip
         return
-    table = Table("record", "fields", "rules that starve", "documents", box=None, header_style="bold")
-    for r in asked:
+    console.print(
+        f"{done.taken} calls answered by the provider's batches: {d.accepted} values accepted, {d.review} to review, "
+        f"{d.refused} refused; {done.handed} calls handed over"
+    )
+    if done.waiting:
+        console.print(f"{done.waiting} batches are under way: run the same command again to take their answers")
+
+
+def _show_plan(tower: Tower, limit: int, only: frozenset[str] | None, means: str, as_json: bool) -> None:
+    made = tower.plan(limit=limit, only=only, means=means)
+    if as_json:
+        print_json({
+            "model": means or None, "currency": tower.rulebook.currency, "cost": _cost(made.cost),
+            "passed_over": dict(made.passed_over),
+            "asks": [
+                {"record": one.request.record.subject, "fields": [f.name for f in one.request.fields],
+                 "stale": list(one.stale), "because": list(one.request.because),
+                 "documents": [doc.id for doc in one.request.documents], "weight": one.weight, "value": one.value,
+                 "rank": one.rank, "cost": _cost(one.cost)}
+                for one in made.asks
+            ],
+        })  # fmt: skip
+        return
+    table = Table(
+        "record", "fields", "rules that starve", "weight", "value", "calls", "tokens", "price", box=None,
+        header_style="bold",
+    )  # fmt: skip
+    for one in made.asks:
         table.add_row(
-            r.record.subject, ", ".join(f.name for f in r.fields), ", ".join(r.because), str(len(r.documents))
-        )
+            one.request.record.subject, ", ".join(f.name for f in one.request.fields), ", ".join(one.request.because),
+            str(one.weight), f"{one.value:,.0f}", str(one.cost.calls), f"{one.cost.tokens:,}", _price(tower, one.cost),
+        )  # fmt: skip
     console.print(table)
-    console.print(f"{len(asked)} records would be asked about")
+    cost = made.cost
+    console.print(
+        f"{len(made.asks)} records would be asked about, by {means or 'patterns, gazetteer and classifiers'}: at most "
+        f"{cost.calls} calls, {cost.tokens:,} tokens, {_price(tower, cost)}"
+    )
+    for reason, count in sorted(made.passed_over.items()):
+        console.print(f"{count} more are passed over: {reason}")
 
 
-def detect(
-    data: Data = None,
-    detector: Annotated[str | None, typer.Option("--detector", help="Only this detector, or this signal.")] = None,
-    held: Annotated[bool, typer.Option("--held", help="Run nothing: list what is held back this week.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Run the declared detectors over a snapshot of now. Signals feed the rules that read them; no more.
-
-    Where a signal belongs to a family, the family's weekly budget limits how much of what is told may be false, and
-    how much one owner is told. The rest is held back: kept with its reason, and read by no rule.
-
-    Example: watchtower detect --held
-    """
-    with open_tower(data) as tower:
-        if held:
-            _show_held(tower, detector, as_json)
-            return
-        done = list(tower.detect(only=frozenset([detector]) if detector else None))
-        names = ", ".join(tower.rulebook.signals) or "none"
-    if detector and not done:
-        raise InputError(
-            f"--detector: {detector!r} is neither a declared signal nor its detector", remedy=f"signals: {names}"
-        )
-    if as_json:
-        print_json([
-            {"signal": d.signal, "detector": d.detector, "raised": d.raised, "held": d.held,
-             "abstained": dict(d.abstained)}
-            for d in done
-        ])  # fmt: skip
-        return
-    for d in done:
-        held_back = f", {d.held} of them held back (watchtower detect --held)" if d.held else ""
-        console.print(f"{d.signal} ({d.detector}): {d.raised} signals raised{held_back}")
-        for cohort, reason in d.abstained.items():
-            console.print(f"  no judgement on {cohort}: {reason}", markup=False)
+def _cost(cost: Cost) -> dict[str, float | int | None]:
+    return {"calls": cost.calls, "tokens": cost.tokens, "money": cost.money}
 
 
-def _show_held(tower: Tower, signal: str | None, as_json: bool) -> None:
-    found = [row for row in tower.held() if signal is None or signal == row.name]
-    if as_json:
-        print_json([
-            {"signal": h.name, "record": h.subject, "family": h.family, "p_value": h.p_value, "because": h.because,
-             "raised_at": format_time(h.raised_at)}
-            for h in found
-        ])  # fmt: skip
-        return
-    table = Table("signal", "record", "p", "because", box=None, header_style="bold")
-    for h in found:
-        table.add_row(h.name, h.subject, f"{h.p_value:.3g}", h.because)
-    console.print(table)
-    console.print(f"{len(found)} signals held back this week")
+def _price(tower: Tower, cost: Cost) -> str:
+    if cost.money is None:
+        return "no price is known (enrichment.prices)"
+    return f"{cost.money:.4f} {tower.rulebook.currency}"
 
 
 def alerts(

@@ -51,6 +51,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The rate at which signals of all parts are decided over together, by Benjamini-Hochberg; None: they are not."""
     unreadable: int = 0
     """Entries that could not be written as JSON."""
+    postponed: bool = False
+    """Something could not be asked now, and cost nothing: the request stays open, and is asked again."""
     fault: str = ""
     """Why there is no answer: a fault of the worker, or of the request."""
 

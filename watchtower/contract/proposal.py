@@ -30,6 +30,8 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     prompt: str = ""
     """Name, version and hash: `extract.v1@3fa2...`"""
+    against: tuple[Evidence, ...] = ()
+    """Words of other documents that say something else: then a person decides."""
 
     def to_data(self) -> dict[str, Any]:
         """The event's data: plain JSON values."""

@@ -9,6 +9,17 @@ import msgspec
 from watchtower.contract.record import Document, FieldSpec, RecordSnapshot
 
 
+class MayLeave(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a request may be told to a model that is not on this machine."""
+
+    documents: tuple[str, ...] | None = None
+    """The kinds of documents; None: any."""
+    providers: tuple[str, ...] = ()
+    """Who may read them; empty: anyone."""
+    regions: tuple[str, ...] = ()
+    """Where it may be read; empty: anywhere."""
+
+
 class FieldRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Fill these fields of this record from these documents, or abstain."""
 
@@ -18,6 +29,8 @@ class FieldRequest(msgspec.Struct, frozen=True, kw_only=True):
     documents: tuple[Document, ...]
     because: tuple[str, ...] = ()
     """The rules that starve for the fields."""
+    may_leave: MayLeave | None = None
+    """None: all of it."""
 
 
 class DetectionRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from watchtower.contract import CORE_SOURCE, Event, format_time
 from watchtower.flow.apply import Applied, Engine, evaluate_records, rebuild_records
+from watchtower.flow.misfits import find_misfits, refused
 from watchtower.flow.outbox import tell_ended
 from watchtower.flow.settle import Settled, settle
 from watchtower.flow.watching import begin_watching
@@ -28,15 +29,18 @@ def activate(
     by: str,
     now: datetime,
     note: str = "",
+    pass_over: bool = False,
     progress: Callable[[int], None] = lambda n: None,
 ) -> Settled:
-    """Put a rulebook in force. All of it in one transaction: until it commits, the old one stands."""
+    """Put a rulebook in force. All of it in one transaction: until it commits, the old one stands.
+
+    InputError where earlier events say what the rulebook does not allow, unless `pass_over`: then that is left out."""
     with database.begin() as conn:
         rulebooks.hold_turn(conn)
         audit.note(
             conn, actor=by, what="rulebook.activate", about=engine.program.book.version, now=now, data={"note": note}
         )
-        return put_in_force(conn, engine, by=by, now=now, note=note, progress=progress)
+        return put_in_force(conn, engine, by=by, now=now, note=note, pass_over=pass_over, progress=progress)
 
 
 def put_in_force(
@@ -46,12 +50,17 @@ def put_in_force(
     by: str,
     now: datetime,
     note: str,
+    pass_over: bool,
     progress: Callable[[int], None] = lambda n: None,
 ) -> Settled:
     """The same, within a transaction that nobody else writes beside."""
     book, names = engine.program.book, list(engine.rules)
-    before = rulebooks.active(conn)
-    changes = [] if before is None else [d.to_json() for d in differences(from_content(before), book)]
+    content = rulebooks.active(conn)
+    before = None if content is None else from_content(content)
+    changes = [] if before is None else [d.to_json() for d in differences(before, book)]
+    misfits = [] if before is None else find_misfits(conn, engine, before, _batches(conn, engine))
+    if misfits and not pass_over:
+        raise refused(misfits)
     rulebooks.save(conn, book.version, book.name, book.content(), now)
     rulebooks.activate(conn, book.version, by=by, now=now, note=note, changes=changes)
     subject = f"rulebook/{book.version}"
@@ -62,14 +71,15 @@ def put_in_force(
         type="rulebook.activated",
         subject=subject,
         time=now,
-        data={"version": book.version, "by": by, "note": note, "changes": changes},
+        data={"version": book.version, "by": by, "note": note, "changes": changes}
+        | ({"passed_over": [misfit.to_json() for misfit in misfits]} if misfits else {}),
     )
     journal.append(conn, [event], layer="decision", received_at=now)
     rulebooks.drop_other_spans(conn, names)
     told = [name for name, compiled in engine.rules.items() if compiled.rule.mode == "active"]
     orphans = rulebooks.orphaned_alerts(conn, told)
     close_alerts(conn, [Closing(id=id_, at=format_time(now), resolution=NO_LONGER) for id_ in orphans])
-    tell_ended(conn, book.receivers, orphans, event.id, now)
+    tell_ended(conn, book, orphans, event.id, now)
     add_actions(
         conn,
         [

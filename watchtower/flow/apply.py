@@ -74,7 +74,7 @@ def apply_events(conn: Connection, engine: Engine, events: Sequence[Event]) -> A
             for record, new in groups.items()
             if record in stored and min(event.time for event in new) < stored[record].changed_at
         ]
-        past = _past(conn, name, late)
+        past = past_of(conn, name, late)
         for record, new in groups.items():
             new.sort(key=attrgetter("time"))
             start = new[0].time
@@ -98,12 +98,12 @@ def rebuild_records(conn: Connection, engine: Engine, known: Sequence[tuple[str,
     histories = [
         _History(name, record, starts[record], events, rebuilt=True)
         for name, starts in by_object.items()
-        for record, events in _past(conn, name, list(starts)).items()
+        for record, events in past_of(conn, name, list(starts)).items()
     ]
     _fold(conn, engine, histories)
 
 
-def _past(conn: Connection, name: str, wanted: Sequence[str]) -> dict[str, list[Event]]:
+def past_of(conn: Connection, name: str, wanted: Sequence[str]) -> dict[str, list[Event]]:
     """All that ever changed these records, in order of time, then of arrival."""
     found: dict[str, list[Event]] = {record: [] for record in wanted}
     for _, event, layer in journal.events_of(conn, name, wanted) if wanted else ():

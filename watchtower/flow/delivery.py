@@ -8,20 +8,24 @@ that is killed in between leaves it due, and at most this one message is sent ag
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event
 from typing import Literal
+from zoneinfo import ZoneInfo
 
+import msgspec
 import structlog
 
+from watchtower.flow.mail import notify_apprise, send_mail
 from watchtower.flow.post import Postman, Undelivered, signed
-from watchtower.rulebook.model import Receiver
+from watchtower.flow.slack import post_to_slack
+from watchtower.rulebook.telling import Receiver, midnight
 from watchtower.store import outbox
-from watchtower.store.database import Database
-from watchtower.store.outbox import Lane
+from watchtower.store.database import Connection, Database
+from watchtower.store.outbox import Lane, Message
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +40,7 @@ LOOK_EVERY = 0.5
 """Seconds between two looks for what is due."""
 
 Outcome = Literal["delivered", "pending", "dead", "none"]
-Post = Callable[[str, Mapping[str, str], str], None]
+Post = Callable[[str, Mapping[str, str], str], bytes | None]
 
 
 @dataclass
@@ -58,7 +62,10 @@ def pause(message: str, attempts: int) -> timedelta:
 
 
 class Courier:
-    """Delivers what is due. `receivers` and `clock` are asked anew each time; `secret` by an environment's name."""
+    """Delivers what is due. `receivers` and `clock` are asked anew each time; `secret` by an environment's name.
+
+    `zone`: where a day begins; `pages`: the address of the review pages, for links, or nothing.
+    """
 
     def __init__(
         self,
@@ -67,8 +74,12 @@ class Courier:
         secret: Callable[[str], str | None],
         clock: Callable[[], datetime],
         post: Post | None = None,
+        *,
+        zone: Callable[[], ZoneInfo] = lambda: ZoneInfo("UTC"),
+        pages: str = "",
     ) -> None:
         self._database, self._receivers, self._secret, self._clock = database, receivers, secret, clock
+        self._zone, self._pages = zone, pages.rstrip("/")
         self._post = post or Postman()
         self._failures: dict[Lane, int] = {}
         self._resting: dict[Lane, datetime] = {}
@@ -124,35 +135,68 @@ class Courier:
             pass
 
     def _next(self, lane: Lane) -> Outcome:
-        """Deliver the next message of a lane."""
+        """Deliver the next message of a lane; of a receiver with a digest, all that is due as one."""
         receiver = self._receivers().get(lane.receiver)
         if receiver is None:
             return "none"
         with self._database.begin() as conn:
             now = self._clock()
-            message = outbox.take(conn, lane, now, rate=receiver.rate)
-            if message is None:
+            self._budget(conn, receiver, lane, now)
+            if receiver.digest:
+                messages = outbox.digest(conn, lane, now)
+            else:
+                message = outbox.take(conn, lane, now, rate=receiver.rate)
+                messages = [] if message is None else [message]
+            if not messages:
                 return "none"
             try:
-                self._send(receiver, message.id, message.body, now)
+                self._send(receiver, messages, now)
             except Undelivered as fault:
-                first = message.first_tried_at or now
-                state: Outcome = "dead" if now - first >= GIVE_UP_AFTER else "pending"
-                due = now + pause(message.id, message.attempts + 1)
-                outbox.tried(conn, message.id, state, now, due, fault.message)
+                states = [self._failed(conn, message, now, fault) for message in messages]
                 self._rest(lane, now)
-                log.warning("not delivered", message=message.id, receiver=lane.receiver, because=fault.message)
-                return state
-            outbox.tried(conn, message.id, "delivered", now, now)
+                log.warning(
+                    "not delivered", message=messages[0].id, more=len(messages) - 1, receiver=lane.receiver,
+                    because=fault.message,
+                )  # fmt: skip
+                return states[0]
+            for message in messages:
+                outbox.tried(conn, message.id, "delivered", now, now)
         self._failures.pop(lane, None)
         self._resting.pop(lane, None)
         return "delivered"
 
-    def _send(self, receiver: Receiver, message: str, body: str, now: datetime) -> None:
+    def _budget(self, conn: Connection, receiver: Receiver, lane: Lane, now: datetime) -> None:
+        """What is over the day's budget waits for the next day, and says so."""
+        if receiver.per_day is None:
+            return
+        zone = self._zone()
+        if outbox.sent(conn, lane, midnight(now, zone)) >= receiver.per_day:
+            held = f"over the budget of {receiver.per_day} a day"
+            deferred = outbox.defer(conn, lane, now, midnight(now, zone, days=1), held)
+            if deferred:
+                log.info("deferred", receiver=lane.receiver, messages=deferred, because=held)
+
+    def _failed(self, conn: Connection, message: Message, now: datetime, fault: Undelivered) -> Outcome:
+        first = message.first_tried_at or now
+        state: Outcome = "dead" if now - first >= GIVE_UP_AFTER else "pending"
+        outbox.tried(conn, message.id, state, now, now + pause(message.id, message.attempts + 1), fault.message)
+        return state
+
+    def _send(self, receiver: Receiver, messages: Sequence[Message], now: datetime) -> None:
         secret = self._secret(receiver.secret)
         if not secret:
             raise Undelivered(f"the environment has no {receiver.secret}, which holds the receiver's secret")
-        self._post(receiver.url, signed(message, body, secret, now), body)
+        if receiver.kind == "webhook":
+            (message,) = messages
+            self._post(receiver.url, signed(message.id, message.body, secret, now), message.body)
+            return
+        bodies = [(message.id, msgspec.json.decode(message.body)) for message in messages]
+        if receiver.kind == "slack":
+            post_to_slack(self._post, receiver, secret, bodies, self._pages)
+        elif receiver.kind == "email":
+            send_mail(receiver, secret, bodies, now, self._pages)
+        else:
+            notify_apprise(secret, bodies, self._pages)
 
     def _rest(self, lane: Lane, now: datetime) -> None:
         failures = self._failures[lane] = self._failures.get(lane, 0) + 1

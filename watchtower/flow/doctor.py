@@ -11,7 +11,8 @@ from watchtower.errors import WatchtowerError
 from watchtower.rulebook import Loaded, from_content
 from watchtower.rules.compile import compile_rulebook
 from watchtower.store.database import Database
-from watchtower.store.diagnosis import Facts, server_facts, tower_facts
+from watchtower.store.diagnosis import Facts, jobs_facts, server_facts, tower_facts
+from watchtower.store.jobs import STALLED
 from watchtower.store.migrations import HEAD
 
 LATE = timedelta(minutes=1)
@@ -20,6 +21,8 @@ SKEW = timedelta(seconds=5)
 """Between this machine and the database's: beyond it, `now()` here and times stamped there disagree."""
 LONG = timedelta(minutes=10)
 """A transaction open for longer keeps the database from cleaning up."""
+WAITED = timedelta(hours=1)
+"""A batch of jobs that has waited this long waits for workers that do not come."""
 ROOM = 1 << 30
 """Bytes of free disk below which it is told."""
 
@@ -55,6 +58,23 @@ def examine(database: Database, now: datetime) -> Iterator[Finding]:
     yield _clock(facts, now)
     yield _sources(facts)
     yield _letters(facts)
+    yield _notifications(facts, now)
+
+
+def jobs(database: Database, now: datetime) -> Finding:
+    """The queue of the workers."""
+    with database.read() as conn:
+        facts = jobs_facts(conn, STALLED)
+    at_work = "1 worker process" if facts.workers == 1 else f"{facts.workers} worker processes"
+    if facts.oldest is None:
+        return Finding("jobs", "ok", f"nothing waits; {at_work}")
+    says = f"{facts.waiting} batches wait, the oldest for {_span(now - facts.oldest)}; {at_work}"
+    if now - facts.oldest > WAITED:
+        remedy = "watchtower worker, or watchtower up: nobody takes them." if not facts.workers else (
+            "See the workers' logs; more of them work side by side."
+        )  # fmt: skip
+        return Finding("jobs", "wrong", says, remedy)
+    return Finding("jobs", "ok", says)
 
 
 def disk(free: int, total: int, place: str) -> Finding:
@@ -133,6 +153,20 @@ def _letters(facts: Facts) -> Finding:
     if facts.letters:
         return Finding("dead letters", "note", says, "watchtower deadletters list; then redrive or discard.")
     return Finding("dead letters", "ok", says)
+
+
+def _notifications(facts: Facts, now: datetime) -> Finding:
+    if facts.untold is not None:
+        return Finding(
+            "notifications", "wrong", f"due and not tried, the oldest for {_span(now - facts.untold)}",
+            "Run watchtower up, or watchtower deliver; if it runs, its log says what hinders it.",
+        )  # fmt: skip
+    if facts.given_up:
+        return Finding(
+            "notifications", "wrong", f"{facts.given_up} were given up after days of trying",
+            "watchtower outbox list --state dead says why; then watchtower outbox retry.",
+        )  # fmt: skip
+    return Finding("notifications", "ok", "none is late")
 
 
 def _span(length: timedelta) -> str:

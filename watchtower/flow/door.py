@@ -54,6 +54,10 @@ class Door:
             self._looked = monotonic()
         return self._locked
 
+    def known_locked(self) -> bool | None:
+        """As `locked`, without a look at the database; None where it takes one."""
+        return self._locked or (None if monotonic() - self._looked >= FRESH else False)
+
     def holder(self, key: str) -> Credential | None:
         """Who holds this key; None where it opens nothing."""
         return self._look(_digest(key), session=False) if key.startswith(PREFIX) else None

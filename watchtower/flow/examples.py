@@ -21,7 +21,7 @@ from watchtower.rules.queries import example_query
 from watchtower.rules.sql import DUCKDB, Writer
 from watchtower.rules.values import parser
 
-_DERIVED = ("changed_at", "previous", "source_of")
+_DERIVED = ("changed_at", "previous", "source_of", "verified")
 """What an example may give beside fields: `changed_at(stage): 2026-03-01T00:00:00Z`."""
 
 
@@ -113,8 +113,8 @@ def _state(
     for key, value in values.items():
         base, bracket, rest = key.partition("(")
         if bracket and base in _DERIVED and (field := rest.rstrip(")")) in fields:
-            if base == "previous":
-                given[key] = parser(field, fields[field])(value)
+            if base in ("previous", "verified"):
+                given[key] = None if value is None else parser(field, fields[field])(value)
             else:
                 given[key] = format_time(parse_time(value)) if base == "changed_at" else str(value)
         elif key in named and isinstance(value, dict):
@@ -129,7 +129,10 @@ def _state(
             fold.set(now, key, f"{record}.{key}", event, "")
             yield from _state(program, folds, fields[key].to, value, f"{record}.{key}")
         else:
-            fold.set(now, key, None if value is None else parser(key, fields[key])(value), event, "")
+            parsed = None if value is None else parser(key, fields[key])(value)
+            fold.set(now, key, parsed, event, "")
+            if key in fold.verified:
+                given.setdefault(fold.verified[key], parsed)
     state = {k: v for k, v in now.state.items() if k.partition("(")[0] not in _DERIVED}
     yield name, record, state | given
 

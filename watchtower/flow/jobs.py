@@ -7,10 +7,11 @@ goes on: a request without an answer is asked again, an answer that was decided 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from time import monotonic, sleep
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -30,8 +31,10 @@ from watchtower.contract.batch import (
 )
 from watchtower.flow import work
 from watchtower.flow.apply import Engine
+from watchtower.flow.plan import ASK_AGAIN, Cost
+from watchtower.rulebook.asking import Price, Spend
 from watchtower.rules.discoveries import threshold
-from watchtower.store import jobs
+from watchtower.store import jobs, ledger
 from watchtower.store import work as stored_work
 from watchtower.store.database import Connection, Database
 
@@ -41,8 +44,10 @@ RECORDS = 20
 """Records in one batch, at most: what a worker that dies gives back."""
 ANSWERS = 50
 """Answers decided on in one transaction."""
-MAX_PROPOSALS = 256
+MAX_PROPOSALS = 32
 """Proposals to one request that are looked at; more are refused unread."""
+AT_ONCE = MAX_PROPOSALS
+"""Proposals decided on in one transaction: an event of the core waits for no more."""
 SHARED = (ENRICHMENT, DETECTION)
 """The queues of worker processes. What is run in the tower's own process has a queue of its own."""
 
@@ -86,6 +91,30 @@ class Desk:
     def __init__(self, database: Database, write: Write, clock: Callable[[], datetime]) -> None:
         self.database, self._write, self._clock = database, write, clock
 
+    def allow(self, day: Spend, prices: Mapping[str, Price], *, calls_per_day: int) -> None:
+        """What a day may cost, by the rulebook and the settings, and the price list."""
+        calls = calls_per_day if day.calls is None else min(day.calls, calls_per_day)
+        money = None if day.money is None else round(day.money * 1e6)
+        with self.database.begin() as conn:
+            ledger.allow(conn, {"calls_per_day": calls, "tokens_per_day": day.tokens, "money_per_day": money})
+            listed = {model: (price.input, price.output) for model, price in prices.items()}
+            listed |= {
+                f"{model}@batch": (price.batch * price.input, price.batch * price.output)
+                for model, price in prices.items()
+            }
+            ledger.keep_prices(conn, listed)
+
+    def spent(self, since: datetime | None = None) -> Cost:
+        """What calls have cost since then, by the clock of the jobs database; None: since the day (UTC) began."""
+        with self.database.begin() as conn:
+            began = jobs.time(conn).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+            return Cost(*ledger.spending(conn, since or began))
+
+    def now(self) -> datetime:
+        """The time by the clock of the jobs database."""
+        with self.database.begin() as conn:
+            return jobs.time(conn)
+
     def waiting(self) -> frozenset[str]:
         """The requests that stand in a queue of the worker processes, or came up and are not taken yet."""
         with self.database.begin() as conn:
@@ -128,10 +157,15 @@ class Desk:
                     arrived += jobs.parts_of(conn, sorted(looks))
             if not arrived:
                 return tally
-            with self._write() as (conn, engine):
-                tally.add(_decide(conn, engine, arrived, self._clock()))
-            with self._briefly() as conn:
-                jobs.taken(conn, [(one.batch, one.request) for one in arrived])
+            for several in _lots(arrived):
+                begun = monotonic()
+                with self._write() as (conn, engine):
+                    tally.add(_decide(conn, engine, several, self._clock()))
+                with self._briefly() as conn:
+                    jobs.taken(conn, [(one.batch, one.request) for one in several])
+                if batches is None:
+                    # Workers may say as much as they like: two thirds of the time are the core's.
+                    sleep(min(2 * (monotonic() - begun), 1.0))
 
     def tend(self, *, silent: float = jobs.STALLED) -> None:
         """Begin the jobs of dead workers again, give up what kills them, and forget the batches that are through.
@@ -170,7 +204,7 @@ class Desk:
     def _clock_of_jobs(self) -> datetime:
         """Before this, a batch of a process's own queue is one of a process that has died."""
         with self.database.begin() as conn:
-            return jobs.time(conn) - work.ASK_AGAIN
+            return jobs.time(conn) - ASK_AGAIN
 
     @contextmanager
     def _briefly(self) -> Iterator[Connection]:
@@ -227,15 +261,36 @@ def _hand_down(
     return batch.id
 
 
+def _lots(arrived: Sequence[jobs.Arrived]) -> Iterator[list[jobs.Arrived]]:
+    """The answers, so many together that no transaction decides on more than AT_ONCE proposals; a look stays whole."""
+    lot: list[jobs.Arrived] = []
+    weight = 0
+    for several in _whole(arrived):
+        parts = [part for one in several for part in map(_parsed, one.bodies) if part is not None]
+        heavy = sum(min(len(part.proposals), MAX_PROPOSALS) + len(part.signals) for part in parts)
+        if lot and weight + heavy > AT_ONCE:
+            yield lot
+            lot, weight = [], 0
+        lot += several
+        weight += heavy
+    if lot:
+        yield lot
+
+
+def _whole(arrived: Sequence[jobs.Arrived]) -> list[list[jobs.Arrived]]:
+    """What is decided on as one: an answer, or the answers of all parts of a detector's look."""
+    looks: dict[str, list[jobs.Arrived]] = {}
+    for one in arrived:
+        looks.setdefault(one.request if one.request.startswith("dq_") else f"{one.batch} {one.request}", []).append(one)
+    return list(looks.values())
+
+
 def _decide(conn: Connection, engine: Engine, arrived: Sequence[jobs.Arrived], now: datetime) -> Tally:
     """Decide on answers in one transaction; those to a request that has its answer are passed over."""
     tally = Tally()
     known = stored_work.requests(conn, sorted({one.request for one in arrived}))
-    proposals, requests, unreadable = [], [], 0
-    looks: dict[str, list[jobs.Arrived]] = {}
-    for one in arrived:
-        looks.setdefault(one.request if one.request.startswith("dq_") else f"{one.batch} {one.request}", []).append(one)
-    for several in looks.values():
+    proposals, requests, postponed, unreadable = [], [], set[str](), 0
+    for several in _whole(arrived):
         one = several[0]
         request = known.get(one.request)
         if request is None or request.answered_at is not None:
@@ -252,12 +307,14 @@ def _decide(conn: Connection, engine: Engine, arrived: Sequence[jobs.Arrived], n
             tally.signals[one.request] = _signals(conn, engine, request, [] if fault else parts, now, fault)
             continue
         requests.append(one.request)
+        if any(part.postponed for part in parts):
+            postponed.add(one.request)
         for part in parts:
             found, bad = proposals_of(part, MAX_PROPOSALS)
             proposals.extend(found)
             unreadable += bad
     if requests:
-        tally.decided = work.take_proposals(conn, engine, proposals, now, requests=requests)
+        tally.decided = work.take_proposals(conn, engine, proposals, now, requests=requests, postponed=postponed)
         tally.decided.refused += unreadable
         tally.proposals = len(proposals) + unreadable
     return tally

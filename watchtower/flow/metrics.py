@@ -20,7 +20,8 @@ from watchtower.rulebook import Loaded, RuleModel
 from watchtower.rulebook.derive import column, text
 from watchtower.rulebook.model import Metric
 from watchtower.rules.compile import Program, compile_rule, compile_rulebook
-from watchtower.rules.parse import PredicateError, parse_predicate
+from watchtower.rules.condition_text import PredicateError
+from watchtower.rules.parse import parse_predicate
 from watchtower.rules.queries import rows_here
 from watchtower.rules.rows import stays
 from watchtower.rules.sql import DUCKDB, Writer, name

@@ -65,8 +65,8 @@ class Postman:
             max_connections=None, keepalive_expiry=30, network_backend=_Backend(self._until), retries=0
         )
 
-    def __call__(self, url: str, headers: Mapping[str, str], body: str) -> None:
-        """Post; return where the answer is 2xx. Undelivered otherwise."""
+    def __call__(self, url: str, headers: Mapping[str, str], body: str) -> bytes:
+        """Post; the beginning of the answer where it is 2xx. Undelivered otherwise."""
         given = [("content-type", "application/json"), ("user-agent", f"watchtower/{__version__}"), *headers.items()]
         self._until.deadline = time.monotonic() + self._seconds
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), self._seconds)
@@ -83,6 +83,7 @@ class Postman:
             raise Undelivered(f"answered {answer.status}; redirects are not followed")
         if not 200 <= answer.status < 300:
             raise Undelivered(f"answered {answer.status}: {said[:200].decode(errors='replace')}")
+        return said
 
     def close(self) -> None:
         self._pool.close()

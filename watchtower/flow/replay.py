@@ -198,7 +198,7 @@ class _Walk:
         engine = Engine.of(compile_rulebook(Loaded(from_content(content), {})))
         if engine.program.book.version != data["version"]:
             raise InputError(f"rulebook {data['version']}: its content is that of {engine.program.book.version}")
-        put_in_force(self.conn, engine, by=data["by"], now=entry.received_at, note=data["note"])
+        put_in_force(self.conn, engine, by=data["by"], now=entry.received_at, note=data["note"], pass_over=True)
         self.engine = engine
 
 
@@ -260,7 +260,8 @@ def _decide(conn: Connection, engine: Engine, entry: Entry) -> None:
     if entry.source.startswith(PERSON) and entry.type in _VERBS:
         act(
             conn, data["alert"], _VERBS[entry.type], actor=entry.source.removeprefix(PERSON), note=data["note"],
-            until=parse_time(data["until"]) if "until" in data else None, assignee=data.get("assignee"), now=now,
+            until=parse_time(data["until"]) if "until" in data else None, assignee=data.get("assignee"),
+            verdict=data.get("verdict", ""), now=now,
         )  # fmt: skip
     elif entry.type in (FIELD_ACCEPTED, "field.rejected") and data.get("by") == "person":
         verdict = "accept" if entry.type == FIELD_ACCEPTED else "reject"

@@ -17,6 +17,7 @@ import msgspec
 from watchtower.contract import CORE_SOURCE, Event, format_time
 from watchtower.flow.apply import Applied, Engine, Moment, moments
 from watchtower.flow.outbox import tell
+from watchtower.rulebook.model import Rulebook
 from watchtower.rules.compile import CompiledRule
 from watchtower.rules.fold import Record, reading
 from watchtower.rules.spans_kept import Span
@@ -26,9 +27,11 @@ from watchtower.store.alerts import (
     Closing,
     NewAction,
     NewAlert,
+    Rung,
     add_actions,
     close_alerts,
     count_actions,
+    escalate,
     existing_alerts,
     open_alerts,
     reopen_alerts,
@@ -101,7 +104,7 @@ def settle(
     if turns.import_under_way(conn):
         if spoken:
             _note(conn, "clock.held", now, {"because": "history is being imported"})
-        tell(conn, engine.program.book.receivers, begun, now)
+        tell(conn, engine.program.book, begun, now)
         return done
     rules = [rule.rule.id for rule in engine.program.rules if rule.ai_informed] if informed_only else None
     while batch := span_store.due(conn, now, BATCH, rules=rules):
@@ -110,10 +113,11 @@ def settle(
     while batch := span_store.ended(conn, now, BATCH, rules=rules):
         done += _end(conn, batch, now)
         passed += len(batch)
-    woken = 0 if informed_only else _wake(conn, now)
+    # A worker's word is no tick: it wakes nobody, and nobody climbs a ladder by it.
+    woken = 0 if informed_only else _wake(conn, now) + _escalate(conn, engine, now)
     if passed and not (spoken or woken or done.opened or done.resolved):
         _note(conn, "clock.settled", now, {"spans": passed})
-    tell(conn, engine.program.book.receivers, begun, now)
+    tell(conn, engine.program.book, begun, now)
     return done
 
 
@@ -137,6 +141,29 @@ def _wake(conn: Connection, now: datetime) -> int:
     if decisions:
         _record(conn, decisions, now)
     return len(decisions)
+
+
+def _escalate(conn: Connection, engine: Engine, now: datetime) -> int:
+    """Who has not been answered is heard by the next on the ladder of its queue: a rung at a time, each at its time."""
+    rungs, done = ladder(engine.program.book), 0
+    while climbed := escalate(conn, rungs, now):
+        decisions = []
+        for id_, rule, name, record, since, level, to, was, at in climbed:
+            span = Span(rule=rule, object=name, record=record, state="holds", since=since, until=None, opens_at=since)
+            data = {"level": level, "to": to, "was": was}
+            decisions.append(_Decision(id_, span, "escalated", at, f"to {to}", data))
+        _record(conn, decisions, now)
+        done += len(decisions)
+    return done
+
+
+def ladder(book: Rulebook) -> list[Rung]:
+    """The rungs of all queues."""
+    return [
+        Rung(name, level, rung.delay.total_seconds(), rung.to)
+        for name, queue in book.queues.items()
+        for level, rung in enumerate(queue.ladder, start=1)
+    ]
 
 
 def _open(conn: Connection, engine: Engine, spans: Sequence[Span], now: datetime) -> Settled:

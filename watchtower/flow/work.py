@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,29 +15,25 @@ from watchtower.contract import (
     CORE_SOURCE,
     DetectionRequest,
     Event,
-    FieldRequest,
     Proposal,
-    RecordSnapshot,
     Signal,
     format_time,
 )
 from watchtower.errors import InputError, Missing
 from watchtower.flow.apply import Applied, Engine, apply_events
 from watchtower.flow.discoveries import DECIDED, HELD, SIGNAL_HELD, rule_on_signals
-from watchtower.flow.gaps import SEVERITY
+from watchtower.flow.outbox import tell_proposals
 from watchtower.flow.settle import settle
 from watchtower.rules.acceptance import ACCEPTED, Decision, decide
 from watchtower.rules.fold import FIELD_ACCEPTED, SIGNAL_ADMITTED, may_set
-from watchtower.store import journal, records, spans, work
+from watchtower.rules.origin import origin
+from watchtower.store import journal, records, work
 from watchtower.store.database import Connection
 from watchtower.store.rows import RecordRow
 from watchtower.store.work import NewProposal, NewSignal, StoredRequest
 
 ENRICHMENT, DETECTORS = "enrichment", "detectors"
 """The names under which workers speak. A worker cannot claim another: the door stamps it."""
-
-ASK_AGAIN = timedelta(minutes=30)
-"""How long a request may go without an answer before it is asked once more: its worker has died."""
 
 MOST_TESTED = 2**31
 """A worker's word on how many records it judged is cut to what the database can count."""
@@ -63,86 +59,6 @@ def digest(*parts: Any) -> str:
     return hashlib.blake2b(msgspec.json.encode(parts), digest_size=10).hexdigest()
 
 
-def plan(
-    conn: Connection,
-    engine: Engine,
-    now: datetime,
-    *,
-    limit: int,
-    only: frozenset[str] | None = None,
-    means: str = "",
-    waiting: frozenset[str] = frozenset(),
-    write: bool = True,
-) -> list[FieldRequest]:
-    """The fields that starve rules, as requests, the most starving first; each is journalled.
-
-    A record is asked about once per set of documents and `means` (the model at hand): nothing is asked twice, and
-    nothing again that is `waiting` in a queue.
-    `only`: these records (`object/id`), whether they starve a rule or not.
-    """
-    starving = _starving(conn, engine, now, only)
-    asked: list[FieldRequest] = []
-    events: list[Event] = []
-    rows: list[StoredRequest] = []
-    by_object: dict[str, list[tuple[str, int, list[str]]]] = defaultdict(list)
-    ranked = sorted(starving.items(), key=lambda item: (-item[1][0], item[0]))
-    for (name, record), (weight, because) in ranked:
-        by_object[name].append((record, weight, because))
-    built: list[tuple[int, FieldRequest, StoredRequest]] = []
-    for name, wanted in by_object.items():
-        ids = [record for record, _, _ in wanted]
-        stored, documents = records.load(conn, name, ids), work.documents_of(conn, name, ids)
-        fillable = _fillable(engine, name)
-        for record, weight, because in wanted:
-            row = stored.get(record)
-            texts = documents.get(record, [])
-            if row is None or row.deleted_at is not None or not texts:
-                continue
-            fields = [field for field in fillable if row.state.get(field) is None]
-            if not fields:
-                continue
-            key = digest(name, record, fields, [(doc.id, doc.text) for doc in texts], means)
-            specs = tuple(engine.program.book.objects[name].fields[field].spec(field) for field in fields)
-            personal = engine.program.book.personal.get(name, frozenset())
-            plain = {k: v for k, v in row.state.items() if k in engine.folds[name].parsers and k not in personal}
-            request = FieldRequest(
-                id=f"rq_{key}", record=RecordSnapshot(object=name, id=record, fields=plain), fields=specs,
-                documents=tuple(texts), because=tuple(because),
-            )  # fmt: skip
-            stored_request = StoredRequest(
-                id=request.id,
-                kind="fields",
-                object=name,
-                record=record,
-                fields=fields,
-                because=because,
-                asked_at=now,
-            )
-            built.append((weight, request, stored_request))
-    known = work.requests(conn, [request.id for _, request, _ in built])
-    for _, request, row_ in sorted(built, key=lambda item: (-item[0], item[1].id)):
-        if len(asked) == limit:
-            break
-        before = known.get(request.id)
-        if request.id in waiting:
-            continue
-        if before is not None and (before.answered_at is not None or now - before.asked_at < ASK_AGAIN):
-            continue
-        asked.append(request)
-        rows.append(row_)
-        events.append(
-            Event(
-                id=request.id, source=CORE_SOURCE, type="field.requested", subject=request.record.subject, time=now,
-                data={"fields": row_.fields, "because": row_.because},
-            )
-        )  # fmt: skip
-    if not write:
-        return asked
-    work.ask(conn, rows)
-    journal.append(conn, events, layer="decision", received_at=now)
-    return asked
-
-
 def asked(conn: Connection, events: Sequence[Event]) -> None:
     """The requests behind entries `field.requested`, kept once more: a replay comes here."""
     rows = [
@@ -155,42 +71,6 @@ def asked(conn: Connection, events: Sequence[Event]) -> None:
     work.ask(conn, rows)
 
 
-def _fillable(engine: Engine, name: str) -> list[str]:
-    """In the order of their names: that of a rulebook's file is not kept, and what is asked must be the same again."""
-    book = engine.program.book
-    fields = book.objects[name].fields.items()
-    return sorted(f for f, spec in fields if spec.fill == "enrichment" and f"{name}.{f}" in book.acceptance)
-
-
-def _starving(
-    conn: Connection, engine: Engine, now: datetime, only: frozenset[str] | None
-) -> dict[tuple[str, str], tuple[int, list[str]]]:
-    """(object, record) -> (weight, rules): whose absent fields leave rules unknown."""
-    if only is not None:
-        pairs = [tuple(subject.split("/", 1)) for subject in sorted(only)]
-        return {(name, record): (1, []) for name, record in pairs if name in engine.folds}
-    through: dict[tuple[str, str], list[tuple[str, str, int]]] = defaultdict(list)
-    found: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    unknown = spans.unknown_now(conn, now)
-    for rule, name, record in unknown:
-        compiled = engine.rules.get(rule)
-        if compiled is None:
-            continue
-        weight = SEVERITY[compiled.rule.severity]
-        if any(column.from_ai and not column.ref and "." not in column.field for column in compiled.columns):
-            found[name, record][rule] = weight
-        for ref in {column.ref for column in compiled.columns if column.ref and column.from_ai}:
-            through[name, ref].append((record, rule, weight))
-    for (name, ref), items in through.items():
-        target = engine.program.book.objects[name].fields[ref].to
-        stored = records.load(conn, name, sorted({record for record, _, _ in items}))
-        for record, rule, weight in items:
-            other = stored[record].state.get(ref) if record in stored else None
-            if other is not None:
-                found[target, other][rule] = found[target, other].get(rule, 0) + weight
-    return {key: (sum(rules.values()), sorted(rules)) for key, rules in found.items()}
-
-
 def take_proposals(
     conn: Connection,
     engine: Engine,
@@ -198,8 +78,12 @@ def take_proposals(
     now: datetime,
     *,
     requests: Iterable[str] = (),
+    postponed: Collection[str] = (),
 ) -> Decided:
-    """Journal what a worker proposed, decide on each by its acceptance rule, fold what is accepted."""
+    """Journal what a worker proposed, decide on each by its acceptance rule, fold what is accepted.
+
+    `requests` are answered, whether there is a proposal or not; those `postponed` stay open, and are asked again.
+    """
     sound = [proposal for proposal in proposals if _sound(proposal, Proposal) and proposal.value is not None]
     asked = work.requests(conn, sorted({*requests, *(proposal.request for proposal in sound)}))
     events = []
@@ -207,7 +91,7 @@ def take_proposals(
         request = asked.get(proposal.request)
         if request is not None and (event := _proposed(request, proposal, now)) is not None:
             events.append(event)
-    answers = [_answered(request, now) for request in asked.values()]
+    answers = [_answered(request, now) for request in asked.values() if request.id not in postponed]
     appended = journal.append(conn, [*events, *answers], layer="worker", received_at=now)
     said, heard = appended[: len(events)], appended[len(events) :]
     fresh = [event for event, result in zip(events, said, strict=True) if result.verdict == "new"]
@@ -289,6 +173,7 @@ def _decide_all(
             setattr(decided, decision.status, getattr(decided, decision.status) + 1)
             decisions.append(_decision_event(event, proposal, decision, now, by="ai"))
     work.add_proposals(conn, rows)
+    tell_proposals(conn, engine.program.book, [row for row in rows if row.status == "review"], now)
     journal.append(conn, decisions, layer="decision", received_at=now)
     accepted = [event for event in decisions if event.type == FIELD_ACCEPTED]
     return apply_events(conn, engine, accepted) if accepted else None
@@ -305,22 +190,42 @@ def _decide_one(
 ) -> Decision:
     book, key = engine.program.book, f"{name}.{proposal.field}"
     request, row = asked.get(proposal.request), stored.get(record)
+    texts = {doc.id: doc for doc in documents.get(record, ())}
+    domains = own_domains(engine, name, row)
     return decide(
         proposal,
         key=key,
         field=book.objects[name].fields.get(proposal.field),
         acceptance=book.acceptance.get(key),
         asked=frozenset(request.fields) if request is not None and row is not None and not row.deleted_at else None,
-        documents={doc.id: doc.text for doc in documents.get(record, ())},
+        documents={key: doc.text for key, doc in texts.items()},
+        origins={key: origin(doc, domains) for key, doc in texts.items()},
         held=row.state.get(proposal.field) if row is not None else None,
         held_by=row.provenance.get(proposal.field, {}).get("by", "") if row is not None else "",
     )
 
 
+def own_domains(engine: Engine, name: str, row: RecordRow | None) -> list[str]:
+    """The record's own domains: those that a person or a system entered, never one that AI filled."""
+    fields = engine.program.book.objects[name].fields
+    if row is None:
+        return []
+    return [
+        str(row.state[key])
+        for key, spec in fields.items()
+        if spec.type == "domain" and row.state.get(key) and row.provenance.get(key, {}).get("by", "") != "ai"
+    ]
+
+
+def _shown(event: Event) -> list[dict[str, Any]]:
+    """The quotes that a person is shown: those for the value, then those against it."""
+    return [*event.data["evidence"], *event.data.get("against", [])]
+
+
 def _row(event: Event, proposal: Proposal, decision: Decision, now: datetime) -> NewProposal:
     return NewProposal(
         id=event.id, request=proposal.request, object=event.object, record=event.record_id, field=proposal.field,
-        value=proposal.value, confidence=proposal.confidence, evidence=event.data["evidence"], method=proposal.method,
+        value=proposal.value, confidence=proposal.confidence, evidence=_shown(event), method=proposal.method,
         model=proposal.model, prompt=proposal.prompt, status=decision.status, rule=decision.rule,
         because=decision.because, decided_by=CORE_SOURCE, decided_at=now, proposed_at=event.time,
     )  # fmt: skip

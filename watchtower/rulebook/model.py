@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from functools import cached_property
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from watchtower.contract import FieldSpec
+from watchtower.rulebook.asking import Asking
 from watchtower.rulebook.derive import Derived, derive
 from watchtower.rulebook.duties import Budget, Cadence, Handoff, Lifecycle
 from watchtower.rulebook.families import Family
 from watchtower.rulebook.parts import Example, Name, Part, RuleId, Text, Texts
+from watchtower.rulebook.telling import Queue, Receiver
 from watchtower.rulebook.watched import FIELDS, JOBS, WATCHED, Watch
 
 FIELD_TYPES = (
@@ -80,6 +81,10 @@ class FieldModel(Part):
     """Where a value may come from, the highest rank first: systems by name, `person`, `ai`. Empty: from anywhere."""
     read_by: Texts = []
     """Who reads it where no rule, metric or rollup does: a role, a report."""
+    renamed_from: Texts = []
+    """Names under which earlier events speak of it."""
+    values_from: dict[str, str] = {}
+    """Of an enum: what values of earlier events are now, `{marketing: mql}`."""
     description: Text = ""
     rollup: Rollup | None = None
 
@@ -97,6 +102,7 @@ class FieldModel(Part):
                 "and neither enrichment nor a rollup fills it"
             )
         self._ranked()
+        self._formerly()
         if (self.min is not None or self.max is not None) and self.type not in ("integer", "number", "money"):
             raise ValueError(f"min and max belong to numbers, not to {self.type}")
         if self.min is not None and self.max is not None and self.min > self.max:
@@ -114,6 +120,17 @@ class FieldModel(Part):
         if "ai" in self.sources[:-1]:
             raise ValueError("sources: 'ai' stands last; what AI filled does not keep out a person or a system")
 
+    def _formerly(self) -> None:
+        if (self.renamed_from or self.values_from) and self.rollup is not None:
+            raise ValueError("a rollup is computed; it has no earlier names or values")
+        if self.renamed_from and self.personal:
+            raise ValueError("personal data are sealed under the name of their field, which cannot change")
+        for old, new in self.values_from.items():
+            if old in self.values:
+                raise ValueError(f"values_from: {old!r} is still one of its values")
+            if new not in self.values:
+                raise ValueError(f"values_from: {old!r} becomes {new!r}, which is not one of {', '.join(self.values)}")
+
     def spec(self, name: str) -> FieldSpec:
         """The field as workers see it."""
         return FieldSpec(
@@ -127,8 +144,27 @@ class ObjectModel(Part):
     label: str = ""
     value: str = ""
     """The field that says what a record is worth: gaps are weighed by it."""
+    keep_personal: str = ""
+    """How long after the last event about a record what is personal in it is kept: `730 days`. Empty: until erased."""
     owner: str = ""
     description: Text = ""
+
+    @model_validator(mode="after")
+    def _forgetting(self) -> ObjectModel:
+        if self.keep_personal and not any(field.personal for field in self.fields.values()):
+            raise ValueError("keep_personal: none of its fields is personal")
+        return self
+
+    @model_validator(mode="after")
+    def _names(self) -> ObjectModel:
+        claimed: dict[str, str] = {}
+        for name, field in self.fields.items():
+            for old in field.renamed_from:
+                if old in self.fields:
+                    raise ValueError(f"{name}: renamed_from: {old!r} is still a field")
+                if claimed.setdefault(old, name) != name:
+                    raise ValueError(f"{name}: renamed_from: {old!r} is the earlier name of {claimed[old]}, too")
+        return self
 
 
 class RuleModel(Part):
@@ -143,6 +179,8 @@ class RuleModel(Part):
     then: Text = ""
     inhibits: Texts = []
     mode: Literal["active", "shadow"] = "active"
+    trust: Literal["any", "verified"] = "any"
+    """`verified`: what enrichment may fill is read as if AI had never filled it."""
     examples: list[Example] = []
     origin: Annotated[str, Field(exclude=True)] = ""
     """Where a rule stands that follows from another part: `lifecycles.deal.states.proposal.at_most`."""
@@ -172,8 +210,9 @@ class Calendar(Part):
 class SignalModel(Part):
     """A declared signal: which detector, on what, and how often it may err; `family`: whose weekly budget it shares.
 
-    `raised_at` is when a run last raised it; `began_at` when what it shows began. A run that does not raise it again
-    clears it.
+    It is raised on records of `object`. With `parameters.of` it looks at the records of another object, which name
+    one of these: at leads, for the team they belong to. `raised_at` is when a run last raised it; `began_at` when what
+    it shows began. A run that does not raise it again clears it.
     """
 
     object: Name
@@ -190,6 +229,8 @@ class Acceptance(Part):
 
     accept_at: Annotated[float, Field(ge=0, le=1)] = 0.9
     review_at: Annotated[float, Field(ge=0, le=1)] = 0.5
+    precision: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The share of accepted values that has to be right: what `eval calibrate` sets `accept_at` by."""
     expires_after: str = ""
     """How long a value that AI filled stands before it is asked for again: `180 days`."""
     owner: str = ""
@@ -254,49 +295,6 @@ class Scorecard(Part):
     measures: dict[Name, float | None]
 
 
-class Queue(Part):
-    description: Text = ""
-    owner: str = ""
-
-
-class Receiver(Part):
-    """Who is told of alerts, by a webhook. Each list narrows what it is told; an empty one narrows nothing."""
-
-    url: Annotated[str, Field(max_length=2000)]
-    secret: str
-    """The name of the environment variable that holds the signing secret."""
-    queues: Texts = []
-    severities: list[Literal["low", "medium", "high", "critical"]] = []
-    owners: Texts = []
-    rate: Annotated[int, Field(ge=1, le=100_000)] = 600
-    """Messages a minute at most, counted apart for alerts that AI informed and for all others."""
-    description: Text = ""
-
-    @field_validator("url")
-    @classmethod
-    def _an_address(cls, value: str) -> str:
-        if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@#]*)?", value):
-            shown = "" if "@" in value else f"{value!r:.80} "
-            raise ValueError(f"{shown}is no address such as https://hooks.example.com/alerts, without user or password")
-        return value
-
-    @field_validator("secret")
-    @classmethod
-    def _a_name(cls, value: str) -> str:
-        if not re.fullmatch(r"[A-Z][A-Z0-9_]{2,80}", value):
-            # The value is not shown: it may be the secret.
-            raise ValueError("names an environment variable (OPS_WEBHOOK_SECRET); the secret itself stays outside")
-        return value
-
-    def wants(self, *, queue: str, severity: str, owner: str) -> bool:
-        """Whether it is told of such an alert."""
-        return (
-            (not self.queues or queue in self.queues)
-            and (not self.severities or severity in self.severities)
-            and (not self.owners or owner in self.owners)
-        )
-
-
 class Rulebook(Part):
     """Everything the company decided. Immutable; `version` is a hash of its content."""
 
@@ -318,6 +316,7 @@ class Rulebook(Part):
     sources: dict[Name, Watch] = {}
     jobs: dict[Name, Watch] = {}
     acceptance: dict[str, Acceptance] = {}
+    enrichment: Asking = Asking()
     queues: dict[str, Queue] = {}
     receivers: dict[Name, Receiver] = {}
     roles: dict[str, str | dict[str, Any] | None] = {}

@@ -21,7 +21,10 @@ def hint(word: str, known: Iterable[str]) -> str:
 
 def references(loaded: Loaded) -> list[Fault]:
     """Every name that points at nothing, or would mean two things, with its place."""
-    parts = (_objects, _lifecycles, _named_facts, _signals, family_faults, _acceptance, _rules, _receivers, _metrics)
+    parts = (
+        *(_objects, _lifecycles, _named_facts, _signals, family_faults),
+        *(_acceptance, _asking, _rules, _receivers, _metrics),
+    )
     return [fault for part in parts for fault in part(loaded)]
 
 
@@ -93,10 +96,35 @@ def _signals(loaded: Loaded) -> Iterator[Fault]:
         place = loaded.place("signals", name)
         if signal.object not in objects:
             yield place.fault(f"signal {name}: unknown object {signal.object!r}{hint(signal.object, objects)}")
-        elif signal.field and signal.field not in (fields := objects[signal.object].fields):
-            yield place.fault(
-                f"signal {name}: {signal.object} has no field {signal.field!r}{hint(signal.field, fields)}"
-            )
+            continue
+        about = str(signal.parameters.get("of", signal.object))
+        cycle = str(signal.parameters.get("lifecycle", ""))
+        if about not in objects:
+            yield place.fault(f"signal {name}: parameters.of: unknown object {about!r}{hint(about, objects)}")
+        elif signal.field and signal.field not in (fields := objects[about].fields):
+            yield place.fault(f"signal {name}: {about} has no field {signal.field!r}{hint(signal.field, fields)}")
+        elif cycle and cycle not in (cycles := loaded.rulebook.lifecycles):
+            yield place.fault(f"signal {name}: parameters.lifecycle: unknown lifecycle {cycle!r}{hint(cycle, cycles)}")
+
+
+def _asking(loaded: Loaded) -> Iterator[Fault]:
+    objects, asking = loaded.rulebook.objects, loaded.rulebook.enrichment
+    for part, named in (("leaving", asking.leaving), ("web", asking.web)):
+        for name in named:
+            if name not in objects:
+                place = loaded.place("enrichment", part, name)
+                yield place.fault(f"enrichment.{part}: the unknown object {name!r}{hint(name, objects)}")
+    for name, leaving in asking.leaving.items():
+        fields = objects[name].fields if name in objects else None
+        for field in leaving.fields or ():
+            if fields is not None and field not in fields:
+                place = loaded.place("enrichment", "leaving", name, "fields")
+                yield place.fault(f"enrichment.leaving: {name} has no field {field!r}{hint(field, fields)}")
+    for name, web in asking.web.items():
+        spec = objects[name].fields.get(web.domain) if name in objects else None
+        if name in objects and (spec is None or spec.type != "domain" or spec.personal):
+            place = loaded.place("enrichment", "web", name, "domain")
+            yield place.fault(f"enrichment.web: {name}.{web.domain} is not one of its domains")
 
 
 def _acceptance(loaded: Loaded) -> Iterator[Fault]:
@@ -136,6 +164,7 @@ def _receivers(loaded: Loaded) -> Iterator[Fault]:
     book = loaded.rulebook
     queues = {*book.queues, *(rule.queue for rule in book.rules)}
     owners = {*book.roles, *(rule.owner for rule in book.rules if rule.owner)}
+    owners |= {rung.to for queue in book.queues.values() for rung in queue.ladder}
     for name, receiver in book.receivers.items():
         for part, given, known in (("queues", receiver.queues, queues), ("owners", receiver.owners, owners)):
             for word in given:

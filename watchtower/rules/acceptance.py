@@ -9,9 +9,12 @@ from typing import Any
 
 from watchtower.contract import Proposal
 from watchtower.rulebook import Acceptance, FieldModel
+from watchtower.rules.origin import Origin
 from watchtower.rules.values import parser
 
 ACCEPTED, REVIEW, REFUSED = "accepted", "review", "refused"
+INDEPENDENT = 2
+"""Sources that must say the same where none is the record's own."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,14 @@ def decide(
     acceptance: Acceptance | None,
     asked: frozenset[str] | None,
     documents: Mapping[str, str],
+    origins: Mapping[str, Origin],
     held: Any,
     held_by: str,
 ) -> Decision:
     """Decide on one proposal for `key` (object.field).
 
-    `asked`: the fields of its request, None where there is no such request. `documents`: the record's own, by
-    id. `held`: the present value and who set it.
+    `asked`: the fields of its request, None where there is no such request. `documents`: the texts about the record,
+    by id; `origins`: where each comes from. `held`: the present value and who set it.
     """
 
     def refused(because: str) -> Decision:
@@ -60,7 +64,7 @@ def decide(
         return refused(str(error))
     if not proposal.evidence:
         return refused("it shows no evidence")
-    for evidence in proposal.evidence:
+    for evidence in (*proposal.evidence, *proposal.against):
         text = documents.get(evidence.document)
         if text is None:
             return refused(f"its evidence names the document {evidence.document!r:.60}, which the record does not have")
@@ -68,10 +72,23 @@ def decide(
             return refused(f"its quote {evidence.quote!r:.60} does not stand in {evidence.document} at its place")
     if not 0 <= proposal.confidence <= 1:
         return refused(f"its confidence {proposal.confidence} is not between 0 and 1")
+    if proposal.against:
+        one, other = proposal.evidence[0], proposal.against[0]
+        because = (
+            f"documents contradict each other: {one.document} says {one.quote!r:.120}, "
+            f"{other.document} says {other.quote!r:.120}; a person decides"
+        )
+        return Decision(REVIEW, key, because, value)
     if proposal.confidence < acceptance.review_at:
         return refused(f"confidence {proposal.confidence:.2f} is below {acceptance.review_at:.2f}")
     if not follows(value, field, [evidence.quote for evidence in proposal.evidence]):
         return Decision(REVIEW, key, f"{value!r} does not stand in its quote; a person decides", value)
+    says = [evidence for evidence in proposal.evidence if follows(value, field, [evidence.quote])]
+    sources = {origins[evidence.document] for evidence in says}
+    if not any(source.own for source in sources) and len(sources) < INDEPENDENT:
+        named = ", ".join(sorted(source.name for source in sources))
+        because = f"its only source is {named:.100}, not the record's own domain; a person decides"
+        return Decision(REVIEW, key, because, value)
     if proposal.confidence < acceptance.accept_at:
         because = f"confidence {proposal.confidence:.2f} is below {acceptance.accept_at:.2f}; a person decides"
         return Decision(REVIEW, key, because, value)

@@ -15,9 +15,10 @@ from watchtower.errors import Fault, RulebookError
 from watchtower.rulebook import Loaded, Rulebook, RuleModel
 from watchtower.rulebook.model import Rollup
 from watchtower.rules.business import OpenHours
+from watchtower.rules.condition_text import PredicateError
 from watchtower.rules.filter import compile_filter
 from watchtower.rules.gathered import Gathered, compile_gathered
-from watchtower.rules.parse import Predicate, PredicateError, parse_predicate
+from watchtower.rules.parse import Predicate, parse_predicate
 from watchtower.rules.schema import NUMERIC, Column
 from watchtower.rules.spans import parse_span
 from watchtower.rules.tree import And, Atom, Bound, Call, Node, Or, Scalar, Span, reads
@@ -240,6 +241,13 @@ def _definitions(loaded: Loaded) -> list[Fault]:
                 except ValueError as error:
                     place = loaded.place("objects", name, "fields", key, "rollup", "where")
                     faults.append(place.fault(f"{name}.{key}: {error}"))
+        if model.keep_personal:
+            try:
+                span = parse_span(model.keep_personal.lower())
+                if min(span.months, span.days, span.micros) < 0 or span == Span():
+                    raise ValueError(f"{model.keep_personal!r} is no time at all")
+            except ValueError as error:
+                faults.append(loaded.place("objects", name, "keep_personal").fault(f"{name}: keep_personal: {error}"))
     for name, calendar in loaded.rulebook.calendars.items():
         try:
             OpenHours(calendar, loaded.rulebook.zone)
@@ -266,9 +274,15 @@ def compile_rule(rule: RuleModel, book: Rulebook, gathered: Mapping[tuple[str, s
     delay = parse_span(rule.for_.lower()) if rule.for_ else Span()
     if min(delay.months, delay.days, delay.micros) < 0:
         raise ValueError(f"{rule.for_!r} is negative")
-    predicate = parse_predicate(rule.when, book, rule.object)
+    predicate = parse_predicate(rule.when, book, rule.object, verified=rule.trust == "verified")
     alternatives = tuple(_alternatives(_gather(predicate.node), rule.when))
-    return CompiledRule(rule, predicate.node, alternatives, _columns(predicate, rule.object, book, gathered), delay)
+    columns = _columns(predicate, rule.object, book, gathered)
+    if rule.trust == "verified" and (informed := [column.name for column in columns if column.from_ai]):
+        raise PredicateError(
+            f"{informed[0]} is a rollup over records that enrichment may fill: it is never verified", 0,
+            "leave it out, or drop trust: verified",
+        )  # fmt: skip
+    return CompiledRule(rule, predicate.node, alternatives, columns, delay)
 
 
 def _columns(

@@ -74,6 +74,7 @@ class ObjectFold:
         self.parsers: dict[str, Parser] = {
             key: parser(key, spec) for key, spec in model.fields.items() if spec.rollup is None
         }
+        self.earlier = {old: key for key, spec in model.fields.items() for old in spec.renamed_from}
         # Of fields that say where a value may come from: the rank of each source, 0 the highest.
         self.ranks: dict[str, dict[str, int]] = {
             key: {source: rank for rank, source in enumerate(spec.sources)}
@@ -95,6 +96,8 @@ class ObjectFold:
         self._rollups = {kind: mine + self._every for kind, mine in by_kind.items()}
         self.handoffs = frozenset(key for key, handoff in book.handoffs.items() if handoff.object == name)
         self.tracked: dict[str, list[tuple[str, Follow]]] = {}
+        # Of fields that are read as if AI had never filled them: the column that keeps that value.
+        self.verified: dict[str, str] = {}
         for column in columns:
             self._track(book, column)
         # Rollups change with many events: who changed them is kept only where somebody will ask (`trace`).
@@ -107,6 +110,9 @@ class ObjectFold:
         if not bracket:
             return
         target, *arguments = rest.rstrip(")").split(",")
+        if kind == "verified":
+            self.verified[target] = column
+            return
         if kind == "changed_at":
             follow: Follow = lambda state, value, old, event, time: time  # noqa: E731
         elif kind == "previous":
@@ -143,16 +149,36 @@ class ObjectFold:
     def check(self, event: Event) -> None:
         """ValueError where a field of the event has a value the rulebook does not allow."""
         if event.type in _PATCHES:
-            self._fields(event)
+            for key, value in self._said(event):
+                if value is not None:
+                    self.parsers[key](value)
 
-    def _fields(self, event: Event) -> list[tuple[str, Any]]:
+    def misfits(self, event: Event) -> Iterator[tuple[str, Any, str]]:
+        """(field, value, why) of what an event that was taken once says, and the rulebook no longer allows."""
+        said: Iterable[tuple[str, Any]] = ()
+        if event.type in _PATCHES:
+            said = self._said(event)
+        elif event.type == FIELD_ACCEPTED:
+            key = self.earlier.get(event.data["field"], event.data["field"])
+            said = [(key, event.data["value"])] if key in self.parsers else ()
+        for key, value in said:
+            if value is not None:
+                try:
+                    self.parsers[key](value)
+                except ValueError as error:
+                    yield key, value, str(error)
+
+    def _said(self, event: Event) -> Iterable[tuple[str, Any]]:
+        """(field, value as it came) of the fields that the rulebook knows, under their present or an earlier name."""
         fields = event.data.get("fields", {})
         if not isinstance(fields, dict):
             raise ValueError(f"data.fields: {fields!r:.60} is not a JSON object")
+        if not self.earlier:
+            return [(key, value) for key, value in fields.items() if key in self.parsers]
+        # Where an event says both, the present name counts.
+        named = ((self.earlier.get(key, key), key, value) for key, value in fields.items())
         return [
-            (key, None if value is None else self.parsers[key](value))
-            for key, value in fields.items()
-            if key in self.parsers
+            (key, value) for key, name, value in named if key in self.parsers and (key == name or key not in fields)
         ]
 
     def apply(self, record: Record, event: Event) -> None:
@@ -170,7 +196,14 @@ class ObjectFold:
             record.state = dict.fromkeys(self.zeros, 0)
         if kind in _PATCHES:
             ranks = self.ranks
-            for key, value in self._fields(event):
+            for key, said in self._said(event):
+                try:
+                    value = None if said is None else self.parsers[key](said)
+                except ValueError:
+                    # Allowed at the door, under an earlier rulebook: who put this one in force was told (flow.misfits).
+                    continue
+                if key in self.verified:
+                    self.verify(record, key, value, event, time)
                 if ranks and key in ranks and not self._may_set(record, key, event, time):
                     continue
                 self.set(record, key, value, event, time)
@@ -211,6 +244,20 @@ class ObjectFold:
         if key in self.tracked:
             self._follow(record, key, value, old, event, time)
 
+    def verify(self, record: Record, key: str, value: Any, event: Event, time: str) -> None:
+        """What a person or a system says of a field that is read as verified. The value is kept beside the field's own,
+        with a rank of its own: that AI filled the field meanwhile makes no difference to it."""
+        column = self.verified[key]
+        held_by = record.who.get(column, {}).get("by", "")
+        if key in self.ranks and not may_set(self.ranks[key], speaker(event), record.state.get(column), held_by):
+            return
+        if value is None:
+            record.state.pop(column, None)
+        else:
+            record.state[column] = value
+        if value is not None or column in record.who:
+            record.who[column] = _mark(event, time)
+
     def _may_set(self, record: Record, key: str, event: Event, time: str) -> bool:
         """Whether the event's source ranks high enough for this field at this instant. Where not, the field says so:
         its provenance names the last event that was passed over, until the field is set anew."""
@@ -236,13 +283,22 @@ class ObjectFold:
     def _decide(self, record: Record, event: Event, time: str) -> None:
         data = event.data
         if event.type == FIELD_ACCEPTED:
+            key = self.earlier.get(data["field"], data["field"])
+            if key not in self.parsers:
+                return
+            try:
+                value = self.parsers[key](data["value"])
+            except ValueError:
+                return
+            if key in self.verified and data.get("by", "ai") != "ai":
+                self.verify(record, key, value, event, time)
             # Late news may show that a person or a system had set the field by then: theirs stays.
-            held = record.who.get(data["field"], {}).get("by", "ai")
-            if held != "ai" and record.state.get(data["field"]) is not None and data.get("by", "ai") == "ai":
+            held = record.who.get(key, {}).get("by", "ai")
+            if held != "ai" and record.state.get(key) is not None and data.get("by", "ai") == "ai":
                 return
-            if data["field"] in self.ranks and not self._may_set(record, data["field"], event, time):
+            if key in self.ranks and not self._may_set(record, key, event, time):
                 return
-            self.set(record, data["field"], self.parsers[data["field"]](data["value"]), event, time)
+            self.set(record, key, value, event, time)
             return
         raised_at = time if data["p_value"] is not None else None
         for key, value in (*((k, data[k]) for k in ("p_value", "strength", "began_at")), ("raised_at", raised_at)):

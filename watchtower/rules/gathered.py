@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from watchtower.rulebook import Rulebook
-from watchtower.rules.parse import PredicateError, parse_predicate
+from watchtower.rules.condition_text import PredicateError
+from watchtower.rules.parse import parse_predicate
 from watchtower.rules.schema import NUMERIC, Column, resolve
 from watchtower.rules.tree import And, Atom, Bound, Call, Col, Node, Scalar
 

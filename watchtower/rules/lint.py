@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from watchtower.errors import Fault
 from watchtower.rulebook import Loaded
 from watchtower.rules.compile import Program
+from watchtower.rules.condition_text import PredicateError
 from watchtower.rules.lint_demands import demands
 from watchtower.rules.lint_flows import flows
 from watchtower.rules.lint_logic import logic
-from watchtower.rules.parse import PredicateError, parse_predicate
+from watchtower.rules.parse import parse_predicate
 from watchtower.rules.readers import metric_conditions, readers
 
 
@@ -48,9 +49,9 @@ def _fields(loaded: Loaded, program: Program) -> Iterator[Fault]:
     for index, compiled in enumerate(program.rules):
         for column in compiled.columns:
             owner = book.objects[compiled.rule.object].fields[column.ref].to if column.ref else compiled.rule.object
-            if (owner, column.field.rpartition(".")[2]) in personal:
+            if (owner, column.path.rpartition(".")[2]) in personal:
                 yield loaded.place("rules", index, "when").fault(
-                    f"rule {compiled.rule.id} reads {column.field}, which is personal data",
+                    f"rule {compiled.rule.id} reads {column.path}, which is personal data",
                     "decide on something else",
                 )
     for name, model in book.objects.items():

@@ -96,7 +96,7 @@ def _without(facts: Mapping[str, Facts], field: str) -> dict[str, Facts]:
 def _spec(program: Program, object_name: str, column: Column) -> FieldModel | None:
     """The field that a column stands for; None for facts of signals and handoffs."""
     home = program.home(object_name, column)
-    return program.book.objects[home].fields.get(column.field.rpartition(".")[2] if column.ref else column.field)
+    return program.book.objects[home].fields.get(column.path.rpartition(".")[2] if column.ref else column.path)
 
 
 def _possible(
@@ -130,7 +130,7 @@ def _possible(
 
 def _root(column: Column) -> str:
     """Columns of one root hang together: a field and when it changed, the facts of one signal."""
-    return column.field if column.ref else column.field.partition(".")[0]
+    return column.path if column.ref else column.path.partition(".")[0]
 
 
 def _some_value(facts: Facts, spec: FieldModel) -> bool:

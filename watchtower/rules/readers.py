@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from watchtower.rulebook.model import Metric
 from watchtower.rules.compile import Program
-from watchtower.rules.parse import PredicateError, parse_predicate
+from watchtower.rules.condition_text import PredicateError
+from watchtower.rules.parse import parse_predicate
 from watchtower.rules.tree import reads
 
 Field = tuple[str, str]
@@ -34,13 +35,13 @@ def _all(program: Program) -> Iterator[tuple[Field, str]]:
     book = program.book
     for compiled in program.rules:
         for column in compiled.columns:
-            yield from _paths(program, compiled.rule.object, column.ref, column.field, f"rule {compiled.rule.id}")
+            yield from _paths(program, compiled.rule.object, column.ref, column.path, f"rule {compiled.rule.id}")
             if paused := _pause(column.target or column.name):
                 yield (program.home(compiled.rule.object, column), paused), f"rule {compiled.rule.id}"
     for (name, field), rollup in program.gathered.items():
         who = f"rollup {name}.{field}"
         yield (rollup.over, rollup.via), who
-        yield from (((rollup.over, column.field), who) for column in rollup.columns)
+        yield from (((rollup.over, column.path), who) for column in rollup.columns)
     for name, model in book.objects.items():
         yield from (((name, field), f"object {name}") for field in (model.label, model.value) if field)
     for name, cycle in book.lifecycles.items():
@@ -82,7 +83,7 @@ def _metric(program: Program, metric: Metric, who: str) -> Iterator[tuple[Field,
             continue
         for column in reads(predicate.node):
             found = predicate.columns[column]
-            yield from _paths(program, name, found.ref, found.field, who)
+            yield from _paths(program, name, found.ref, found.path, who)
 
 
 def metric_conditions(metric: Metric) -> list[str]:

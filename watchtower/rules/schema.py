@@ -30,6 +30,13 @@ class Column:
     """A signal, or a field that enrichment may fill."""
     gathered: bool = False
     """A rollup over records: not a column of the object's own rows, but computed from theirs."""
+    verified: bool = False
+    """`verified(x)`: the value of a field that enrichment may fill, as if AI had never filled it."""
+
+    @property
+    def path(self) -> str:
+        """The field as the rulebook declares it: `account.segment` of `account.verified(segment)`."""
+        return self.field.replace("verified(", "").removesuffix(")") if self.verified else self.field
 
     @property
     def col(self) -> Col:

@@ -7,7 +7,7 @@ as ISO text, numbers as numbers, lists as lists of texts. Parsing what was parse
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
@@ -24,7 +24,7 @@ def parser(name: str, field: FieldModel) -> Parser:
     """A function from a JSON value (never null) to the record's value. It raises ValueError for people."""
     kind = field.type
     if kind == "enum":
-        return _enum(name, frozenset(field.values))
+        return _enum(name, frozenset(field.values), field.values_from)
     if kind in ("integer", "number", "money"):
         return _number(name, field, whole=kind == "integer")
     if kind == "ref":
@@ -93,10 +93,13 @@ def _list(value: Any) -> list[str]:
     return [_text(item) for item in value]
 
 
-def _enum(name: str, values: frozenset[str]) -> Parser:
+def _enum(name: str, values: frozenset[str], earlier: Mapping[str, str]) -> Parser:
     def enum(value: Any) -> str:
-        if value in values if isinstance(value, str) else False:
-            return str(value)
+        if isinstance(value, str):
+            if value in values:
+                return value
+            if value in earlier:
+                return earlier[value]
         raise ValueError(f"{name}: {_shown(value)} is not one of {', '.join(sorted(values))}")
 
     return enum

@@ -90,7 +90,20 @@ _COUNT = text("select alert, count(*) from action where alert = any(:ids) group 
     bindparam("ids", type_=ARRAY(Text))
 )
 _EXISTING = text("select id from alert where id = any(:ids)").bindparams(bindparam("ids", type_=ARRAY(Text)))
-_LOCK = text("select rule, object, record, since, status, assignee, snoozed_until from alert where id = :id for update")
+_LOCK = text(
+    """
+    select rule, object, record, since, status, assignee, snoozed_until, resolution,
+      xmin::text || '.' || (select count(*) from action where action.alert = alert.id) as revision
+    from alert where id = :id for update
+    """
+)
+_LAST = text("select actor, verb, at from action where alert = :id order by seq desc limit 1")
+_HOLDS = text(
+    """
+    select count(*) from span where rule = :rule and object = :object and record = :record and since = :since
+      and state = 'holds' and not closed and (until is null or until > :now)
+    """
+)
 _SET = text(
     """
     update alert set status = :status, resolved_at = :resolved_at, resolution = :resolution,
@@ -156,12 +169,26 @@ class Held(NamedTuple):
     status: str
     assignee: str | None
     snoozed_until: datetime | None
+    resolution: str | None
+    revision: str
 
 
 def lock_alert(conn: Connection, alert_id: str) -> Held | None:
     """An alert, held until the transaction ends; None where there is none."""
     row = conn.execute(_LOCK, {"id": alert_id}).one_or_none()
     return None if row is None else Held(*row)
+
+
+def last_action(conn: Connection, alert_id: str) -> tuple[str, str, datetime] | None:
+    """(actor, verb, at) of the last line of an alert's history."""
+    row = conn.execute(_LAST, {"id": alert_id}).one_or_none()
+    return None if row is None else (row[0], row[1], row[2])
+
+
+def still_holds(conn: Connection, held: Held, now: datetime) -> bool:
+    """Whether the rule still holds on the record, since the same instant, by the facts."""
+    values = {"rule": held.rule, "object": held.object, "record": held.record, "since": held.since, "now": now}
+    return bool(conn.execute(_HOLDS, values).scalar_one())
 
 
 def set_alert(
@@ -197,6 +224,53 @@ class Woken(NamedTuple):
 def wake_snoozed(conn: Connection, now: datetime) -> list[Woken]:
     """Alerts whose snooze is over are open again; ordered by id."""
     return sorted(Woken(*row) for row in conn.execute(_WAKE, {"now": now}))
+
+
+class Rung(NamedTuple):
+    """A rung of a queue's ladder, the lowest is 1: who hears of an alert so many seconds after it opened."""
+
+    queue: str
+    level: int
+    after: float
+    to: str
+
+
+class Escalated(NamedTuple):
+    """An alert that climbed a rung. `at`: when that fell due."""
+
+    id: str
+    rule: str
+    object: str
+    record: str
+    since: datetime
+    level: int
+    to: str
+    was: str
+    at: datetime
+
+
+_ESCALATE = text(
+    """
+    with due as (
+      select a.id, a.status as was, g.level, g.to, a.opened_at + make_interval(secs => g.after) as at
+      from alert a join json_to_recordset(cast(:rungs as json)) as g(
+        queue text, level int, after double precision, "to" text) on a.queue = g.queue and a.level = g.level - 1
+      where a.status in ('open', 'snoozed')
+        and a.opened_at <= cast(:now as timestamptz) - make_interval(secs => g.after)
+      order by a.id for update of a)
+    update alert a set level = due.level, escalated_to = due.to, status = 'open', snoozed_until = null
+    from due where a.id = due.id
+    returning a.id, a.rule, a.object, a.record, a.since, due.level, due.to, due.was, due.at
+    """
+)
+
+
+def escalate(conn: Connection, rungs: Sequence[Rung], now: datetime) -> list[Escalated]:
+    """Alerts that nobody has acknowledged climb one rung, those for which it is time; who snoozes wakes. By id."""
+    if not rungs:
+        return []
+    rows = msgspec.json.encode([rung._asdict() for rung in rungs]).decode()
+    return sorted(Escalated(*row) for row in conn.execute(_ESCALATE, {"rungs": rows, "now": now}))
 
 
 _TOLD = text("select rule, object, record, since from alert where coalesce(resolution, '') not like 'withdrawn%'")

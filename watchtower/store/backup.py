@@ -118,11 +118,11 @@ def check(file: Path) -> Manifest:
     return manifest
 
 
-def forget(database: Database, list_: Path, key: str) -> None:
-    """After an erasure: note the destroyed key for restores to come, and have the database drop its old rows."""
+def forget(database: Database, list_: Path, keys: Sequence[str]) -> None:
+    """After erasures: note the destroyed keys for restores to come, and have the database drop their old rows."""
     list_.parent.mkdir(parents=True, exist_ok=True)
     with list_.open("a") as file:
-        file.write(key + "\n")
+        file.writelines(key + "\n" for key in keys)
         file.flush()
         os.fsync(file.fileno())
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:

@@ -84,6 +84,12 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def mark(self) -> str:
+        """Two marks that are the same saw the same: it changes with every transaction that writes, on this server."""
+        with self.explained(), self.engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            return str(connection.exec_driver_sql("select pg_current_snapshot()::text").scalar_one())
+
     def check_ready(self) -> None:
         """Return where events can be taken now. StoreError or Busy says why not, within a few seconds."""
         self.readiness.check()

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from watchtower.store import rulebooks, turns
 from watchtower.store.database import revision_of
@@ -46,6 +47,17 @@ _LETTERS = text(
     "select count(*) filter (where due_at is null), count(*) filter (where due_at is not null) "
     "from deadletter where closed_at is null"
 )
+_NOTIFICATIONS = text(
+    "select count(*) filter (where state = 'dead'), min(due_at) filter (where state = 'pending' and due_at <= :before) "
+    "from outbox where receiver = any(:receivers)"
+).bindparams(bindparam("receivers", type_=ARRAY(Text)))
+_JOBS = text(
+    """
+    select count(distinct b.id), min(b.made_at),
+      (select count(*) from procrastinate_workers where last_heartbeat > now() - make_interval(secs => :stalled))
+    from batch b join asked a on a.batch = b.id where a.answered_at is null
+    """
+)
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +79,26 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     silent: list[tuple[str, datetime]] = []
     letters: int = 0
     quarantined: int = 0
+    given_up: int = 0
+    """Notifications to receivers of the rulebook in force that were tried for days."""
+    untold: datetime | None = None
+    """Since when the oldest notification has been due, of those that should have been sent by `before`."""
+
+
+class JobsFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in the jobs database."""
+
+    waiting: int
+    """Batches with requests that nobody has answered."""
+    oldest: datetime | None
+    workers: int
+    """Worker processes whose heart beats."""
+
+
+def jobs_facts(conn: Connection, stalled: float) -> JobsFacts:
+    """What can be told of the jobs database. `stalled`: seconds without a beat after which a worker counts as dead."""
+    waiting, oldest, workers = conn.execute(_JOBS, {"stalled": stalled}).one()
+    return JobsFacts(waiting=waiting, oldest=oldest, workers=workers)
 
 
 def server_facts(conn: Connection) -> Facts:
@@ -79,9 +111,12 @@ def tower_facts(conn: Connection, before: datetime) -> Facts:
     """What can be told of one whose tables are at the newest revision."""
     overdue, oldest = conn.execute(_OVERDUE, {"before": before}).one()
     letters, quarantined = conn.execute(_LETTERS).one()
+    rulebook = rulebooks.active(conn)
+    receivers = sorted((rulebook or {}).get("receivers", {}))
+    given_up, untold = conn.execute(_NOTIFICATIONS, {"before": before, "receivers": receivers}).one()
     return msgspec.structs.replace(
         server_facts(conn),
-        rulebook=rulebooks.active(conn),
+        rulebook=rulebook,
         importing=turns.import_under_way(conn),
         overdue=overdue,
         oldest=oldest,
@@ -89,4 +124,6 @@ def tower_facts(conn: Connection, before: datetime) -> Facts:
         silent=[(record, since) for record, since in conn.execute(_SILENT)],
         letters=letters,
         quarantined=quarantined,
+        given_up=given_up,
+        untold=untold,
     )

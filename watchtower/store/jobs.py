@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import make_url
 
 from watchtower.errors import InputError, StoreError
+from watchtower.store import ledger
 from watchtower.store.database import Connection, Database, open_database
 
 DDL = (Path(__file__).parent / "jobs.sql").read_text(encoding="utf-8")
@@ -92,7 +93,7 @@ def open_jobs(url: str, *, core: Database | None, calls_per_day: int) -> Databas
     try:
         with database.begin() as conn:
             _set_up(conn)
-            conn.execute(_QUOTA, {"name": "calls_per_day", "value": calls_per_day})
+            ledger.allow(conn, {"calls_per_day": calls_per_day})
     except BaseException:
         database.close()
         raise
@@ -189,10 +190,6 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
 
 
-_QUOTA = text(
-    "insert into quota (name, value) values (:name, :value) on conflict (name) do update set value = excluded.value "
-    "where quota.value <> excluded.value"
-)
 _ABOUT = text(
     "insert into about (name, value) values (:name, :value) on conflict (name) do update set value = excluded.value"
 )
@@ -403,12 +400,6 @@ _READ_BATCH = text("select body, blob from batch where id = :id")
 _READ_BLOB = text("select body from blob where id = :id")
 _OPEN = text("select request from asked where batch = :id and answered_at is null order by place")
 _ANSWER = text("select answer(:batch, :request, cast(:bodies as text[]))")
-_INTEND = text("select intend(:key)")
-_SETTLE = text("select settle(:key, :how)")
-
-
-class Spent(Exception):
-    """The calls that a day may have are made."""
 
 
 def batch(conn: Connection, batch_id: str) -> tuple[str, str | None] | None:
@@ -431,33 +422,3 @@ def answer(conn: Connection, batch_id: str, request: str, bodies: Sequence[str])
     """Answer a request, once. False where it is answered, or nobody asked."""
     said: Any = conn.execute(_ANSWER, {"batch": batch_id, "request": request, "bodies": list(bodies)}).scalar()
     return bool(said)
-
-
-class Ledger:
-    """The ledger of calls (`enrichment.CallLedger`): each write is committed before it returns."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def intend(self, key: str) -> bool:
-        """Commit the intent. False where it was intended before. Spent where no call is left today."""
-        from sqlalchemy.exc import DBAPIError
-
-        try:
-            with self._database.begin() as conn:
-                return bool(conn.execute(_INTEND, {"key": key}).scalar())
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) == "WT001":
-                raise Spent(key) from error
-            raise
-
-    def settle(self, key: str, outcome: str) -> None:
-        """Commit how the call ended."""
-        with self._database.begin() as conn:
-            conn.execute(_SETTLE, {"key": key, "how": outcome[:200]})
-
-
-def calls(conn: Connection) -> dict[str, int]:
-    """How many calls ended how; `unknown` are those whose end nobody knows."""
-    rows = conn.execute(text("select coalesce(outcome, 'unknown') as how, count(*) as n from call group by 1"))
-    return {row.how: row.n for row in rows}

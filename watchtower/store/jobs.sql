@@ -55,6 +55,27 @@ create table if not exists call (
 create table if not exists spend (day date primary key, calls bigint not null);
 create table if not exists quota (name text primary key, value bigint not null);
 
+-- What a call said, and cost. `said` is the answer, named by what was asked: the key is a hash of model, prompt,
+-- messages and schema. `free`: nothing was paid, so the same may be asked again. Until a call is settled, what it may
+-- cost at most counts as spent.
+alter table call add column if not exists model text not null default '';
+alter table call add column if not exists said text check (octet_length(said) <= 262144);
+alter table call add column if not exists free boolean not null default false;
+alter table call add column if not exists tokens_in bigint not null default 0;
+alter table call add column if not exists tokens_out bigint not null default 0;
+alter table call add column if not exists money double precision not null default 0;
+alter table call add column if not exists reserved_tokens bigint not null default 0;
+alter table call add column if not exists reserved_money double precision not null default 0;
+alter table spend add column if not exists tokens bigint not null default 0;
+alter table spend add column if not exists money double precision not null default 0;
+
+-- Money for a million tokens. A model that is not listed costs nothing here.
+create table if not exists price (
+    model text primary key,
+    input double precision not null check (input >= 0),
+    output double precision not null check (output >= 0)
+);
+
 -- A worker's answer to one request of a batch. False: nobody asked, or it is answered already.
 create or replace function answer(of_batch text, of_request text, bodies text[]) returns boolean
 language plpgsql security definer set search_path = public, pg_temp as $$
@@ -71,31 +92,88 @@ begin
     return true;
 end $$;
 
--- The intent of a paid call. False: it was intended before, and must not be made. WT001: today's calls are spent.
-create or replace function intend(call_key text) returns boolean
+-- Of earlier versions: without a price, without an answer.
+drop function if exists intend(text);
+drop function if exists settle(text, text);
+
+-- Calls that a provider has in a batch of its own, until it is taken back.
+create table if not exists provider_batch (
+    id text primary key,
+    keys text[] not null,
+    made_at timestamptz not null default now(),
+    closed_at timestamptz
+);
+
+-- The intent of a call, with the most tokens that it may take. `go`: make it. `known`: it was answered, and `said` is
+-- the answer. `failed`: it was paid for and gave none, `said` is the reason. `deferred`: a provider has it in a batch.
+-- `spent`: nobody knows how it ended.
+-- WT001: what a day may cost is spent. Every function takes the day's row first, so that none waits for another in turn.
+create or replace function intend_call(call_key text, of_model text, most_in bigint, most_out bigint)
+returns table (status text, said text)
 language plpgsql security definer set search_path = public, pg_temp as $$
+#variable_conflict use_column
+declare
+    today date := (now() at time zone 'UTC')::date;
+    known call%rowtype;
+    cost double precision := 0;
+    most bigint := greatest(most_in, 0) + greatest(most_out, 0);
 begin
-    insert into call (key, by) values (call_key, session_user) on conflict do nothing;
+    insert into spend (day, calls) values (today, 0) on conflict do nothing;
+    perform 1 from spend where day = today for update;
+    select (greatest(most_in, 0) * input + greatest(most_out, 0) * output) / 1e6 into cost
+        from price where model = of_model;
+    cost := coalesce(cost, 0);
+    insert into call (key, by, model, reserved_tokens, reserved_money)
+        values (call_key, session_user, of_model, most, cost) on conflict do nothing;
     if not found then
-        return false;
+        update call set by = session_user, model = of_model, intended_at = now(), settled_at = null, outcome = null,
+                free = false, reserved_tokens = most, reserved_money = cost
+            where key = call_key and free;
+        if not found then
+            select * into known from call where key = call_key;
+            return query select
+                case when known.outcome is null and exists (
+                        select 1 from provider_batch where closed_at is null and call_key = any(keys)) then 'deferred'
+                    when known.outcome is null then 'spent' when known.said is null then 'failed' else 'known' end,
+                coalesce(known.said, known.outcome, '');
+            return;
+        end if;
     end if;
-    insert into spend (day, calls) select (now() at time zone 'UTC')::date, 1
-        where coalesce((select value from quota where name = 'calls_per_day'), 0) > 0
-        on conflict (day) do update set calls = spend.calls + 1
-        where spend.calls < (select value from quota where name = 'calls_per_day');
+    update spend set calls = spend.calls + 1, tokens = spend.tokens + most, money = spend.money + cost
+        where day = today
+            and spend.calls < coalesce((select value from quota where name = 'calls_per_day'), 0)
+            and spend.tokens + most <= coalesce((select value from quota where name = 'tokens_per_day'), 1e18)
+            and (spend.money + cost) * 1e6 <= coalesce((select value from quota where name = 'money_per_day'), 1e18);
     if not found then
-        raise exception 'the calls of today are spent' using errcode = 'WT001';
+        raise exception 'what may be spent today is spent' using errcode = 'WT001';
     end if;
-    return true;
+    return query select 'go', '';
 end $$;
 
 -- How a call ended: once, and only by whoever intended it.
-create or replace function settle(call_key text, how text) returns boolean
+create or replace function settle_call(
+    call_key text, how text, was_free boolean, what text, took_in bigint, took_out bigint
+) returns boolean
 language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+    mine call%rowtype;
+    cost double precision := 0;
 begin
-    update call set settled_at = now(), outcome = how
-        where key = call_key and by = session_user and settled_at is null;
-    return found;
+    perform 1 from spend where day = (now() at time zone 'UTC')::date for update;
+    select * into mine from call where key = call_key and by = session_user and settled_at is null for update;
+    if not found then
+        return false;
+    end if;
+    select (greatest(took_in, 0) * input + greatest(took_out, 0) * output) / 1e6 into cost
+        from price where price.model = mine.model;
+    cost := coalesce(cost, 0);
+    update call set settled_at = now(), outcome = how, free = was_free, said = what, money = cost,
+            tokens_in = greatest(took_in, 0), tokens_out = greatest(took_out, 0)
+        where key = call_key;
+    update spend set calls = calls - was_free::int, money = money - mine.reserved_money + cost,
+            tokens = tokens - mine.reserved_tokens + greatest(took_in, 0) + greatest(took_out, 0)
+        where day = (mine.intended_at at time zone 'UTC')::date;
+    return true;
 end $$;
 
 -- Procrastinate's functions that a worker calls run with the owner's rights, so that it needs none on its tables.

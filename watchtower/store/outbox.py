@@ -14,6 +14,8 @@ import msgspec
 from sqlalchemy import Connection, Row, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from watchtower.store.silences import COVERED
+
 STATES = ("waiting", "withheld", "pending", "delivered", "dead")
 
 
@@ -32,13 +34,15 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     receiver: str
-    alert: str
+    alert: str | None
     event: str
     type: str
     ai_informed: bool
     rank: int
     state: str
     body: str
+    due_at: str
+    held: str = ""
 
 
 class Known(NamedTuple):
@@ -69,7 +73,7 @@ class OutboxRow(NamedTuple):
 
     id: str
     receiver: str
-    alert: str
+    alert: str | None
     type: str
     ai_informed: bool
     state: str
@@ -78,13 +82,16 @@ class OutboxRow(NamedTuple):
     attempts: int
     tried_at: datetime | None
     error: str
+    held: str
 
 
 _DECIDED = text(
     """
     select j.id, j.type, j.time, j.data, to_jsonb(a) as alert
     from journal j join alert a on a.id = j.data ->> 'alert'
-    where j.seq > :after and j.layer = 'decision' and j.type in ('alert.opened', 'alert.resolved', 'alert.corrected')
+    where j.seq > :after and j.layer = 'decision' and (
+      j.type in ('alert.opened', 'alert.resolved', 'alert.corrected', 'alert.escalated')
+      or j.type = 'alert.reopened' and j.data ->> 'was' = 'resolved')
     order by j.seq
     """
 )
@@ -99,21 +106,44 @@ _KNOWN = text(
 ).bindparams(bindparam("alerts", type_=ARRAY(Text)))
 _ADD = text(
     """
-    insert into outbox (id, receiver, alert, event, type, ai_informed, rank, state, body, created_at, due_at)
-    select id, receiver, alert, event, type, ai_informed, rank, state, body, :now, :now
+    insert into outbox (id, receiver, alert, event, type, ai_informed, rank, state, body, created_at, due_at, held)
+    select id, receiver, alert, event, type, ai_informed, rank, state, body, :now, due_at, held
     from json_to_recordset(cast(:rows as json)) as given(id text, receiver text, alert text, event text, type text,
-      ai_informed boolean, rank int, state text, body text)
+      ai_informed boolean, rank int, state text, body text, due_at timestamptz, held text)
     on conflict (id) do nothing
     """
 )
 _RELEASE = text(
-    """
-    update outbox o set due_at = :now, state = case when a.status = 'resolved' then 'withheld' else 'pending' end
+    f"""
+    update outbox o set due_at = greatest(o.due_at, :now), held = '',
+      state = case when a.status = 'resolved' then 'withheld' else 'pending' end
     from alert a
     where o.state = 'waiting' and a.id = o.alert and (a.status = 'resolved' or not exists (
       select 1 from alert other
       where other.object = a.object and other.record = a.record and other.rule = any(a.inhibitors)
-        and other.status <> 'resolved'))
+        and other.status <> 'resolved') and not {COVERED})
+    """
+)
+_DIGEST = text(
+    """
+    select id, body, attempts, first_tried_at from outbox o
+    where receiver = :receiver and ai_informed = :ai_informed and state = 'pending' and due_at <= :now
+    order by rank, seq limit :limit for update of o skip locked
+    """
+)
+_SENT = text(
+    "select count(*) from outbox where receiver = :receiver and ai_informed = :ai_informed and state = 'delivered' "
+    "and rank > 0 and tried_at >= :since"
+)
+_DEFER = text(
+    "update outbox set due_at = :until, held = :held where receiver = :receiver and ai_informed = :ai_informed "
+    "and state = 'pending' and rank > 0 and due_at <= :now"
+)
+_OF_ALERT = text(
+    """
+    select distinct on (receiver) id, receiver, alert, type, ai_informed, state, created_at, due_at, attempts, tried_at,
+      error, held
+    from outbox where alert = :alert order by receiver, seq desc
     """
 )
 _LANES = text(
@@ -146,7 +176,8 @@ _TRIED = text(
     """
 )
 _LIST = """
-    select id, receiver, alert, type, ai_informed, state, created_at, due_at, attempts, tried_at, error from outbox
+    select id, receiver, alert, type, ai_informed, state, created_at, due_at, attempts, tried_at, error, held
+    from outbox
     where (cast(:state as text) is null or state = :state) and (cast(:receiver as text) is null or receiver = :receiver)
     order by seq desc limit :limit
     """
@@ -182,14 +213,14 @@ def known(conn: Connection, alerts: Sequence[str]) -> dict[tuple[str, str], Know
 
 
 def add(conn: Connection, messages: Sequence[NewMessage], now: datetime) -> None:
-    """Write messages, due now. One that is there already stays as it is."""
+    """Write messages. One that is there already stays as it is."""
     if messages:
         conn.execute(_ADD, {"rows": msgspec.json.encode(messages).decode(), "now": now})
 
 
 def release(conn: Connection, now: datetime) -> int:
-    """What waits for an inhibiting alert that no longer stands is due now; where the alert itself is over, it is
-    withheld. How many there were."""
+    """What waits for an inhibiting alert that no longer stands, or a silence that is over, is due; where the alert
+    itself is over, it is withheld. How many there were."""
     return conn.execute(_RELEASE, {"now": now}).rowcount
 
 
@@ -207,6 +238,26 @@ def take(conn: Connection, lane: Lane, now: datetime, *, rate: int) -> Message |
     values = lane._asdict() | {"now": now, "minute_ago": now - timedelta(minutes=1), "rate": rate}
     row = conn.execute(_TAKE, values).one_or_none()
     return None if row is None else Message(*row)
+
+
+def digest(conn: Connection, lane: Lane, now: datetime, *, limit: int = 200) -> list[Message]:
+    """All that is due in a lane, held until the transaction ends: the gravest first, then the oldest."""
+    return [Message(*row) for row in conn.execute(_DIGEST, lane._asdict() | {"now": now, "limit": limit})]
+
+
+def sent(conn: Connection, lane: Lane, since: datetime) -> int:
+    """How many messages have gone this way since then, but for critical ones."""
+    return int(conn.execute(_SENT, lane._asdict() | {"since": since}).scalar_one())
+
+
+def defer(conn: Connection, lane: Lane, now: datetime, until: datetime, held: str) -> int:
+    """Put off what is due in a lane, but for what is critical; `held` says why. How many there were."""
+    return conn.execute(_DEFER, lane._asdict() | {"now": now, "until": until, "held": held}).rowcount
+
+
+def of_alert(conn: Connection, alert: str) -> list[OutboxRow]:
+    """The last message about an alert to each receiver."""
+    return [_row(row) for row in conn.execute(_OF_ALERT, {"alert": alert})]
 
 
 def tried(conn: Connection, message: str, state: str, now: datetime, due_at: datetime, error: str = "") -> None:

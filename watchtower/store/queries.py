@@ -12,15 +12,17 @@ from typing import Any, TypeVar
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
     Row,
     Select,
     Text,
     and_,
     any_,
-    case,
     cast,
+    false,
     func,
     literal,
+    literal_column,
     or_,
     select,
     tuple_,
@@ -42,6 +44,7 @@ from watchtower.store.rows import (
     TimeKey,
 )
 from watchtower.store.schema import (
+    RANK,
     action,
     alert,
     deadletter,
@@ -61,7 +64,8 @@ STANDING = ("open", "acknowledged", "snoozed")
 """The statuses of an alert that still stands."""
 
 _T = TypeVar("_T")
-_RANK = case({name: place for place, name in enumerate(SEVERITIES)}, value=alert.c.severity, else_=len(SEVERITIES))
+_RANK: ColumnElement[int] = literal_column(f"({RANK.replace('severity', 'alert.severity')})", Integer)
+"""Word for word as in the indexes of `alert`, which give its order."""
 
 
 def _utc(value: Any) -> Any:
@@ -74,8 +78,12 @@ def _typed(conn: Connection, kind: type[_T], row: Row[Any]) -> _T:
 
 def _all_typed(conn: Connection, kind: type[_T], rows: Sequence[Row[Any]]) -> list[_T]:
     """Rows as values, times in UTC, what is sealed opened: this is the side that people read."""
-    opened = open_all(conn, [dict(row._mapping) for row in rows])
-    return [kind(**{name: _utc(value) for name, value in row.items()}) for row in opened]
+    found = [dict(row._mapping) for row in rows]
+    for row in found:
+        for name, value in row.items():
+            if isinstance(value, datetime):
+                row[name] = value.astimezone(UTC)
+    return [kind(**row) for row in open_all(conn, found)]
 
 
 def _listed(conn: Connection, kind: type[_T], query: Select[Any]) -> list[_T]:
@@ -100,10 +108,17 @@ _INHIBITED_BY = (
 """A rule whose standing alert on the same record makes this one wait; null where there is none."""
 
 
+_REVISION: ColumnElement[str] = literal_column(
+    "alert.xmin::text || '.' || (select count(*) from action where action.alert = alert.id)", Text
+)
+"""`xmin` is the transaction that wrote the row: PostgreSQL's own mark of a change."""
+
+
 def _alerts() -> Select[Any]:
     state = func.coalesce(record.c.state, func.jsonb_build_object()).label("state")
     joined = alert.outerjoin(record, and_(record.c.object == alert.c.object, record.c.id == alert.c.record))
-    return select(*alert.c, _INHIBITED_BY.label("inhibited_by"), state).select_from(joined)
+    columns = (*alert.c, _INHIBITED_BY.label("inhibited_by"), state, _REVISION.label("revision"))
+    return select(*columns).select_from(joined)
 
 
 def _passes(wanted: AlertFilter) -> list[ColumnElement[bool]]:
@@ -121,22 +136,42 @@ def _passes(wanted: AlertFilter) -> list[ColumnElement[bool]]:
         tests.append(alert.c.ai_informed.is_(wanted.ai_informed))
     if wanted.inhibited is not None:
         tests.append(_INHIBITED_BY.is_not(None) if wanted.inhibited else _INHIBITED_BY.is_(None))
+    if wanted.due is not None:
+        rungs = [
+            and_(alert.c.queue == queue, alert.c.level == level, alert.c.opened_at < before)
+            for queue, level, before in wanted.due
+        ]
+        tests += [alert.c.status.in_(("open", "snoozed")), or_(false(), *rungs)]
+    if wanted.words:
+        tests.append(_mentions(wanted))
     return tests
+
+
+def _mentions(wanted: AlertFilter) -> ColumnElement[bool]:
+    like = "%" + wanted.words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    places = [alert.c.record, alert.c.rule, alert.c.because]
+    named = select(literal(1)).where(
+        record.c.object == alert.c.object, record.c.id == alert.c.record,
+        or_(false(), *(record.c.state[label].astext.ilike(like) for label in wanted.labels)),
+    )  # fmt: skip
+    return or_(*(place.ilike(like) for place in places), named.exists() if wanted.labels else false())
 
 
 def alert_key(row: AlertRow) -> AlertKey:
     """The place of `row` in the order of `alerts`."""
-    rank = SEVERITIES.index(row.severity) if row.severity in SEVERITIES else len(SEVERITIES)
+    rank = SEVERITIES.index(row.severity) + 1 if row.severity in SEVERITIES else len(SEVERITIES) + 1
     return AlertKey(row.ai_informed, rank, row.opened_at, row.id)
 
 
 def alerts(conn: Connection, wanted: AlertFilter, *, after: AlertKey | None, limit: int) -> list[AlertRow]:
     """Alerts that pass `wanted`, after the place `after`: rules first, then the gravest, then the oldest."""
     order = (alert.c.ai_informed, _RANK, alert.c.opened_at, alert.c.id)
-    query = _alerts().where(*_passes(wanted)).order_by(*order).limit(limit)
+    picked = select(alert.c.id).where(*_passes(wanted)).order_by(*order).limit(limit)
     if after is not None:
         place = tuple_(literal(after.ai_informed), literal(after.rank), literal(after.opened_at), literal(after.id))
-        query = query.where(tuple_(*order) > place)
+        picked = picked.where(tuple_(*order) > place)
+    # First which ones, by the index of the order; then all about these few.
+    query = _alerts().where(alert.c.id.in_(picked)).order_by(*order)
     return _listed(conn, AlertRow, query)
 
 
@@ -144,6 +179,15 @@ def alert_by_id(conn: Connection, alert_id: str) -> AlertRow | None:
     """One alert."""
     row = conn.execute(_alerts().where(alert.c.id == alert_id)).first()
     return None if row is None else _typed(conn, AlertRow, row)
+
+
+def standing_with(conn: Connection, row: AlertRow, by: str) -> list[str]:
+    """The ids of the other alerts that are open or acknowledged, on the same record or (`by` rule) of the same rule."""
+    same = alert.c.rule == row.rule
+    if by == "record":
+        same = and_(alert.c.object == row.object, alert.c.record == row.record)
+    query = select(alert.c.id).where(same, alert.c.id != row.id, alert.c.status.in_(("open", "acknowledged")))
+    return list(conn.execute(query.order_by(alert.c.id)).scalars())
 
 
 def alert_counts(conn: Connection, wanted: AlertFilter, by: str) -> dict[str, int]:

@@ -31,8 +31,12 @@ class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
     resolution: str | None
     snoozed_until: datetime | None
     assignee: str | None
+    level: int
+    escalated_to: str | None
     inhibited_by: str | None
     state: dict[str, Any]
+    revision: str = ""
+    """Another one after each change of the alert and each line of its history."""
 
     @property
     def subject(self) -> str:
@@ -146,6 +150,12 @@ class AlertFilter(msgspec.Struct, frozen=True, kw_only=True):
     record: str | None = None
     ai_informed: bool | None = None
     inhibited: bool | None = None
+    due: tuple[tuple[str, int, datetime], ...] | None = None
+    """(queue, level, time): in that queue, at that level, opened before that time. What escalates before an instant."""
+    words: str = ""
+    """Text that the record's id or label, the rule or the sentence has in it, in any case."""
+    labels: tuple[str, ...] = ()
+    """The fields that `words` looks for in the record."""
 
 
 class AlertKey(msgspec.Struct, frozen=True, array_like=True):

@@ -11,6 +11,7 @@ rulebook, activation: which rules were in force when
 deadletter   what could not be taken, whole, with the reason; and events of the future until their time has come
 subject_key  the keys of personal data, one a person; erased by destroying it
 api_key, session: who may come in, and who has signed in
+silence      of what nobody is told for a while
 audit        who did what when, each row bound to the one before by its hash
 """
 
@@ -41,6 +42,10 @@ metadata = MetaData(
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     }
 )
+
+
+RANK = "coalesce(array_position(array['critical', 'high', 'medium', 'low'], severity), 5)"
+"""The place of an alert's severity, the gravest first."""
 
 
 def _time(name: str, *, nullable: bool = False) -> Column[object]:
@@ -145,11 +150,18 @@ alert = Table(
     Column("resolution", Text, nullable=True),
     _time("snoozed_until", nullable=True),
     Column("assignee", Text, nullable=True),
+    Column("level", Integer, nullable=False, server_default=text("0")),
+    Column("escalated_to", Text, nullable=True),
     Index("ix_alert_status_opened_at_id", "status", "opened_at", "id"),
     Index("ix_alert_object_record", "object", "record"),
+    Index("ix_alert_order", "ai_informed", text(f"({RANK})"), "opened_at", "id"),
+    Index("ix_alert_status_order", "status", "ai_informed", text(f"({RANK})"), "opened_at", "id"),
+    Index("ix_alert_ladder", "queue", "level", "opened_at", postgresql_where=text("status in ('open', 'snoozed')")),
+    Index("ix_alert_snoozed", "snoozed_until", postgresql_where=text("status = 'snoozed'")),
 )
-"""`status` is open, acknowledged, snoozed or resolved; `causes` the events behind it; `reads` the values read;
-`inhibitors` the rules whose standing alerts on the same record make this one wait."""
+"""`level`: how many rungs of its queue's ladder it has climbed; `escalated_to`: to whom the last one was. `status` is
+open, acknowledged, snoozed or resolved; `causes` the events behind it; `reads` the values read; `inhibitors` the
+rules whose standing alerts on the same record make this one wait."""
 
 action = Table(
     "action",
@@ -161,7 +173,8 @@ action = Table(
     Column("verb", Text, nullable=False),
     Column("note", Text, nullable=False, server_default=""),
 )
-"""`verb` is opened, resolved, corrected (actor: watchtower), acknowledge, snooze, resolve, assign or comment."""
+"""`verb` is opened, resolved, corrected, woken, escalated (actor: watchtower), acknowledge, snooze, resolve, reopen,
+assign or comment."""
 
 link = Table(
     "link",
@@ -342,13 +355,26 @@ audit = Table(
 """`seq` counts from 1 without a gap; `key` is the id of the API key it was done with, empty on the command line; `what`
 is a verb, `about` what it was done to; `hash` is over the row and the hash of the row before."""
 
+silence = Table(
+    "silence",
+    metadata,
+    Column("id", Text, primary_key=True),
+    *(Column(name, Text, nullable=True) for name in ("rule", "object", "record", "queue", "owner", "severity")),
+    _time("begins_at"),
+    _time("ends_at"),
+    Column("because", Text, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Index("ix_silence_ends_at", "ends_at"),
+)
+"""Nobody is told of alerts that are all it names, from `begins_at` until `ends_at`; null: whatever it is."""
+
 outbox = Table(
     "outbox",
     metadata,
     Column("seq", BigInteger, Identity(always=True), primary_key=True),
     Column("id", Text, nullable=False, unique=True),
     Column("receiver", Text, nullable=False),
-    Column("alert", Text, ForeignKey("alert.id"), nullable=False),
+    Column("alert", Text, ForeignKey("alert.id"), nullable=True),
     Column("event", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("ai_informed", Boolean, nullable=False),
@@ -361,11 +387,13 @@ outbox = Table(
     _time("first_tried_at", nullable=True),
     _time("tried_at", nullable=True),
     Column("error", Text, nullable=False, server_default=""),
+    Column("held", Text, nullable=False, server_default=""),
     Index("ix_outbox_alert_receiver", "alert", "receiver", "seq"),
     Index("ix_outbox_receiver_tried", "receiver", "ai_informed", "tried_at"),
     Index("ix_outbox_pending", "receiver", "ai_informed", "rank", "seq", postgresql_where=text("state = 'pending'")),
     Index("ix_outbox_waiting", "alert", postgresql_where=text("state = 'waiting'")),
 )
-"""`state` is waiting (for what inhibits the alert), withheld (the alert ended while it waited), pending, delivered or
-dead; `id` is the webhook-id; `event` the decision in the journal; `rank` 0 is the gravest; `body` the bytes that are
-signed and sent."""
+"""`state` is waiting (for what inhibits the alert, or silences it), withheld (the alert ended while it waited),
+pending, delivered or dead; `held` says why it waits, or is due later than it might be; no `alert`: it is about a
+proposal; `id` is the webhook-id; `event` the decision in the journal; `rank` 0 is the gravest; `body` the bytes that
+are signed and sent."""

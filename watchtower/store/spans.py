@@ -190,6 +190,11 @@ _ENDED = text(_SPAN + f"where {_ENDING} and until <= :now {_AMONG} order by unti
 _NEXT = text(
     f"select least((select min(opens_at) from span where {_WAITING}), (select min(until) from span where {_ENDING}))"
 )
+_HOLDING = text(
+    "select rule, object, record from span "
+    "where state = 'holds' and rule = any(cast(:rules as text[])) and since <= :now "
+    "and (until is null or until > :now) order by rule, object, record"
+)
 _UNKNOWN = text(
     "select rule, object, record from span where state = 'unknown' and since <= :now "
     "and (until is null or until > :now) order by rule, object, record"
@@ -241,6 +246,11 @@ def next_instant(conn: Connection) -> datetime | None:
     """When the next alert opens or ends by the clock alone; None where none will."""
     found: datetime | None = conn.execute(_NEXT).scalar_one()
     return found
+
+
+def holding_now(conn: Connection, rules: Sequence[str], now: datetime) -> list[tuple[str, str, str]]:
+    """(rule, object, record) where one of these rules holds."""
+    return [tuple(row) for row in conn.execute(_HOLDING, {"rules": list(rules), "now": now})] if rules else []
 
 
 def unknown_now(conn: Connection, now: datetime) -> list[tuple[str, str, str]]:

@@ -177,16 +177,23 @@ def holding(conn: Connection, object_name: str, key: str) -> dict[str, dict[str,
 
 _LABELLED = text(
     """
-    select r.state ->> :field as label, string_agg(d.text, e'\n\n' order by d.added_at, d.id) as text
+    select r.state ->> :field as label, string_agg(d.text, e'\\n\\n' order by d.added_at, d.id) as text,
+      case when coalesce(r.provenance -> :beside ->> 'by', '') <> 'ai' then r.state ->> :beside end as beside
     from record r join document d on d.object = r.object and d.record = r.id
     where r.object = :object and r.deleted_at is null and r.state ->> :field is not null
       and not starts_with(d.text, 'sealed:')
       and coalesce(r.provenance -> :field ->> 'by', '') <> 'ai'
-    group by r.id, r.state order by r.id
+    group by r.id, r.state, r.provenance order by r.id
     """
 )
 
 
 def labelled(conn: Connection, object_name: str, field: str) -> list[tuple[str, str]]:
     """(text, label) of the records whose field a person or a system has set: what a classifier may learn from."""
-    return [(row.text, row.label) for row in conn.execute(_LABELLED, {"object": object_name, "field": field})]
+    return [(text, label) for text, label, _ in labelled_beside(conn, object_name, field, "")]
+
+
+def labelled_beside(conn: Connection, object_name: str, field: str, beside: str) -> list[tuple[str, str, str | None]]:
+    """The same with the value of another field, None where nobody but a worker has set it."""
+    rows = conn.execute(_LABELLED, {"object": object_name, "field": field, "beside": beside})
+    return [(row.text, row.label, row.beside) for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -10,11 +11,12 @@ from typing import Any
 import msgspec
 import structlog
 
-from watchtower.contract import Detector, EnrichmentWorker
+from watchtower.contract import Detector, EnrichmentWorker, FieldRequest
 from watchtower.contract.batch import Answer, Batch, DetectionBatch, FieldBatch, written
 from watchtower.errors import ModelError, StoreError
 from watchtower.store import jobs
 from watchtower.store.database import Database
+from watchtower.store.ledger import Spent
 
 log = structlog.get_logger(__name__)
 
@@ -44,8 +46,14 @@ class Bench:
     """Called after each answer, in the thread that works."""
     enough: Callable[[], bool] = lambda: False
     """Asked before each request: whether to leave the rest."""
+    slots: int = 1
+    """Requests answered at once, over all jobs at hand: calls to a model elsewhere wait for the network."""
     faults: list[BaseException] = field(default_factory=list)
     """What stopped a job, other than a request's own fault."""
+
+    def __post_init__(self) -> None:
+        self._room = threading.BoundedSemaphore(self.slots)
+        self._turn = threading.Lock()
 
     def fields(self, batch_id: str, leave: Callable[[], bool]) -> None:
         """Answer the requests of a batch that wait for an answer, each in a transaction of its own."""
@@ -55,22 +63,45 @@ class Bench:
         batch, blob, left = read
         assert isinstance(batch, FieldBatch)
         worker = self.worker_for(blob, self._blob)
-        for request in batch.requests:
-            if request.id not in left:
-                continue
-            if leave() or self.enough():
-                return
-            try:
-                entries, unreadable = written(list(worker.propose([request])))
-                said = Answer(proposals=tuple(entries), unreadable=unreadable)
-            except jobs.Spent:
-                log.warning("stopped", batch=batch_id, because="the calls to models of today are spent")
-                return
-            except StoreError:
-                raise
-            except Exception as error:  # noqa: BLE001  (one request that a worker cannot stand must not cost the others)
-                said = _fault(request.id, error)
-            self._say(batch_id, request.id, _bodies(said))
+        waiting = iter([request for request in batch.requests if request.id in left])
+        stopped: list[BaseException | None] = []
+
+        def work() -> None:
+            while not stopped:
+                with self._turn:
+                    request = next(waiting, None)
+                if request is None:
+                    return
+                with self._room:
+                    if stopped:
+                        return
+                    if leave() or self.enough():
+                        stopped.append(None)
+                        return
+                    try:
+                        self._answer(batch_id, worker, request)
+                    except Spent:
+                        log.warning("stopped", batch=batch_id, because="the calls to models of today are spent")
+                        stopped.append(None)
+                    except BaseException as error:  # noqa: BLE001  (raised again by the job's own thread)
+                        stopped.append(error)
+
+        _at_once(min(self.slots, len(left)), work)
+        for error in stopped:
+            if error is not None:
+                raise error
+
+    def _answer(self, batch_id: str, worker: EnrichmentWorker, request: FieldRequest) -> None:
+        """Ask the worker and commit what it says. Raises what is not the request's own fault."""
+        try:
+            entries, unreadable = written(list(worker.propose([request])))
+            said = Answer(proposals=tuple(entries), unreadable=unreadable, postponed=_postponed(worker, request.id))
+        except (Spent, StoreError):
+            raise
+        except Exception as error:  # noqa: BLE001  (one request that a worker cannot stand must not cost the others)
+            said = _fault(request.id, error)
+        self._say(batch_id, request.id, _bodies(said))
+        with self._turn:
             self.after()
 
     def detection(self, batch_id: str, leave: Callable[[], bool]) -> None:
@@ -112,6 +143,26 @@ class Bench:
         with self.database.begin() as conn:
             if not jobs.answer(conn, batch_id, request, bodies):
                 log.info("not needed any more", request=request, because="answered, or forgotten")
+
+
+def _postponed(worker: EnrichmentWorker, request: str) -> bool:
+    """Whether the worker could not ask something, at no cost; it keeps such requests in `postponed`, if it does."""
+    postponed = getattr(worker, "postponed", None)
+    if postponed is None or request not in postponed:
+        return False
+    postponed.discard(request)
+    return True
+
+
+def _at_once(threads: int, work: Callable[[], None]) -> None:
+    """Run `work` in so many threads, this one among them, until each returns. They die with the process: a model
+    that thinks must not keep it from ending."""
+    others = [threading.Thread(target=work, name="request", daemon=True) for _ in range(threads - 1)]
+    for thread in others:
+        thread.start()
+    work()
+    for thread in others:
+        thread.join()
 
 
 def _detected(detector: Detector, table: Any, batch: DetectionBatch) -> Answer:

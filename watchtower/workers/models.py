@@ -17,6 +17,8 @@ DEFAULT_MODEL = "default"
 """What an endpoint is asked for where WATCHTOWER_LLM_MODEL names nothing: most local servers serve just one."""
 
 Progress = Callable[[int, int], None]
+Through = Callable[[Any], Any]
+"""From the model of the settings (None: none) to the one that the worker asks."""
 
 
 @contextmanager
@@ -26,14 +28,22 @@ def open_worker(
     *,
     use_model: bool = True,
     ledger: Any = None,
+    through: Through | None = None,
+    shelf: Path | None = None,
 ) -> Iterator[EnrichmentWorker]:
-    """A worker with the configured endpoint, else the embedded model where its file is there, else without one."""
-    with open_model(settings, use_model=use_model) as make:
+    """A worker with the configured endpoint, else the embedded model where its file is there, else without one.
+
+    `through` gives what stands between the worker and its model (None: there is none): recorded completions. `shelf`:
+    the folder of trained classifiers, which go before what it could learn from `labelled`.
+    """
+    with open_model(settings, use_model=use_model, through=through, shelf=shelf) as make:
         yield make(labelled, ledger)
 
 
 @contextmanager
-def open_model(settings: Settings, *, use_model: bool) -> Iterator[Callable[[Any, Any], EnrichmentWorker]]:
+def open_model(
+    settings: Settings, *, use_model: bool, through: Through | None = None, shelf: Path | None = None
+) -> Iterator[Callable[[Any, Any], EnrichmentWorker]]:
     """What makes workers over the configured model, which stands ready for the length of the block.
 
     The ledger is for calls that somebody pays for: those to the embedded model may be made again.
@@ -41,18 +51,53 @@ def open_model(settings: Settings, *, use_model: bool) -> Iterator[Callable[[Any
     import enrichment
 
     with ExitStack() as stack:
-        endpoint, seconds = None, 60.0
+        endpoint, fallback, seconds = None, None, 60.0
+        limits = enrichment.Limits(settings.llm_slots, settings.llm_requests_per_minute, settings.llm_tokens_per_minute)
         try:
             if use_model and settings.llm_base_url is not None:
-                key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else "none"
-                endpoint = enrichment.Endpoint(settings.llm_base_url, key, settings.llm_model or DEFAULT_MODEL)
+                endpoint = endpoint_of(settings, settings.llm_model or DEFAULT_MODEL)
+                if settings.llm_fallback_model:
+                    fallback = endpoint_of(settings, settings.llm_fallback_model)
             elif use_model and (path := _model_file(settings)) is not None:
                 endpoint, seconds = stack.enter_context(enrichment.local_endpoint(path)), LOCAL_SECONDS
         except enrichment.EnrichmentError as error:
             raise ModelError(error.message, remedy=error.remedy) from error
+        paid, model = settings.llm_base_url is not None, None
+        if through is not None:
+            model = through(enrichment.ChatModel(endpoint, seconds=seconds) if endpoint is not None else None)
         yield lambda labelled, ledger: enrichment.build_worker(
-            endpoint=endpoint, labelled=labelled, seconds=seconds, ledger=ledger if settings.llm_base_url else None
-        )
+            endpoint=endpoint, fallback=fallback, labelled=labelled, trained=trained_of(shelf), model=model,
+            seconds=seconds, limits=limits if paid else None, ledger=ledger if paid else None,
+        )  # fmt: skip
+
+
+def endpoint_of(settings: Settings, model: str) -> Any:
+    """The configured endpoint, for one of its models."""
+    import enrichment
+
+    assert settings.llm_base_url is not None
+    key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else "none"
+    return enrichment.Endpoint(
+        settings.llm_base_url, key, model, settings.llm_provider, settings.llm_api_version, settings.llm_region
+    )
+
+
+def slots(settings: Settings) -> int:
+    """Requests that a worker of these settings answers at once: the embedded model gains nothing by more than one."""
+    return settings.llm_slots if settings.llm_base_url else 1
+
+
+def trained_of(folder: Path | None) -> Mapping[str, Any]:
+    """The newest trained classifier of each field."""
+    if folder is None or not folder.is_dir():
+        return {}
+    from enrichment.errors import EnrichmentError
+    from enrichment.shelf import Shelf
+
+    try:
+        return Shelf(folder).classifiers()
+    except EnrichmentError as error:
+        raise ModelError(error.message, remedy=error.remedy) from error
 
 
 def _model_file(settings: Settings) -> Path | None:

@@ -15,8 +15,10 @@ from watchtower.contract.batch import DETECTION, ENRICHMENT, Labelled
 from watchtower.errors import StoreError
 from watchtower.settings import Settings
 from watchtower.store import jobs
+from watchtower.store.ledger import Ledger
 from watchtower.workers.bench import Bench
-from watchtower.workers.models import open_model
+from watchtower.workers.models import open_model, slots
+from watchtower.workers.training import shelf_folder, stamp
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +26,8 @@ GRACE = 5.0
 """Seconds that a worker who is asked to stop gives the request at hand."""
 ATTEMPTS = 3
 """How often a job that fails is begun, at most."""
+BATCH = 20
+"""Requests in a job, as the tower cuts them."""
 NOT_YET = 2.0
 """Seconds between two looks for a jobs database that the tower is yet to make."""
 AGAIN = 5.0
@@ -49,18 +53,21 @@ def run_for_good(settings: Settings, url: str, *, use_model: bool, stop: threadi
             if stopped.wait(NOT_YET):
                 return
     try:
-        with open_model(settings, use_model=use_model) as make:
-            ledger = jobs.Ledger(database)
-            known: dict[str | None, EnrichmentWorker] = {}
+        with open_model(settings, use_model=use_model, shelf=shelf_folder(settings)) as make:
+            ledger = Ledger(database)
+            known: dict[tuple[str | None, str], EnrichmentWorker] = {}
+            turn = threading.Lock()
 
             def worker_for(blob: str | None, read: Callable[[str], bytes]) -> EnrichmentWorker:
-                if blob not in known:
-                    known.clear()
-                    labelled = {} if blob is None else msgspec.json.decode(read(blob), type=Labelled)
-                    known[blob] = make(labelled, ledger)
-                return known[blob]
+                learnt = blob, stamp(settings)
+                with turn:
+                    if learnt not in known:
+                        known.clear()
+                        labelled = {} if blob is None else msgspec.json.decode(read(blob), type=Labelled)
+                        known[learnt] = make(labelled, ledger)
+                    return known[learnt]
 
-            bench = Bench(database, worker_for)
+            bench = Bench(database, worker_for, slots=slots(settings))
             while not stopped.is_set():
                 try:
                     if _run(bench, url, [ENRICHMENT, DETECTION], wait=True, stop=stopped):
@@ -108,7 +115,7 @@ def _run(bench: Bench, url: str, queues: Sequence[str], *, wait: bool, stop: thr
         async with app.open_async():
             running = asyncio.create_task(
                 app.run_worker_async(
-                    queues=list(queues), wait=wait, concurrency=1, listen_notify=wait,
+                    queues=list(queues), wait=wait, concurrency=_jobs(bench.slots), listen_notify=wait,
                     install_signal_handlers=False, shutdown_graceful_timeout=GRACE,
                 )
             )  # fmt: skip
@@ -129,6 +136,11 @@ def _run(bench: Bench, url: str, queues: Sequence[str], *, wait: bool, stop: thr
             remedy="See that the server runs and can be reached from here.",
         ) from error
     return asked.is_set() or not wait
+
+
+def _jobs(slots: int) -> int:
+    """Jobs at once: enough that while the last requests of one are answered, those of the next fill the slots."""
+    return 1 if slots == 1 else 2 + 2 * slots // BATCH
 
 
 async def _in_thread(work: Callable[[], None]) -> None:

@@ -129,12 +129,22 @@ def page(request: Request, template: str, context: Mapping[str, Any], *, status:
     words = {
         "nonce": request.state.nonce,
         "path": request.url.path,
-        "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        "here": address(request),
         "reviewer": reviewer(request),
         "signed_in": getattr(request.state, "credential", None) is not None,
         **context,
     }
     return HTMLResponse(ENVIRONMENT.get_template(template).render(words), status_code=status)
+
+
+def render(template: str, context: Mapping[str, Any]) -> Markup:
+    """A part of a page, to be put into one as it is."""
+    return Markup(ENVIRONMENT.get_template(template).render(context))
+
+
+def address(request: Request) -> str:
+    """Where the reader is, to come back to."""
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def reviewer(request: Request) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,14 +15,20 @@ from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort
 from watchtower.api.review.environment import page
 from watchtower.api.review.evidence import Piece, pieces, quotes_in
-from watchtower.api.review.pictures import bars, stretches
+from watchtower.api.review.pictures import bars, plot, stretches, trend
 from watchtower.api.review.queue import row_words
+from watchtower.api.review.remembered import Remembered
 from watchtower.api.views import RecordView, field_values, record_view, title
-from watchtower.store import queries
+from watchtower.store import boards, outbox, queries, rulebooks
+from watchtower.store.boards import Tally
 from watchtower.store.rows import AlertFilter, DocumentRow, ProposalRow, TimeKey
+from watchtower.store.rulebooks import Activation
+from watchtower.store.silences import silences
 
 PROPOSALS = 20
 PROPOSAL_STATUSES = ("review", "accepted", "refused", "rejected")
+WEEKS = 12
+NONE = Tally(0, 0, 0, 0)
 DOCUMENTS = 8
 """Documents shown on a record's page; evidence first. The JSON answer has them all."""
 
@@ -48,6 +55,7 @@ def record_page(tower: TowerPort, request: Request, object_name: str, record_id:
         targets = _targets(tower, object_name)
         named = [(to, str(view.row.state[name])) for name, to in targets.items() if view.row.state.get(name)]
         states = queries.record_states(conn, named)
+        usage = boards.usage(conn, object_name, record_id)
     words = {
         "now": now,
         "waiting": waiting,
@@ -66,13 +74,43 @@ def record_page(tower: TowerPort, request: Request, object_name: str, record_id:
         "more_documents": max(0, len(documents) - DOCUMENTS),
         "signals": [(signal, bars(signal.data.get("contributors"))) for signal in view.signals],
         "paths": {name: path for name, path in paths.items() if path},
+        "usage": {metric: plot(points, now) for metric, points in usage.items()},
+        "promised": _promised(tower, view),
+        "moves": _moves(tower, view),
         "related": [
             (field, other, title(tower.rulebook, other.object, other.id, other.state)) for field, other in view.related
         ],
+        "handoffs": handed_over(view),
         "pending": [p for p in view.proposals if p.status == "review"],
         "decided": [p for p in view.proposals if p.status != "review"],
     }
     return page(request, "record.html", words)
+
+
+PROMISES = ("contract_terms", "scope", "constraints", "next_step", "start_date", "renewal_plan", "stakeholders")
+"""Fields that say what was promised, where a record has them."""
+
+
+def _promised(tower: TowerPort, view: RecordView) -> list[tuple[str, str, str, Any]]:
+    """What was promised: (object, id, field, value), of the record and of those that name it."""
+    rows = [view.row, *(other for _, other in view.related)]
+    return [(row.object, row.id, name, row.state[name]) for row in rows for name in PROMISES if row.state.get(name)]
+
+
+def _moves(tower: TowerPort, view: RecordView) -> list[dict[str, Any]]:
+    """What is being done, and who owns the next move: what stands, else what is due."""
+    standing = [row_words(tower, row) for row in view.alerts if row.status != "resolved"]
+    return sorted(standing, key=lambda words: (words["alert"].ai_informed, words["alert"].opened_at))[:6]
+
+
+def handed_over(view: RecordView) -> list[tuple[str, str, str]]:
+    """(handoff, status, since) of a record's own handoffs."""
+    found = []
+    for key, value in view.row.state.items():
+        handoff, dot, part = key.partition(".")
+        if dot and part == "status" and isinstance(value, str):
+            found.append((handoff, value, str(view.row.state.get(f"{handoff}.{value}_at") or "")))
+    return found
 
 
 def _items(evidence: Any) -> list[Any]:
@@ -181,18 +219,47 @@ def _near(found: list[Piece], around: int = 300) -> list[Piece]:
 
 def rules_page(tower: TowerPort, request: Request) -> Response:
     """Each rule with its sentence, its condition, and how much stands because of it."""
+    now = tower.clock()
+    remembered: Remembered = request.app.state.remembered
+    tallies, trends, waiting = remembered.about("rules", tower.database.mark(), lambda: _told_by_rule(tower, now))
     with tower.database.read() as conn:
-        standing = queries.alert_counts(conn, AlertFilter(status=queries.STANDING), "rule")
-        total = queries.alert_counts(conn, AlertFilter(), "rule")
-        waiting = queries.proposal_counts(conn).get("review", 0)
+        past = rulebooks.history(conn)
+    known = {rule.id for rule in tower.rulebook.rules}
     words = {
-        "now": tower.clock(),
+        "now": now,
         "waiting": waiting,
         "book": tower.rulebook,
-        "rules": [(rule, standing.get(rule.id, 0), total.get(rule.id, 0)) for rule in tower.rulebook.rules],
-        "gone": sorted((rule, count) for rule, count in total.items() if tower.rulebook.rule(rule) is None),
+        "rules": [
+            (rule, tallies.get(rule.id, NONE), trend(trends.get(rule.id, {}), WEEKS), last_change(past, rule.id))
+            for rule in tower.rulebook.rules
+        ],
+        "weeks": WEEKS,
+        "gone": sorted((rule, tally.ever) for rule, tally in tallies.items() if rule not in known),
     }
     return page(request, "rules.html", words)
+
+
+def _told_by_rule(tower: TowerPort, now: datetime) -> tuple[Any, Any, int]:
+    with tower.database.read() as conn:
+        trends = boards.trends(conn, now, now - timedelta(weeks=WEEKS))
+        return boards.tallies(conn), trends, queries.proposal_counts(conn).get("review", 0)
+
+
+def last_change(past: Sequence[Activation], rule: str) -> tuple[Activation, str] | None:
+    """When a rule last changed: the activation, and what it did; None where it is as it was at first."""
+    for activation in reversed(past):
+        for change in activation.changes:
+            path = str(change["path"])
+            if path == f"rules.{rule}" or path.startswith(f"rules.{rule}."):
+                return activation, str(change["change"])
+    return None
+
+
+def _by_receiver(counts: Iterable[tuple[str, str, int]]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for receiver, state, count in counts:
+        found[receiver][state] = count
+    return found
 
 
 def health_page(tower: TowerPort, request: Request) -> Response:
@@ -208,5 +275,10 @@ def health_page(tower: TowerPort, request: Request) -> Response:
             "alerts": queries.alert_counts(conn, AlertFilter(), "status"),
             "proposals": proposals,
             "dead": queries.dead_letters(conn),
+            "sources": boards.sources(conn),
+            "messages": _by_receiver(outbox.counts(conn)),
+            "failing": outbox.listed(conn, state="dead", receiver=None, limit=10),
+            "silences": silences(conn, tower.clock()),
+            "proposed": boards.proposed_by(conn),
         }
     return page(request, "health.html", words)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from statistics import median
 from typing import Any, NamedTuple
 
+from watchtower.store.boards import Point
 from watchtower.store.rows import StateSpan
 
 WIDTH = 640.0
@@ -30,6 +32,51 @@ class Stretch(NamedTuple):
     days: float
     since: datetime
     until: datetime
+
+
+class Plot(NamedTuple):
+    """A line of measurements. `line` and `usual` are the points of SVG polylines in a picture of WIDTH by HEIGHT;
+    `usual` is the median of the first half; `change` compares the median of the last quarter with it."""
+
+    line: str
+    usual_y: float
+    low: float
+    high: float
+    usual: float
+    recent: float
+    change: float | None
+    first: datetime
+    last: datetime
+    points: list[Point]
+
+
+HEIGHT = 120.0
+
+
+def plot(points: Sequence[Point], now: datetime) -> Plot | None:
+    """Measurements as a line, with what was usual before; None where there are fewer than two."""
+    if len(points) < 2:
+        return None
+    values = [point.value for point in points]
+    low, high = min(0.0, *values), max(values)
+    first, last = points[0].at, points[-1].at
+    whole, tall = max((last - first).total_seconds(), 1.0), (high - low) or 1.0
+
+    def y(value: float) -> float:
+        return HEIGHT - 6 - (value - low) / tall * (HEIGHT - 12)
+
+    line = " ".join(f"{(p.at - first).total_seconds() / whole * WIDTH:.1f},{y(p.value):.1f}" for p in points)
+    usual = median(values[: max(1, len(values) // 2)])
+    recent = median(values[-max(1, len(values) // 4) :])
+    change = (recent - usual) / abs(usual) if usual else None
+    return Plot(line, y(usual), low, high, usual, recent, change, first, last, list(points))
+
+
+def trend(by_week: Mapping[int, int], weeks: int) -> list[tuple[int, float]]:
+    """(count, height in [0, 1]) week by week, the oldest first; empty where there is nothing."""
+    counts = [by_week.get(ago, 0) for ago in reversed(range(weeks))]
+    top = max(counts)
+    return [(count, count / top) for count in counts] if top else []
 
 
 def bars(contributors: Any, *, most: int = 12) -> list[Bar]:

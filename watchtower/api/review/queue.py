@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
 from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort
-from watchtower.api.review.environment import page
-from watchtower.api.views import named, title
+from watchtower.api.review.environment import address, page, render
+from watchtower.api.review.remembered import Remembered
+from watchtower.api.views import cause_keys, due_at, labels, named, title
 from watchtower.errors import Missing, WatchtowerError
 from watchtower.store import queries
 from watchtower.store.rows import AlertFilter, AlertKey, AlertRow
@@ -25,6 +27,9 @@ VERB_WORDS = {
     "opened": "opened",
     "resolved": "resolved itself",
     "corrected": "corrected",
+    "woken": "woke it: the snooze is over",
+    "escalated": "escalated it",
+    "reopen": "took it back",
     "acknowledge": "acknowledged it",
     "snooze": "snoozed it",
     "resolve": "resolved it",
@@ -52,33 +57,35 @@ class Group(NamedTuple):
 
 def row_words(tower: TowerPort, row: AlertRow) -> dict[str, Any]:
     """What a template needs of an alert."""
-    return {"alert": row, "title": title(tower.rulebook, row.object, row.record, row.state)}
+    return {
+        "alert": row,
+        "title": title(tower.rulebook, row.object, row.record, row.state),
+        "due": due_at(tower.rulebook, row),
+    }
 
 
 def queue_page(tower: TowerPort, request: Request) -> Response:
     """The queue: filters, groups by severity, pages."""
     asked = request.query_params
-    chosen = {name: named(asked.get(name, ""), name) for name in ("status", "queue", "severity", "owner", "rule")}
+    chosen = {name: named(asked.get(name, ""), name) for name in ("status", "queue", "severity", "owner", "rule", "q")}
+    chosen["q"] = chosen["q"].strip()[:200]
     chosen["status"] = chosen["status"] if chosen["status"] in STATUSES else "open"
-    wanted = _filter(chosen)
-    with tower.database.read() as conn:
-        rows = queries.alerts(conn, wanted, after=place(AlertKey, asked.get("cursor")), limit=PAGE + 1)
-        counts = {
-            by: queries.alert_counts(conn, _filter({**chosen, by: ""}), by) for by in ("status", "queue", "severity")
-        }
-        hidden = sum(queries.alert_counts(conn, _filter({**chosen, "status": INHIBITED}), "status").values())
-        waiting = queries.proposal_counts(conn).get("review", 0)
-    counts["status"] = counts["status"] | {
-        "open": counts["status"].get("open", 0) - hidden, INHIBITED: hidden,
-    }  # fmt: skip
-    here, more = rows[:PAGE], None
-    if len(rows) > PAGE:
-        more = _href(chosen, cursor=cursor(queries.alert_key(here[-1])))
+    remembered: Remembered = request.app.state.remembered
+    mark = tower.database.mark()
+    counts = remembered.about(("counts", *chosen.values()), mark, lambda: _counted(tower, chosen))
+    waiting = counts["waiting"].get("review", 0)
     total = counts["status"].get(chosen["status"], 0)
+    now, here = tower.clock(), address(request)
+    key = ("rows", here, total, tower.rulebook.version, now.replace(second=0, microsecond=0))
+    after = place(AlertKey, asked.get("cursor"))
+    rows, more = remembered.exact(
+        key, mark, lambda: _rows(tower, chosen, after, {"now": now, "total": total, "here": here})
+    )
     words = {
-        "now": tower.clock(),
+        "now": now,
+        "live": "queue",
         "waiting": waiting,
-        "groups": _groups(tower, here),
+        "rows": rows,
         "more": more,
         "first": _href(chosen) if asked.get("cursor") else None,
         "total": total,
@@ -88,12 +95,43 @@ def queue_page(tower: TowerPort, request: Request) -> Response:
             "Severity": _choices("severity", queries.SEVERITIES, counts["severity"], chosen),
             "Queue": _choices("queue", sorted(counts["queue"]), counts["queue"], chosen),
         },
-        "narrowed": [(name, chosen[name], _href({**chosen, name: ""})) for name in ("rule", "owner") if chosen[name]],
+        "narrowed": [
+            (shown, chosen[name], _href({**chosen, name: ""}))
+            for name, shown in (("rule", "rule"), ("owner", "owner"), ("q", "words"))
+            if chosen[name]
+        ],
     }
     return page(request, "queue.html", words)
 
 
-def _filter(chosen: Mapping[str, str]) -> AlertFilter:
+def _rows(
+    tower: TowerPort, chosen: Mapping[str, str], after: AlertKey | None, words: Mapping[str, Any]
+) -> tuple[Markup, str | None]:
+    """The list as it is shown, and where the next page is. Nothing of it depends on who looks."""
+    with tower.database.read() as conn:
+        rows = queries.alerts(conn, _filter(tower, chosen), after=after, limit=PAGE + 1)
+    here, more = rows[:PAGE], None
+    if len(rows) > PAGE:
+        more = _href(chosen, cursor=cursor(queries.alert_key(here[-1])))
+    return render("queue_rows.html", {**words, "chosen": chosen, "groups": _groups(tower, here)}), more
+
+
+def _counted(tower: TowerPort, chosen: Mapping[str, str]) -> dict[str, dict[str, int]]:
+    """How many alerts each filter would show, and how many proposals wait."""
+    with tower.database.read() as conn:
+        counts = {
+            by: queries.alert_counts(conn, _filter(tower, {**chosen, by: ""}), by)
+            for by in ("status", "queue", "severity")
+        }
+        hidden = sum(queries.alert_counts(conn, _filter(tower, {**chosen, "status": INHIBITED}), "status").values())
+        counts["waiting"] = queries.proposal_counts(conn)
+    counts["status"] = counts["status"] | {
+        "open": counts["status"].get("open", 0) - hidden, INHIBITED: hidden,
+    }  # fmt: skip
+    return counts
+
+
+def _filter(tower: TowerPort, chosen: Mapping[str, str]) -> AlertFilter:
     given = {name: (value,) if value else () for name, value in chosen.items()}
     inhibited = {INHIBITED: True, "open": False}.get(chosen["status"])
     return AlertFilter(
@@ -103,6 +141,8 @@ def _filter(chosen: Mapping[str, str]) -> AlertFilter:
         severity=given["severity"],
         owner=given["owner"],
         rule=given["rule"],
+        words=chosen["q"],
+        labels=labels(tower.rulebook),
     )
 
 
@@ -141,8 +181,10 @@ def alert_words(tower: TowerPort, alert_id: str) -> dict[str, Any]:
         if row is None:
             raise Missing(f"alert {alert_id!r:.80} does not exist")
         actions = queries.actions(conn, alert_id)
-        causes = queries.events_by_key(conn, _keys(row.causes))
+        causes = queries.events_by_key(conn, cause_keys(row.causes))
         waiting = queries.proposal_counts(conn).get("review", 0)
+        standing = AlertFilter(status=("open",), inhibited=False)
+        following = queries.alerts(conn, standing, after=queries.alert_key(row), limit=1)
     rule = tower.rulebook.rule(row.rule)
     at = now if row.resolved_at is None else row.opened_at
     explained: Mapping[str, Any] = {}
@@ -153,6 +195,7 @@ def alert_words(tower: TowerPort, alert_id: str) -> dict[str, Any]:
             explained = {"fault": str(fault)}
     return {
         **row_words(tower, row),
+        "live": row.id,
         "now": now,
         "waiting": waiting,
         "rule": rule,
@@ -162,20 +205,12 @@ def alert_words(tower: TowerPort, alert_id: str) -> dict[str, Any]:
         "actions": actions,
         "verbs": VERB_WORDS,
         "causes": causes,
+        "following": following[0].id if following else None,
+        "told": tower.told(alert_id),
+        "ladder": tower.rulebook.queues[row.queue].ladder if row.queue in tower.rulebook.queues else [],
     }
 
 
 def alert_page(tower: TowerPort, request: Request, alert_id: str) -> Response:
     """One alert: the sentence, why, since when, its history, and what can be done."""
     return page(request, "alert.html", alert_words(tower, alert_id))
-
-
-def _keys(causes: Any) -> list[tuple[str, str]]:
-    """(source, id) of the events that an alert names as its causes."""
-    if not isinstance(causes, list):
-        return []
-    return [
-        (cause["source"], cause["id"])
-        for cause in causes
-        if isinstance(cause, dict) and isinstance(cause.get("source"), str) and isinstance(cause.get("id"), str)
-    ]

@@ -12,9 +12,11 @@ from starlette.responses import Response
 
 from watchtower.api.auth import acting, credential_of
 from watchtower.api.port import VERBS, TowerPort
-from watchtower.api.review import pages, queue
+from watchtower.api.review import boards, pages, queue
 from watchtower.api.review.environment import page, reviewer
-from watchtower.api.review.forms import back, form_of
+from watchtower.api.review.forms import back, form_of, pairs_of
+from watchtower.api.review.picked import bulk
+from watchtower.api.routes.alerts import scoped
 from watchtower.api.views import actor_name, named
 from watchtower.errors import InputError, Missing
 from watchtower.store import queries
@@ -50,6 +52,14 @@ def routes(tower: TowerPort) -> APIRouter:
     def get_rules(request: Request) -> Response:
         return pages.rules_page(tower, request)
 
+    @router.get("/review/handoffs")
+    def get_handoffs(request: Request) -> Response:
+        return boards.handoffs_page(tower, request)
+
+    @router.get("/review/metrics")
+    def get_metrics(request: Request) -> Response:
+        return boards.metrics_page(tower, request)
+
     @router.get("/review/health")
     def get_health(request: Request) -> Response:
         return pages.health_page(tower, request)
@@ -75,6 +85,9 @@ def routes(tower: TowerPort) -> APIRouter:
         if known is None:
             raise Missing(f"{verb!r:.40}: there is no such action; there are {', '.join(VERBS)}")
         note, assignee = form.get("note", "").strip(), form.get("assignee", "").strip()
+        others = (
+            await run_in_threadpool(scoped, tower, alert_id, form.get("scope", "alert")) if verb == "snooze" else []
+        )
         if (known == "comment" and not note) or (known == "assign" and not assignee):
             raise InputError("the comment is empty" if known == "comment" else "nobody is named to assign it to")
         until = snooze_until(form, tower.clock()) if known == "snooze" else None
@@ -88,7 +101,11 @@ def routes(tower: TowerPort) -> APIRouter:
                 note=note[:4000],
                 until=until,
                 assignee=assignee[:120] or None,
+                verdict=form.get("verdict", "") if known == "resolve" else "",
+                expected=form.get("seen") or None,
             )
+            for other in others:
+                tower.act(other, "snooze", actor=actor, note=note[:4000], until=until)
             if form.get("part") == "row" and "hx-request" in request.headers:
                 with tower.database.read() as conn:
                     row = queries.alert_by_id(conn, alert_id)
@@ -104,6 +121,19 @@ def routes(tower: TowerPort) -> APIRouter:
             return back(form, f"/review/alerts/{quote(alert_id)}")
 
         return await run_in_threadpool(act)
+
+    @router.post("/review/bulk")
+    async def post_bulk(request: Request) -> Response:
+        pairs = await pairs_of(request)
+        form, actor = dict(pairs), acting(request, reviewer(request))
+        picked = [value for name, value in pairs if name == "pick"]
+        if not picked:
+            raise InputError("nothing is picked", remedy="tick the boxes (or press x) of those that are meant")
+        done = await run_in_threadpool(bulk, tower, form.get("verb", ""), picked, actor)
+        if done.refused:
+            words = {"now": tower.clock(), "done": done, "back": form.get("next", "/")}
+            return page(request, "bulk.html", words, status=409)
+        return back(form, "/")
 
     @router.post("/review/proposals/{proposal_id}/{verdict}")
     async def post_decide(request: Request, proposal_id: str, verdict: Literal["accept", "reject"]) -> Response:

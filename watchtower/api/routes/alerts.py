@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Request
+from fastapi import APIRouter, Body, Query, Request, Response
+from pydantic import AwareDatetime
 
 from watchtower.api import models
 from watchtower.api.auth import acting
+from watchtower.api.conditions import IfMatch, digest, expected, tagged, unchanged
 from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort, Verb
-from watchtower.api.views import alert_detail, alert_model, named
+from watchtower.api.review.remembered import Remembered
+from watchtower.api.views import alert_detail, alert_model, cause_keys, labels, named
+from watchtower.api.views import due_before as due
 from watchtower.errors import InputError, Missing
 from watchtower.store import queries
 from watchtower.store.rows import AlertFilter, AlertKey
 
+SUBJECT = r"^[^/\x00]+/[^\x00]+$"
 Words = Annotated[list[Annotated[str, Query(pattern=r"^[^\x00]*$", max_length=1024)]], Query(max_length=50)]
+
+
+_ETAG = {"ETag": {"description": "The alert's revision.", "schema": {"type": "string"}, "example": '"812.3"'}}
+LISTED: dict[int | str, dict[str, Any]] = {
+    200: {"headers": _ETAG}, 304: {"description": "As the ETag in If-None-Match has it: nothing has changed."}
+}  # fmt: skip
+TAGGED: dict[int | str, dict[str, Any]] = {200: {"headers": _ETAG}}
+CHANGED: dict[int | str, dict[str, Any]] = {**TAGGED, 412: models.PROBLEM}
+
+
+def scoped(tower: TowerPort, alert_id: str, scope: str) -> list[str]:
+    """The other alerts that are set aside with one: all that stand on its record, or of its rule."""
+    if scope == "alert":
+        return []
+    with tower.database.read() as conn:
+        row = queries.alert_by_id(conn, named(alert_id, "alert"))
+        if row is None:
+            raise Missing(f"alert {alert_id!r:.80} does not exist")
+        return queries.standing_with(conn, row, "record" if scope == "record" else "rule")
 
 
 def alert_of(tower: TowerPort, alert_id: str) -> models.AlertDetail:
@@ -25,7 +49,8 @@ def alert_of(tower: TowerPort, alert_id: str) -> models.AlertDetail:
         row = queries.alert_by_id(conn, named(alert_id, "alert"))
         if row is None:
             raise Missing(f"alert {alert_id!r:.80} does not exist")
-        return alert_detail(tower.rulebook, row, queries.actions(conn, alert_id))
+        events = queries.events_by_key(conn, cause_keys(row.causes))
+        return alert_detail(tower.rulebook, row, queries.actions(conn, alert_id), events)
 
 
 def subject_of(record: str | None) -> tuple[str | None, str | None]:
@@ -42,75 +67,138 @@ def routes(tower: TowerPort) -> APIRouter:
     """Reading alerts, and what a person does to one."""
     router = APIRouter(tags=["alerts"], responses=dict.fromkeys((400, 404, 422, 503), models.PROBLEM))
 
-    @router.get("/alerts", summary="What stands in the queues")
+    @router.get("/alerts", summary="What stands in the queues", response_model=models.AlertPage, responses=LISTED)
     def get_alerts(
+        request: Request,
         status: Words = [],  # noqa: B006 - FastAPI copies defaults
         queue: Words = [],  # noqa: B006
         severity: Words = [],  # noqa: B006
         owner: Words = [],  # noqa: B006
         rule: Words = [],  # noqa: B006
-        record: Annotated[str | None, Query(description="object/id", pattern=r"^[^\x00]*$")] = None,
+        record: Annotated[str | None, Query(description="object/id", pattern=SUBJECT)] = None,
         ai_informed: bool | None = None,
         inhibited: Annotated[bool | None, Query(description="Whether it waits for another alert's end.")] = None,
+        due_before: Annotated[
+            AwareDatetime | None, Query(description="Climbs its queue's ladder before this, if nobody acknowledges it.")
+        ] = None,
+        q: Annotated[
+            str,
+            Query(max_length=200, pattern=r"^[^\x00]*$", description="In the record's name, rule or sentence."),
+        ] = "",
         cursor_: Annotated[str | None, Query(alias="cursor", max_length=4000)] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    ) -> models.AlertPage:
+    ) -> Response:
         """Alerts of rules before AI-informed ones, the gravest first, then the oldest. A filter may be
         repeated; without `status`, resolved alerts are listed too.
         `owner` is the assignee where there is one."""
         kind, name = subject_of(record)
+        book = tower.rulebook
         wanted = AlertFilter(
             status=tuple(status), queue=tuple(queue), severity=tuple(severity), owner=tuple(owner),
             rule=tuple(rule), object=kind, record=name, ai_informed=ai_informed,
-            inhibited=inhibited,
+            inhibited=inhibited, due=due(book, due_before), words=q.strip(), labels=labels(book),
         )  # fmt: skip
-        with tower.database.read() as conn:
-            rows = queries.alerts(conn, wanted, after=place(AlertKey, cursor_), limit=limit + 1)
-        items = [alert_model(tower.rulebook, row) for row in rows[:limit]]
-        more = cursor(queries.alert_key(rows[limit - 1])) if len(rows) > limit else None
-        return models.AlertPage(items=items, next=more)
+        after = place(AlertKey, cursor_)
 
-    @router.get("/alerts/{alert_id}", summary="One alert: its reasons and history")
-    def get_alert(alert_id: str) -> models.AlertDetail:
-        return alert_of(tower, alert_id)
+        def listed() -> tuple[bytes, str]:
+            with tower.database.read() as conn:
+                rows = queries.alerts(conn, wanted, after=after, limit=limit + 1)
+            items = [alert_model(book, row) for row in rows[:limit]]
+            more = cursor(queries.alert_key(rows[limit - 1])) if len(rows) > limit else None
+            body = models.AlertPage(items=items, next=more).model_dump_json().encode()
+            return body, digest(body)
+
+        remembered: Remembered = request.app.state.remembered
+        # Clients ask again and again for what has not changed: then the last answer is the answer.
+        body, tag = remembered.exact((wanted, after, limit, book.version), tower.database.mark(), listed)
+        headers = {"etag": f'"{tag}"'}
+        if unchanged(request, tag):
+            return Response(status_code=304, headers=headers)
+        return Response(body, media_type="application/json", headers=headers)
+
+    @router.get("/alerts/{alert_id}", summary="One alert: its reasons and history", responses=TAGGED)
+    def get_alert(alert_id: str, response: Response) -> models.AlertDetail:
+        """With its ETag, for If-Match: of two people who act on what both have seen, the second is told."""
+        found = alert_of(tower, alert_id)
+        tagged(response, found.revision)
+        return found
 
     def act(
         request: Request,
+        response: Response,
         alert_id: str,
         verb: Verb,
         ask: models.Act,
-        until: datetime | None = None,
-        assignee: str | None = None,
+        if_match: str | None,
+        **more: Any,
     ) -> models.AlertDetail:
-        actor = acting(request, ask.actor)
+        actor, assignee = acting(request, ask.actor), more.get("assignee")
         named(alert_id, "alert")
         if "\x00" in ask.note or (assignee and "\x00" in assignee):
             raise InputError("note, assignee: the character U+0000 cannot be stored")
-        tower.act(alert_id, verb, actor=actor, note=ask.note, until=until, assignee=assignee)
-        return alert_of(tower, alert_id)
+        tower.act(alert_id, verb, actor=actor, note=ask.note, expected=expected(if_match), **more)
+        found = alert_of(tower, alert_id)
+        tagged(response, found.revision)
+        return found
 
-    @router.post("/alerts/{alert_id}/acknowledge", summary="Say that you have seen it")
+    router_post = partial(router.post, responses=CHANGED)
+
+    @router_post("/alerts/{alert_id}/acknowledge", summary="Say that you have seen it")
     def acknowledge(
-        request: Request, alert_id: str, ask: Annotated[models.Act | None, Body()] = None
+        request: Request,
+        response: Response,
+        alert_id: str,
+        ask: Annotated[models.Act | None, Body()] = None,
+        if_match: IfMatch = None,
     ) -> models.AlertDetail:
-        return act(request, alert_id, "acknowledge", ask or models.Act())
+        """It is yours from now on, unless somebody has it already; it no longer climbs its queue's ladder."""
+        return act(request, response, alert_id, "acknowledge", ask or models.Act(), if_match)
 
-    @router.post("/alerts/{alert_id}/snooze", summary="Set it aside until a time")
-    def snooze(request: Request, alert_id: str, ask: models.Snooze) -> models.AlertDetail:
-        return act(request, alert_id, "snooze", ask, until=ask.until)
+    @router_post("/alerts/{alert_id}/snooze", summary="Set it aside until a time")
+    def snooze(
+        request: Request, response: Response, alert_id: str, ask: models.Snooze, if_match: IfMatch = None
+    ) -> models.AlertDetail:
+        """It wakes at that time, or when it climbs a rung of its queue's ladder. With a wider scope, all that stand now
+        are set aside with it; what opens later stands by itself."""
+        others = scoped(tower, alert_id, ask.scope)
+        found = act(request, response, alert_id, "snooze", ask, if_match, until=ask.until)
+        for other in others:
+            tower.act(other, "snooze", actor=acting(request, ask.actor), note=ask.note, until=ask.until)
+        return found
 
-    @router.post("/alerts/{alert_id}/resolve", summary="Close it by hand")
+    @router_post("/alerts/{alert_id}/resolve", summary="Close it by hand")
     def resolve(
-        request: Request, alert_id: str, ask: Annotated[models.Act | None, Body()] = None
+        request: Request,
+        response: Response,
+        alert_id: str,
+        ask: Annotated[models.Resolve | None, Body()] = None,
+        if_match: IfMatch = None,
     ) -> models.AlertDetail:
-        return act(request, alert_id, "resolve", ask or models.Act())
+        """With a reason, best; and a verdict: a false alarm counts against the rule."""
+        ask = ask or models.Resolve(verdict="")
+        return act(request, response, alert_id, "resolve", ask, if_match, verdict=ask.verdict)
 
-    @router.post("/alerts/{alert_id}/assign", summary="Give it to someone")
-    def assign(request: Request, alert_id: str, ask: models.Assign) -> models.AlertDetail:
-        return act(request, alert_id, "assign", ask, assignee=ask.assignee)
+    @router_post("/alerts/{alert_id}/reopen", summary="Take back what was done")
+    def reopen(
+        request: Request,
+        response: Response,
+        alert_id: str,
+        ask: Annotated[models.Act | None, Body()] = None,
+        if_match: IfMatch = None,
+    ) -> models.AlertDetail:
+        """Open again, as long as the rule holds as it did."""
+        return act(request, response, alert_id, "reopen", ask or models.Act(), if_match)
 
-    @router.post("/alerts/{alert_id}/comment", summary="Add a line to its history")
-    def comment(request: Request, alert_id: str, ask: models.Comment) -> models.AlertDetail:
-        return act(request, alert_id, "comment", ask)
+    @router_post("/alerts/{alert_id}/assign", summary="Give it to someone")
+    def assign(
+        request: Request, response: Response, alert_id: str, ask: models.Assign, if_match: IfMatch = None
+    ) -> models.AlertDetail:
+        return act(request, response, alert_id, "assign", ask, if_match, assignee=ask.assignee)
+
+    @router_post("/alerts/{alert_id}/comment", summary="Add a line to its history")
+    def comment(
+        request: Request, response: Response, alert_id: str, ask: models.Comment, if_match: IfMatch = None
+    ) -> models.AlertDetail:
+        return act(request, response, alert_id, "comment", ask, if_match)
 
     return router

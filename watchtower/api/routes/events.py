@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from watchtower.api import models
 from watchtower.api.auth import source_of
@@ -51,13 +52,11 @@ _BODY = {
 
 
 def _answer(verdicts: list[Verdict], single: bool) -> Response:
-    shown = models.EventVerdicts(
-        verdicts=[models.EventVerdict(id=v.id, status=str(v.status), reason=v.reason) for v in verdicts]
-    )
+    shown: dict[str, Any] = {"verdicts": [{"id": v.id, "status": str(v.status), "reason": v.reason} for v in verdicts]}
     status = SINGLE_STATUS.get(str(verdicts[0].status), 200) if single and verdicts else 200
     if status >= 400:
-        return problem(status, verdicts[0].reason or str(verdicts[0].status), **shown.model_dump())
-    return JSONResponse(shown.model_dump(), status_code=status)
+        return problem(status, verdicts[0].reason or str(verdicts[0].status), **shown)
+    return Response(msgspec.json.encode(shown), status_code=status, media_type="application/json")
 
 
 def routes(tower: TowerPort) -> APIRouter:

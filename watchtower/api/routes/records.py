@@ -11,7 +11,7 @@ from watchtower.api import models
 from watchtower.api.auth import acting
 from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort
-from watchtower.api.routes.alerts import subject_of
+from watchtower.api.routes.alerts import SUBJECT, subject_of
 from watchtower.api.views import named, proposal_model, record_model, record_view
 from watchtower.errors import InputError, Missing
 from watchtower.store import queries
@@ -38,7 +38,7 @@ def routes(tower: TowerPort) -> APIRouter:
     @router.get("/proposals", summary="What workers proposed", tags=["proposals"])
     def get_proposals(
         status: Annotated[list[ProposalStatus], Query(max_length=4)] = [],  # noqa: B006 - FastAPI copies defaults
-        record: Annotated[str | None, Query(description="object/id", pattern=r"^[^\x00]*$")] = None,
+        record: Annotated[str | None, Query(description="object/id", pattern=SUBJECT)] = None,
         field: Annotated[str | None, Query(pattern=r"^[^\x00]*$")] = None,
         cursor_: Annotated[str | None, Query(alias="cursor", max_length=4000)] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -80,7 +80,7 @@ def routes(tower: TowerPort) -> APIRouter:
     @router.get("/explain", summary="Why a rule holds on a record, or does not", tags=["rulebook"])
     def get_explanation(
         rule: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")],
-        record: Annotated[str, Query(max_length=1024, pattern=r"^[^\x00]*$", description="object/id")],
+        record: Annotated[str, Query(max_length=1024, pattern=SUBJECT, description="object/id")],
         at: Annotated[AwareDatetime | None, Query(description="The instant; else now.")] = None,
     ) -> dict[str, Any]:
         """Each condition, the value it read and where that came from; one sentence; and whether an alert was opened,

@@ -1,4 +1,4 @@
-/* Keys for those who review many: j k Enter a r s ?. Everything they do is a link or a form that is there anyway. */
+/* Keys for those who review many: j k Enter a r s f x u / ?. Everything they do is a link or a form that is there anyway. */
 "use strict";
 (() => {
   const rows = () => [...document.querySelectorAll(".rows > .row")];
@@ -27,6 +27,7 @@
 
   function step(by) {
     const all = rows();
+    if (!all.length && by > 0) return document.querySelector('a[data-key="j"]')?.click();
     const at = all.indexOf(current());
     go(at < 0 ? all[by > 0 ? 0 : all.length - 1] : all[Math.min(Math.max(at + by, 0), all.length - 1)]);
   }
@@ -39,7 +40,15 @@
     else button.click();
   }
 
+  const many = { a: ["acknowledge", "accept"], r: ["resolve", "reject"], s: ["snooze"] };
+
   function press(key) {
+    const bulk = document.getElementById("bulk");
+    if (bulk && many[key] && document.querySelector(".pick:checked")) {
+      const button = [...bulk.querySelectorAll("button")].find((one) => many[key].includes(one.value));
+      if (button) button.click();
+      return;
+    }
     const row = current();
     const place = row || (rows().length ? null : document);
     const button = place && place.querySelector(`button[data-key="${key}"]`);
@@ -47,17 +56,47 @@
     else if (!row && rows().length) step(1);
   }
 
+  function pick() {
+    const box = current() && current().querySelector(".pick");
+    if (box) box.click();
+    else if (!current()) step(1);
+  }
+
+  /* The last row that was acted on, or the alert of this page. */
+  let last = "";
+  function undo() {
+    const row = rows().find((one) => one.dataset.id === last);
+    const button = row ? row.querySelector('button[data-key="u"]') : rows().length ? null : document.querySelector('button[data-key="u"]');
+    if (button) click(button);
+    else say(last ? "That cannot be taken back here." : "There is nothing to undo yet.");
+  }
+
+  function search() {
+    const field = document.getElementById("q");
+    if (field) { field.focus(); field.select(); }
+    else location.assign("/");
+  }
+
+  const picked = document.querySelector("[data-picked]");
+  document.addEventListener("change", (event) => {
+    if (picked && event.target.matches(".pick")) document.querySelector("[data-picked]").textContent = document.querySelectorAll(".pick:checked").length;
+  });
+
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+    if (event.key === "Escape" && event.target.id === "q") return event.target.blur();
+    if (event.target.closest("input:not(.pick), textarea, select, [contenteditable]")) return;
     if (help.open) {
       if (event.key === "?") help.close();
       return;
     }
-    if (event.repeat && "ars".includes(event.key)) return;
+    if (event.repeat && "arsfxu".includes(event.key)) return;
     if (event.key === "j") step(1);
     else if (event.key === "k") step(-1);
-    else if ("ars".includes(event.key) && event.key.length === 1) press(event.key);
+    else if ("arsf".includes(event.key) && event.key.length === 1) press(event.key);
+    else if (event.key === "x") pick();
+    else if (event.key === "u") undo();
+    else if (event.key === "/") search();
     else if (event.key === "?") help.showModal();
     else if (event.key === "Enter" && document.activeElement === document.body && current()) current().querySelector("a.row-link").click();
     else return;
@@ -75,22 +114,109 @@
      one; where the reviewer has moved on meanwhile, nothing moves. */
   const places = new WeakMap();
   document.addEventListener("htmx:before:request", (event) => {
-    places.set(event.detail.ctx, rows().indexOf(event.target.closest(".rows > .row")));
+    const row = event.target.closest(".rows > .row");
+    if (row) places.set(event.detail.ctx, row.dataset.id);
   });
   document.addEventListener("htmx:after:swap", (event) => {
     const ctx = event.detail.ctx;
-    const place = places.get(ctx);
-    if (place === undefined || place < 0 || ctx.response.status >= 400) return;
+    const id = places.get(ctx);
+    if (!id || ctx.response.status >= 400) return;
     const all = rows();
+    const place = all.findIndex((row) => row.dataset.id === id);
     const done = all[place];
+    last = id;
     if (done) say(`${done.querySelector(".row-link").textContent}: ${done.dataset.status}`);
     if (document.activeElement === document.body) go(all.slice(place + 1).find((row) => !row.classList.contains("done")) || done);
   });
   document.addEventListener("htmx:response:error", (event) => {
     let words = "";
+    const status = event.detail.ctx.response.status;
     try { const told = JSON.parse(event.detail.ctx.text); words = [told.detail, told.remedy].filter(Boolean).join(". "); }
-    catch { words = `the service answered ${event.detail.ctx.response.status}`; }
+    catch { words = `the service answered ${status}`; }
     say(`Not done: ${words}`);
+    if (status === 412) refresh();
   });
   document.addEventListener("htmx:error", () => say("Not done: the service does not answer."));
+
+  /* Live changes. The list is fetched anew and laid over the present one: rows that are the same stay as they are, what
+     the reviewer is on, or has just done, stays where it is, and the focus with it. */
+  const GAP = 1500;
+  let fetching = false, again = false, fetched = 0;
+
+  async function refresh() {
+    if (!document.getElementById("live")) return;
+    if (fetching) { again = true; return; }
+    fetching = true;
+    try {
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, fetched + GAP - Date.now())));
+      fetched = Date.now();
+      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      if (answer.ok && !answer.redirected) lay(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    } catch { /* the next change asks again */ }
+    fetching = false;
+    if (again) { again = false; refresh(); }
+  }
+
+  function lay(fresh) {
+    const next = fresh.getElementById("live"), here = document.getElementById("live");
+    if (!next) return;
+    const old = rows();
+    const known = new Map(old.map((row) => [row.dataset.id, row]));
+    const focused = document.activeElement.closest(".rows > .row");
+    const on = focused && [...focused.querySelectorAll("a, button, input")].indexOf(document.activeElement);
+    const added = [];
+    for (const row of next.querySelectorAll(".rows > .row")) {
+      const mine = known.get(row.dataset.id);
+      if (mine && (mine.dataset.revision === row.dataset.revision || mine.classList.contains("done"))) row.replaceWith(mine);
+      else {
+        if (mine && mine.classList.contains("at")) row.classList.add("at");
+        added.push(row);
+      }
+    }
+    let before = null;
+    for (const row of old) {
+      const stays = row.classList.contains("done") || row.classList.contains("at");
+      if (stays && !next.querySelector(`.row[data-id="${CSS.escape(row.dataset.id)}"]`)) {
+        if (before && next.contains(before)) before.after(row);
+        else next.querySelector(".rows")?.prepend(row);
+        if (!row.classList.contains("done")) row.classList.add("gone");
+      }
+      before = next.querySelector(`.row[data-id="${CSS.escape(row.dataset.id)}"]`) || before;
+    }
+    here.replaceChildren(...next.childNodes);
+    if (window.htmx) added.forEach((row) => window.htmx.process(row));
+    for (const part of [".filters", ".head > p.quiet"]) {
+      const mine = document.querySelector(part), new_ = fresh.querySelector(part);
+      if (mine && new_ && !mine.contains(document.activeElement)) mine.replaceWith(new_);
+    }
+    const row = focused && rows().find((one) => one.dataset.id === focused.dataset.id);
+    if (row) ([...row.querySelectorAll("a, button, input")][on] || row.querySelector("a.row-link")).focus({ preventScroll: true });
+    const counted = document.querySelector("[data-picked]");
+    if (counted) counted.textContent = document.querySelectorAll(".pick:checked").length;
+  }
+
+  const watched = document.body.dataset.live;
+  const kinds = ["opened", "resolved", "corrected", "woken", "escalated", "acknowledged", "snoozed", "reopened", "assigned", "commented"];
+  let feed = null;
+
+  function heard(event) {
+    if (watched === "queue") return refresh();
+    const told = event.data ? JSON.parse(event.data) : {};
+    if (event.type !== "reset" && told.alert !== watched) return;
+    say(`${told.actor || "watchtower"}: ${event.type.replace("alert.", "")}, just now. Load the page again to see it.`);
+  }
+
+  function watch() {
+    if (!watched || document.hidden || feed) return;
+    feed = new EventSource("/changes");
+    for (const kind of kinds) feed.addEventListener(`alert.${kind}`, heard);
+    feed.addEventListener("reset", heard);
+    feed.addEventListener("open", () => { document.body.dataset.watching = "yes"; });
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) { feed?.close(); feed = null; }
+    else if (watched && !feed) { watch(); refresh(); }
+  });
+  watch();
 })();

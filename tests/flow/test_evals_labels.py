@@ -1,0 +1,131 @@
+"""What people decide in a tower comes out as labels, and the labels are cases that evals take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tower_scene import Clock, tower_under
+
+from evals.acceptance import read_gate_cases
+from evals.cases import read_cases
+from watchtower.bootstrap import Tower
+from watchtower.cli.evals_labels import labels_of
+from watchtower.contract import Evidence, FieldRequest, Proposal, format_time
+from watchtower.store import queries
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+BOOK = """
+name: labels
+timezone: Europe/Rome
+objects:
+  account:
+    fields:
+      name: {type: text}
+      city: {type: text, fill: enrichment}
+      motto: {type: text, fill: enrichment}
+rules:
+  - {id: lacks_city, object: account, when: "city = 'Turin'"}
+  - {id: lacks_motto, object: account, when: "motto = 'x'"}
+  - {id: named, object: account, when: name is not null}
+acceptance:
+  account.city: {accept_at: 0.9, review_at: 0.3}
+  account.motto: {accept_at: 0.9, review_at: 0.3}
+"""
+
+
+class Unsure:
+    """Reads the word after `in`, and is never sure."""
+
+    def propose(self, requests: Iterable[FieldRequest]) -> Iterator[Proposal]:
+        for request in requests:
+            document = request.documents[0]
+            at = document.text.index(" in ") + 4
+            word = document.text[at:].split()[0].strip(".")
+            quote = Evidence(document=document.id, quote=word, start=at, end=at + len(word))
+            for spec in request.fields:
+                yield Proposal(
+                    request=request.id, field=spec.name, value=word, confidence=0.6, evidence=(quote,), method="m"
+                )
+
+
+def add(tower: Tower, name: str, text: str) -> None:
+    """An account with a text about it."""
+    for type_, data in (
+        ("record.updated", {"fields": {"name": name}}),
+        ("document.added", {"document": f"d-{name}", "kind": "web", "text": text}),
+    ):
+        event: dict[str, Any] = {
+            "id": f"{name}-{type_}", "source": "crm", "type": type_, "subject": f"account/{name}",
+            "time": format_time(START), "data": data,
+        }  # fmt: skip
+        assert tower.take([event])[0].status == "accepted", type_
+
+
+@pytest.fixture
+def tower(database_url: str, tmp_path: Path) -> Iterator[Tower]:
+    with tower_under(BOOK, database_url, tmp_path, Clock(START)) as built:
+        yield built
+
+
+def test_verdicts_of_people_come_out_as_labels_that_evals_take(tower: Tower, tmp_path: Path) -> None:
+    add(tower, "Acme", "Acme works in Turin.")
+    add(tower, "Bolt", "Bolt was shown in Milan.")
+    add(tower, "Cord", "Cord sings in Rome.")
+    tower.enrich(Unsure())
+    with tower.database.read() as conn:
+        waiting = {(p.record, p.field): p.id for p in queries.proposals(conn, status=("review",))}
+    tower.decide(waiting["Acme", "city"], "accept", actor="ada", note="it says so")
+    tower.decide(waiting["Bolt", "city"], "reject", actor="ada", note="a fair")
+    tower.decide(waiting["Cord", "city"], "reject", actor="bob", note="a tour")
+    tower.decide(waiting["Acme", "motto"], "reject", actor="ada", note="no motto")
+    right = {
+        "id": "fix", "source": "crm", "type": "record.updated", "subject": "account/Bolt",
+        "time": format_time(START), "data": {"fields": {"city": "Bergamo"}},
+    }  # fmt: skip
+    tower.take([right])
+    with tower.database.read() as conn:
+        listed = {
+            a.record: a.id for a in queries.alerts(conn, queries.AlertFilter(rule=("named",)), after=None, limit=9)
+        }
+    tower.act(listed["Acme"], "resolve", actor="ada", note="False alarm: a test account")
+    tower.act(listed["Bolt"], "resolve", actor="bob", note="called them")
+
+    with tower.database.read() as conn:
+        labels = labels_of(conn)
+    said = {(one.record, one.what): (one.verdict, one.by) for one in labels.verdicts}
+    assert said == {
+        ("account/Acme", "city"): ("accept", "ada"),
+        ("account/Bolt", "city"): ("reject", "ada"),
+        ("account/Cord", "city"): ("reject", "bob"),
+        ("account/Acme", "motto"): ("reject", "ada"),
+        ("account/Acme", "named"): ("false alarm", "ada"),
+        ("account/Bolt", "named"): ("right", "bob"),
+    }
+    assert labels.left_out == {
+        "account.motto is no field that evals ask for": 1,
+        "rejected, and the right value is not known": 1,
+    }
+    made = {case.group: case.expected for case in labels.cases}
+    assert made == {"account/Acme": {"city": "Turin"}, "account/Bolt": {"city": "Bergamo"}}
+    assert {case.input.record["name"]: case.expected for case in labels.gate} == {
+        "Acme": "accept", "Bolt": "refuse", "Cord": "refuse",
+    }  # fmt: skip
+    for name, lines in (("cases", labels.cases), ("gate", labels.gate)):
+        (tmp_path / f"{name}.jsonl").write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    assert len(read_cases(tmp_path / "cases.jsonl")) == 2
+    gate = read_gate_cases(tmp_path / "gate.jsonl")
+    assert {case.proposal().evidence[0].quote for case in gate} == {"Turin", "Milan", "Rome"}
+
+
+def test_where_nobody_decided_anything_there_are_no_labels(tower: Tower) -> None:
+    add(tower, "Acme", "Acme works in Turin.")
+    tower.enrich(Unsure())
+    with tower.database.read() as conn:
+        labels = labels_of(conn)
+    assert labels.verdicts == labels.cases == labels.gate == () and json.dumps(labels.left_out) == "{}"
