@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from command_line import inside
+from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from watchtower.api.app import create_app
 from watchtower.bootstrap import Tower, build, system_clock
 from watchtower.contract import Signal, format_time
 from watchtower.errors import RulebookError
@@ -160,6 +162,16 @@ def test_a_worker_that_says_it_tested_little_or_endlessly_is_bounded_by_what_the
     look(tower, "other", {3: 0.02}, tested=10**30)
     because = rows(tower, "select data -> 'decided' ->> 'because' from signal where name = 'other'")[0][0]
     assert because.endswith("among 30 tests")
+
+
+def test_the_record_says_what_is_held_back_and_why(tower: Tower) -> None:
+    look(tower, "odd", {1: 0.0001, 2: 0.04})
+    client = TestClient(create_app(tower), base_url="http://127.0.0.1:8000")
+    [signal] = client.get("/records/account/A02").json()["signals"]
+    assert signal["data"]["decided"]["state"] == "held"
+    shown = " ".join(client.get("/review/account/A02").text.split())
+    assert "<b>Held back</b> by the weekly budget of family risk: p 0.04 is above 0.0025" in shown
+    assert "Held back" not in client.get("/review/account/A01").text
 
 
 def test_held_signals_are_listed_at_the_command_line(
