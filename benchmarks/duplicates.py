@@ -151,18 +151,20 @@ def main() -> None:
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     finder = Finder(MATCHERS["account"], workers=options.workers, told=told)
-    found = finder.pairs(rows(options.records, options.seed))
+    right = found = 0
+    for pair in finder.pairs(rows(options.records, options.seed)):
+        found += 1
+        right += pair.a[2:] == pair.b[2:]
     seconds = time.perf_counter() - began
     ended.set()
     watcher.join()
     planted = sum(id_.startswith("D-") for id_, _ in rows(options.records, options.seed))
-    right = sum(pair.a[2:] == pair.b[2:] for pair in found)
     counts = finder.counts
     print(
         f"{counts.records:,} records in {seconds:,.0f} s ({counts.records / seconds:,.0f}/s), {cpu():,.0f} s of CPU; "
         f"read by {stages['read']:,.0f} s, compared by {stages['compared']:,.0f} s; peak {peak[0] / 1024:,.0f} MB\n"
         f"{counts.candidates:,} candidates, {counts.weighed:,} weighed, {counts.passed_over:,} keys passed over\n"
-        f"{len(found):,} pairs told: precision {right / max(len(found), 1):.3f}, recall {right / max(planted, 1):.3f} "
+        f"{found:,} pairs told: precision {right / max(found, 1):.3f}, recall {right / max(planted, 1):.3f} "
         f"of {planted:,} planted",
         flush=True,
     )

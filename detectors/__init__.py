@@ -7,10 +7,13 @@ signals = detector.raise_signals(table, detector.fit(table, request), request)
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from detectors.activity_gap import ActivityGap
 from detectors.churn_risk import ChurnRisk
+from detectors.close_push import ClosePush
 from detectors.cohort_outlier import CohortOutlier
 from detectors.conformance import Conformance
 from detectors.facts import CHAMPION_LEFT, PAYMENT_FAILED
+from detectors.mix_drift import MixDrift
 from detectors.process_anomaly import ProcessAnomaly
 from detectors.process_drift import ProcessDrift
 from detectors.segment_rate import SegmentRate
@@ -35,7 +38,10 @@ ROSTER: Mapping[str, Detector] = MappingProxyType(
             SegmentRate(),
             ProcessAnomaly(),
             ProcessDrift(),
+            MixDrift(),
+            ClosePush(),
             UsageDecline(),
+            ActivityGap(),
         )
     }
 )

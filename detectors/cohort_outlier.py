@@ -55,7 +55,7 @@ class FittedOutlier:
     scores: Floats
     """Of the calibration records; larger is stranger."""
     to_label: tuple[str, ...]
-    """The strangest calibration records, strangest first: a verdict on these gives back the most power."""
+    """The strangest calibration records without a verdict, strangest first: one on these gives back the most power."""
     median: Floats
     spread: Floats
     low: Floats
@@ -73,8 +73,8 @@ class CohortOutlier:
     """One signal for each rejected record; strength is the farthest feature's robust deviation.
 
     Parameters: `features`, numeric fields parted by commas; `model`, one of knn (default), iforest, hbos;
-    `recent_days`, how far back the reference lies (default 7); `confirmed`, a boolean field that is true where a
-    person found a record odd, which then is no example of the cohort. A record that lacks a feature is not judged.
+    `recent_days`, how far back the reference lies (default 7); `confirmed`, a boolean field in which a person says
+    whether a record is odd: one that is, is no example of the cohort. A record that lacks a feature is not judged.
     """
 
     name = "cohort_outlier"
@@ -98,7 +98,8 @@ class CohortOutlier:
         # only afterwards, so that a verdict moves no other record to the other side
         seed = seed_of(f"{request.signal} {request.object}")
         shuffled = np.random.default_rng(seed).permutation(len(ids))
-        usual = ~np.isin(ids, list(_confirmed(snapshot, request)))
+        verdicts = _verdicts(snapshot, request)
+        usual = ~np.isin(ids, [record for record, odd in verdicts.items() if odd])
         train, calibration = (part[usual[part]] for part in np.split(shuffled, [min(len(ids) // 2, TRAINED_ON)]))
         count = train.size + calibration.size
         if reason := _too_few(count, calibration.size, recent, request.budget):
@@ -112,12 +113,16 @@ class CohortOutlier:
         model.fit(_scaled(reference[train], median, spread))
         scores = _scores(model, _scaled(reference[calibration], median, spread))
         low, high = np.quantile(reference[usual], (0.05, 0.95), axis=0)
-        strangest = np.argsort(-scores, kind="stable")[:TO_LABEL]
+        strangest = ids[calibration[np.argsort(-scores, kind="stable")[:TO_LABEL]]]
+        to_label = tuple(str(record) for record in strangest if record not in verdicts)
+        if to_label and (field := request.parameters.get("confirmed")):
+            named = ", ".join(to_label[:5]) + (f" and {len(to_label) - 5} more" if len(to_label) > 5 else "")
+            abstentions[named] = f"the strangest of the reference; say in {field} whether they are odd, to find more"
         return FittedOutlier(
             features=features,
             model=model,
             scores=scores,
-            to_label=tuple(ids[calibration[strangest]]),
+            to_label=to_label,
             median=median,
             spread=spread,
             low=low,
@@ -232,17 +237,18 @@ def _too_few(count: int, calibration: int, recent: timedelta, budget: float) -> 
     return ""
 
 
-def _confirmed(snapshot: Any, request: DetectionRequest) -> set[str]:
-    """The records that a person has found odd by the time of the request."""
+def _verdicts(snapshot: Any, request: DetectionRequest) -> dict[str, bool]:
+    """The records on which a person has said, by the time of the request, whether they are odd."""
     field = str(request.parameters.get("confirmed", ""))
     if not field:
-        return set()
+        return {}
     versions = read_versions(snapshot, request.at)
     said = versions.column(field)
     if not (pa.types.is_boolean(said.type) or pa.types.is_null(said.type)):
         raise ValueError(f"parameters.confirmed: {field!r} is a {said.type}; accepted is a boolean")
-    odd = pc.fill_null(said.cast(pa.bool_()), False).to_numpy() & (versions.end == OPEN)
-    return set(versions.ids.take(pa.array(versions.record[odd])).to_pylist())
+    rows = np.flatnonzero(pc.is_valid(said).to_numpy() & (versions.end == OPEN))
+    ids = versions.ids.take(pa.array(versions.record[rows])).to_pylist()
+    return dict(zip(ids, said.take(pa.array(rows)).to_pylist(), strict=True))
 
 
 def _new(

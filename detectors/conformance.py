@@ -24,8 +24,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from detectors.facts import FACT
 from detectors.lifecycle import PARAMETERS, Compiled, Lifecycle, among
-from detectors.pvalues import CERTAIN
 from detectors.snapshot import Longs, check_request, micros, read_versions, time_of
 from detectors.spells import Spells, read_spells
 from detectors.wording import HOUR, length, plural
@@ -127,6 +127,7 @@ class Conformance:
 
     name = "conformance"
     version = "1"
+    in_parts = True
 
     def fit(self, snapshot: Any, request: DetectionRequest) -> FittedConformance:
         """The lifecycle. ValueError for a missing field or a lifecycle that cannot be read."""
@@ -168,7 +169,7 @@ class Conformance:
             subject=f"{request.object}/{record}",
             detector=self.name,
             version=self.version,
-            p_value=CERTAIN,
+            p_value=FACT,
             strength=over if only_late else float(len(violations)),
             unit="hours over" if only_late else "violations",
             direction="up",

@@ -7,6 +7,11 @@
     violations  stay left                             it broke anything              leaving
     missing     record, `after_days` after its first  one of `fields` is empty       then
     value       entry into one of `wrong`, `right`    it is one of `wrong`           the entry
+    pushed      week at whose end a record was open   `date` was moved later in it   the week's end
+    missed      forecast, `ahead_days` before `date`  the record was not won by it   the day after `date`
+
+`pushed` and `missed` read the date a deal is expected to close; it is open unless its stage is in `closed`. A forecast
+is a version that stood `ahead_days` before its own date, with `category` (where given) among `committed`.
 
 An outcome counts at the time from which it is known: SLA adherence is not judged on stays that may still be in time.
 """
@@ -20,10 +25,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from detectors.conformance import LATE, MOVE, SKIP, check_traces, lacking_fields
+from detectors.due import DAY, due_times, in_stages, open_weeks, pushes_of, rows_at
 from detectors.lifecycle import Lifecycle
 from detectors.snapshot import OPEN, Longs, Versions, names_in
 from detectors.spells import Spells, read_spells
-from detectors.wording import HOUR
+from detectors.weeks import MONDAY, WEEK
 from watchtower.contract import DetectionRequest
 
 OUTCOMES = {
@@ -33,10 +39,15 @@ OUTCOMES = {
     "violations": "stays that broke the lifecycle",
     "missing": "records with an empty field",
     "value": "entries into {wrong}",
+    "pushed": "weeks with a later {date}",
+    "missed": "forecasts that did not come true",
 }
 """What each calls a wrong one, in the plural."""
-PARAMETERS = ("outcome", "fields", "after_days", "wrong", "right")
+PARAMETERS = (
+    "outcome", "fields", "after_days", "wrong", "right", "date", "closed", "won", "category", "committed", "ahead_days",
+)  # fmt: skip
 AFTER_DAYS = 7
+AHEAD_DAYS = 30
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,10 @@ def read_outcomes(versions: Versions, request: DetectionRequest) -> Outcomes:
         raise ValueError(f"parameters.outcome: {kind!r} is not known; accepted are {', '.join(OUTCOMES)}")
     if kind == "missing":
         found = _missing(versions, request)
+    elif kind == "pushed":
+        found = _pushed(versions, request)
+    elif kind == "missed":
+        found = _missed(versions, request)
     elif kind == "value":
         found = _values(read_spells(versions, _field(request)), request)
     else:
@@ -101,14 +116,12 @@ def _missing(versions: Versions, request: DetectionRequest) -> Columns:
     fields = names_in(request.parameters.get("fields", ""))
     if not fields:
         raise ValueError("parameters.fields: missing; name the fields that must be known, such as 'owner,amount'")
-    days = request.parameters.get("after_days", AFTER_DAYS)
-    if isinstance(days, bool) or not isinstance(days, int) or not 0 <= days <= 3_660:
-        raise ValueError(f"parameters.after_days: {days!r} is not a whole number from 0 to 3660")
+    days = _days(request, "after_days", AFTER_DAYS)
     empty = np.zeros(versions.record.size, dtype=np.bool_)
     for name in fields:
         empty |= versions.column(name).is_null().to_numpy()
     firsts = np.flatnonzero(versions.first)
-    due = versions.start[firsts] + days * 24 * HOUR
+    due = versions.start[firsts] + days * DAY
     # in each record's block the last version that began by then, and it must still be in force
     key = due[np.cumsum(versions.first) - 1]
     begun = np.flatnonzero(versions.start <= key)
@@ -125,6 +138,46 @@ def _values(spells: Spells, request: DetectionRequest) -> Columns:
     bad = np.array([name in wrong for name in spells.stages], dtype=np.bool_)
     known = np.flatnonzero(both[spells.stage])
     return spells.row[known], spells.start[known], bad[spells.stage[known]]
+
+
+def _pushed(versions: Versions, request: DetectionRequest) -> Columns:
+    due = due_times(versions, _named(request, "date"))
+    closed = in_stages(versions, _field(request), names_in(_named(request, "closed")))
+    row, time = open_weeks(versions, (due != OPEN) & ~closed)
+    pushes = pushes_of(versions, due, closed).row
+    ends = MONDAY + ((versions.start[pushes] - MONDAY) // WEEK + 1) * WEEK
+    span = versions.at // WEEK + 2
+    pushed = np.isin(versions.record[row] * span + time // WEEK, versions.record[pushes] * span + ends // WEEK)
+    return row, time, pushed
+
+
+def _missed(versions: Versions, request: DetectionRequest) -> Columns:
+    due = due_times(versions, _named(request, "date"))
+    closed = in_stages(versions, _field(request), names_in(_named(request, "closed")))
+    won = in_stages(versions, _field(request), names_in(_named(request, "won")))
+    asked = due - _days(request, "ahead_days", AHEAD_DAYS) * DAY
+    forecast = (due != OPEN) & ~closed & (versions.start <= asked) & (asked < versions.end)
+    if request.parameters.get("category"):
+        committed = names_in(_named(request, "committed"))
+        forecast &= in_stages(versions, _named(request, "category"), committed)
+    row = np.flatnonzero(forecast & (due <= versions.at - DAY))
+    known = due[row] + DAY
+    then = rows_at(versions, versions.record[row], known)
+    return row, known, ~((then >= 0) & won[then])
+
+
+def _named(request: DetectionRequest, name: str) -> str:
+    value = str(request.parameters.get(name, ""))
+    if not value:
+        raise ValueError(f"parameters.{name}: missing; the outcome {request.parameters['outcome']} needs it")
+    return value
+
+
+def _days(request: DetectionRequest, name: str, usual: int) -> int:
+    days = request.parameters.get(name, usual)
+    if isinstance(days, bool) or not isinstance(days, int) or not 0 <= days <= 3_660:
+        raise ValueError(f"parameters.{name}: {days!r} is not a whole number from 0 to 3660")
+    return days
 
 
 def _field(request: DetectionRequest) -> str:

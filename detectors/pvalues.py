@@ -16,10 +16,6 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-CERTAIN = 1e-12
-"""The p-value of a fact. Nothing was estimated: what was declared either was kept or was not. A p-value of 0 is
-no p-value, and this one passes every budget."""
-
 
 def conformal(reference: Floats, scores: Floats) -> Floats:
     """(1 + how many of the reference are at least as strange) / (n + 1), for each score.

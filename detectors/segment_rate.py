@@ -20,13 +20,9 @@ from detectors.outcomes import PARAMETERS as OUTCOME
 from detectors.pvalues import Floats, seed_of
 from detectors.rates import Prior, change_week, fit_prior, null_maxima, statistics, volume_strata
 from detectors.snapshot import Longs, Versions, check_request, micros, read_versions, time_of
-from detectors.wording import HOUR
+from detectors.weeks import WEEK, period_at, weeks_asked
 from watchtower.contract import Contributor, DetectionRequest, Signal
 
-WEEK = 7 * 24 * HOUR
-MONDAY = 4 * 24 * HOUR
-"""1970-01-05: weeks begin on Mondays, in UTC."""
-WEEKS = 26
 RATIO = 2.0
 ENOUGH = 20
 """Cases in the baseline under which a segment is not judged."""
@@ -147,7 +143,8 @@ class SegmentRate:
             subject = record_ids(versions, data.outcomes.row[wrong[:1]])[0]
         since = range(change, counts.size)
         total = float(np.abs(evidence[change:]).sum()) or 1.0
-        what = OUTCOMES[str(request.parameters["outcome"])].format(wrong=request.parameters.get("wrong", ""))
+        words = {name: request.parameters.get(name, "") for name in ("wrong", "date")}
+        what = OUTCOMES[str(request.parameters["outcome"])].format(**words)
         return [
             Signal(
                 request=request.id,
@@ -190,12 +187,9 @@ def _counts(versions: Versions, request: DetectionRequest, weeks: int) -> Counts
     """What the request asks for, by segment and week."""
     outcomes = read_outcomes(versions, request)
     codes, names = versions.codes(str(request.parameters["by"]))
-    whole = (versions.at - MONDAY) // WEEK
-    # on the day on which a period ends it is still the one that counts
-    first = (whole - 1) // weeks * weeks - weeks
+    period = period_at(versions.at, weeks)
     segment = codes[outcomes.row]
-    week = (outcomes.time - MONDAY) // WEEK - first
-    span = whole - first
+    week, span = period.week_of(outcomes.time), period.span
     counted = (segment >= 0) & (week >= 0) & (week < span)
     cell = segment[counted] * span + week[counted]
     size = len(names) * span
@@ -208,7 +202,7 @@ def _counts(versions: Versions, request: DetectionRequest, weeks: int) -> Counts
         segments=tuple(names[number] for number in order),
         counts=counts.reshape(len(names), span)[order],
         cases=cases.astype(np.int64)[order],
-        begin=int(MONDAY + first * WEEK),
+        begin=period.begin,
         outcomes=outcomes,
         segment=place[segment],
         week=week,
@@ -219,10 +213,7 @@ def _parameters(request: DetectionRequest) -> tuple[int, float]:
     check_request(request, SegmentRate.name, ("by", "of", "weeks", "ratio", *OUTCOME, *LIFECYCLE))
     if not request.parameters.get("by"):
         raise ValueError("parameters.by: missing; name the field that tells the segment, such as 'owner'")
-    weeks = request.parameters.get("weeks", WEEKS)
-    if isinstance(weeks, bool) or not isinstance(weeks, int) or not 4 <= weeks <= 104:
-        raise ValueError(f"parameters.weeks: {weeks!r} is not a whole number from 4 to 104")
     ratio = request.parameters.get("ratio", RATIO)
     if isinstance(ratio, bool | str) or not 1.1 <= ratio <= 10:
         raise ValueError(f"parameters.ratio: {ratio!r} is not a number from 1.1 to 10")
-    return weeks, float(ratio)
+    return weeks_asked(request), float(ratio)

@@ -21,7 +21,7 @@ from detectors.snapshot import Longs, check_request, micros, names_in, read_vers
 from detectors.spells import Spells, read_spells
 from detectors.survival import NOT_COUNTED, Survival
 from detectors.wording import HOUR, length, plural, share_of
-from watchtower.contract import DetectionRequest, Signal
+from watchtower.contract import Calibration, DetectionRequest, Signal
 
 MINIMUM = 30
 """Completed stays under which a cohort is not judged."""
@@ -123,6 +123,20 @@ class StageDwell:
             if name in fitted.curves:
                 signals += self._signals(name, standing.take(members), counted[members], fitted, request)
         return sorted(signals, key=lambda signal: (signal.p_value, signal.subject))
+
+    def calibrate(self, snapshot: Any, request: DetectionRequest, *, seed: int = 0) -> Sequence[Calibration]:
+        """Stays drawn anew from each cohort's curve; a curve fitted to them judges as many fresh ones at their end."""
+        random = np.random.default_rng(seed)
+        found = []
+        for cohort, curve in self.fit(snapshot, request).curves.items():
+            count = curve.durations.size
+            again = Survival.fit(*curve.draw(random, count))
+            lengths, _ = curve.draw(random, count)
+            p_values = again.p_values(lengths, np.full(count, NOT_COUNTED), random.random(count))
+            raised = int((p_values <= request.budget).sum())
+            name = _cohort_text(request, cohort)
+            found.append(Calibration(cohort=name, promised=request.budget, raised=raised, judged=count, per="stay"))
+        return found
 
     def _signals(
         self,

@@ -89,6 +89,13 @@ class Survival:
         """The share, in [0, 1], that had not ended at the longest completed stay: p-values end there."""
         return float(np.exp(self.log_with[-1]))
 
+    def draw(self, random: np.random.Generator, count: int) -> tuple[Longs, NDArray[np.bool_]]:
+        """(count,) stays as the curve has them, and whether each ended: one that stays for good is the longest."""
+        place = np.searchsorted(1.0 - np.exp(self.log_with[1:]), random.random(count), side="left")
+        ended = place < self.times.size
+        lengths: Longs = np.where(ended, self.times[np.minimum(place, self.times.size - 1)], self.durations[-1])
+        return lengths, ended
+
     def median(self) -> int:
         """The least duration by which half have ended; the longest known where fewer than half have."""
         reached = np.flatnonzero(np.exp(self.log_with[1:]) <= 0.5 + 1e-12)

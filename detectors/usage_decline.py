@@ -17,12 +17,13 @@ import pyarrow as pa
 
 from detectors.pvalues import Floats, seed_of
 from detectors.snapshot import Longs, micros, time_of
-from detectors.usage_evidence import Weeks, evidence, gate, levels
+from detectors.usage_calibration import realised
+from detectors.usage_evidence import Weeks, levels
 from detectors.usage_fit import LEAST, MINIMUM, Stratum, season_of, strata_of
-from detectors.usage_null import BASELINE, MONITORED, WINDOW, Null, fit_null
+from detectors.usage_null import BASELINE, MONITORED, WINDOW, Null, fit_null, p_values_now
 from detectors.usage_series import Usage, read_usage
 from detectors.wording import figure, plural
-from watchtower.contract import Contributor, DetectionRequest, Signal
+from watchtower.contract import Calibration, Contributor, DetectionRequest, Signal
 
 SIZES = (0.15, 0.25, 1 / 3, 0.5, 0.65, 0.8, 0.9, 0.98)
 """Falls among which the likeliest is shown."""
@@ -82,8 +83,8 @@ class UsageDecline:
             for stratum in found:
                 there = older[stratum.rows]
                 young = None if there.all() else fit_null(stratum, weeks, seed, sliding=False)
-                sliding = fit_null(stratum, weeks, seed, sliding=True) if there.any() else None
-                cohorts.append(Cohort(stratum, young, sliding))
+                late = fit_null(stratum, weeks, seed, sliding=True) if there.any() else None
+                cohorts.append(Cohort(stratum, young, late))
         season = dict(zip(usage.weeks[-weeks.season.size :].tolist(), weeks.season.tolist(), strict=True))
         return FittedUsage(season, tuple(cohorts), abstentions, micros(request.at))
 
@@ -101,10 +102,21 @@ class UsageDecline:
                 mine = members[older[members] == late]
                 if null is None or not mine.size:
                     continue
-                p_values = p_values_of(weeks.take(mine), cohort.stratum, null)
+                p_values = p_values_now(weeks.take(mine), cohort.stratum, null)
                 hits = np.flatnonzero(p_values <= request.budget)
                 signals += self._signals(usage, rows, weeks, mine[hits], p_values[hits], cohort.stratum, request)
         return sorted(signals, key=lambda signal: (signal.p_value, signal.subject))
+
+    def calibrate(self, snapshot: Any, request: DetectionRequest, *, seed: int = 0) -> Sequence[Calibration]:
+        """The accounts simulated anew from the fit, healthy; fitted as if they were real; looked at for 26 weeks."""
+        fitted = self.fit(snapshot, request)
+        _, weeks, older, _ = _window(read_usage(snapshot, request, self.name), fitted.season)
+        strata = [cohort.stratum for cohort in fitted.cohorts]
+        per = f"{MONITORED} weekly runs"
+        return [
+            Calibration(cohort=name, promised=request.budget, raised=raised, judged=judged, per=per)
+            for name, judged, raised in realised(strata, weeks, older, request.budget, seed)
+        ]
 
     def _signals(
         self,
@@ -155,16 +167,6 @@ class UsageDecline:
                     if some.known[row, week]
                 ),
             )
-
-
-def p_values_of(weeks: Weeks, stratum: Stratum, null: Null, *, ever: bool = False) -> Floats:
-    """(n,) the p-value after the last week, or the least it ever was; 1 where the gate is shut."""
-    p_values = np.ones(len(weeks.first))
-    passed = np.flatnonzero(gate(weeks, stratum.shape, highest=ever) >= null.gate)
-    found = evidence(weeks.take(passed), stratum.shape)
-    if passed.size:
-        p_values[passed] = null.p_values(found.max(axis=1) if ever else found[:, -1])
-    return p_values
 
 
 def _window(usage: Usage, season: Mapping[int, float] | None = None) -> tuple[Longs, Weeks, np.ndarray, dict[str, str]]:

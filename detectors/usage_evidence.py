@@ -3,12 +3,16 @@
 A week's count is negative binomial with mean m s(w) and variance mu + mu^2 / r: m is the account's level, s the
 cohort's seasonal index, r the dispersion (small: bursty). Null: m stays. Alternative: from an unknown week on it is
 m (1 - d). The Bayes factor integrates m and r over their posterior given the weeks so far, and mixes over the
-week (Shiryaev-Roberts: each of the monitored weeks has the same chance) and over d. Under the null of known
-season and dispersion it is an e-process: P(it ever reaches 1/a) <= a (Ville).
+week (Shiryaev-Roberts: each of the monitored weeks has the same chance) and over d.
+
+For the posterior a monitored week counts for HEEDED of one of the baseline, since usage may have fallen before it.
+Heeded whole, a small loss is soon taken for the level (power at -30%, 1% false alarms, all parameters known: .36; half
+heeded .41); not at all, the error of the baseline's mean stays (at -50%: .79 against .85). The price is that Ville's
+bound on an e-process does not hold: evidence is read as a p-value by simulation (detectors.usage_null).
 
 Sources: Page, "Continuous inspection schemes", Biometrika 41 (1954); Roberts, "A comparison of some control chart
-procedures", Technometrics 8 (1966); Ramdas, Grunwald, Vovk, Shafer, "Game-theoretic statistics and safe
-anytime-valid inference", Statistical Science 38 (2023).
+procedures", Technometrics 8 (1966); Holmes, Walker, "Assigning a value to a power likelihood in a general Bayesian
+model", Biometrika 104 (2017), for likelihoods that count in part.
 """
 
 from __future__ import annotations
@@ -22,8 +26,9 @@ from scipy.special import gammaln
 
 from detectors.pvalues import Floats
 
-DROPS = (1.0 / 3.0, 0.5)
+DROPS = (0.3, 0.45)
 """The drops that are mixed, with equal chances. A greater one is found by the second as fast as by its own."""
+HEEDED = 0.65
 GATE_DROP = 0.4
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 CHUNK = 2_048
@@ -142,7 +147,8 @@ def _evidence(weeks: Weeks, shape: Shape) -> Floats:
         said = y[:, None, None] * log_m[:, :, None] - more * usual
         if r.size > 1:
             said += (gammaln(y[:, None] + r) - gammaln(r) + r * np.log(r))[:, None, :]
-        log_weight += np.where(known[:, None, None], said, 0.0)
+        heeded = known * np.where(week < weeks.first, 1.0, HEEDED)
+        log_weight += np.where(known[:, None, None], said, 0.0) * heeded[:, None, None]
         if week < begin:
             continue
         weight = np.exp(log_weight - log_weight.max(axis=(1, 2), keepdims=True))

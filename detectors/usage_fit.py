@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 from scipy.special import gammaln, logsumexp
 
 from detectors.pvalues import Floats
@@ -18,20 +17,30 @@ from detectors.usage_evidence import NODE_WEIGHTS, NODES, Bools, Longs, Shape, W
 
 LEAST = 0.5
 """Counts a week below which a drop cannot be told from chance within months: no judgement."""
-BOUNDS = np.array([LEAST, 2.0, 8.0, 32.0, 128.0, 512.0])
+BOUNDS = LEAST * 2.0 ** np.arange(11)
 """Where size strata begin, in counts a week."""
 MINIMUM = 30
-"""Accounts under which a stratum is joined with the next, and a cohort is not judged."""
-SAMPLED = 1_000
+"""Accounts under which a cohort is not judged."""
+ENOUGH = 100
+"""Accounts under which a stratum is joined with the next."""
+SAMPLED = 1_500
 """Accounts of a stratum on which its dispersion is fitted."""
+NEARLY = 1.0
+"""Units of log-likelihood: one standard error."""
 MOST_RHO = 0.95
 TYPICAL = 4.0
 """The dispersion that is assumed where none is fitted yet."""
 SEASON_SAMPLE = 100_000
-GRID = np.geomspace(0.25, 256.0, 31)
-SPREADS = (0.25, 0.5, 0.75, 1.0)
+GRID = np.geomspace(0.25, 256.0, 41)
+BROAD, ROUNDS = 0.7, 200
+"""The standard deviation of log r between accounts from which the fit begins, and its steps."""
+MOST_RHO = 0.95
+TYPICAL = 4.0
+"""The dispersion that is assumed where none is fitted yet."""
+SEASON_SAMPLE = 100_000
+GRID = np.geomspace(0.25, 256.0, 41)
+SPREADS = (0.12, 0.16, 0.2, 0.25, 0.3, 0.36, 0.45, 0.55, 0.7, 0.9)
 """Standard deviations of log r between accounts that are tried, besides none."""
-HERMITE, HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(3)
 
 
 @dataclass(frozen=True)
@@ -45,11 +54,16 @@ class Stratum:
     near: Longs
     """Those of the cohort just outside: within a factor 2 of its bounds."""
     shape: Shape
-    log_r: float
-    log_r_sd: float
-    """Of the dispersion by which healthy weeks are simulated."""
+    dispersions: Floats
+    shares: Floats
+    """Of the accounts: by these healthy weeks are simulated. `shape` has them in short."""
     rho: float
     """The autocorrelation of the intensity from one week to the next, in [0, MOST_RHO]."""
+
+    @property
+    def typical(self) -> float:
+        """One dispersion for all: of the mean variance."""
+        return float(1.0 / (self.shares / self.dispersions).sum())
 
     @property
     def name(self) -> str:
@@ -101,10 +115,10 @@ def strata_of(weeks: Weeks) -> list[Stratum]:
 
 
 def _joined(counts: Longs) -> list[tuple[float, float]]:
-    """Neighbouring strata joined until each has MINIMUM accounts: their bounds, upwards."""
+    """Neighbouring strata joined until each has ENOUGH accounts: their bounds, upwards."""
     groups: list[list[int]] = []
     for place in np.flatnonzero(counts).tolist():
-        if groups and (counts[place:].sum() < MINIMUM or counts[groups[-1]].sum() < MINIMUM):
+        if groups and (counts[place:].sum() < ENOUGH or counts[groups[-1]].sum() < ENOUGH):
             groups[-1].append(place)
         else:
             groups.append([place])
@@ -115,17 +129,14 @@ def _joined(counts: Longs) -> list[tuple[float, float]]:
 def _fitted(low: float, high: float, rows: Longs, near: Longs, weeks: Weeks, level: float, level_sd: float) -> Stratum:
     some = weeks.take(rows[:: max(1, rows.size // SAMPLED)])
     profile = np.column_stack([_marginal(some, Shape(np.array([r]), np.ones(1), level, level_sd)) for r in GRID])
-    log_r, spread = _heterogeneity(profile)
-    if spread > 0:
-        points, chances = np.exp(log_r + spread * HERMITE), HERMITE_WEIGHTS / HERMITE_WEIGHTS.sum()
-    else:
-        points, chances = np.array([np.exp(log_r)]), np.ones(1)
-    shape = Shape(points, chances, level, level_sd)
+    share = _heterogeneity(profile)
+    shape = Shape(*_nodes(share), level, level_sd)
     more = weeks.take(rows[:: max(1, rows.size // (20 * SAMPLED))])
     rho, slow_r = autocorrelation(more, shape)
     # independent weeks: the likelihood's r is the better one
-    log_r += min(np.log(slow_r / shape.dispersion), 0.0) if rho > 0.05 else 0.0
-    return Stratum(low, high, rows, near, shape, log_r, spread, rho)
+    slower = min(slow_r / shape.dispersion, 1.0) if rho > 0.05 else 1.0
+    there = share > 1e-3
+    return Stratum(low, high, rows, near, shape, GRID[there] * slower, share[there] / share[there].sum(), rho)
 
 
 def _marginal(weeks: Weeks, shape: Shape) -> Floats:
@@ -144,21 +155,29 @@ def _marginal(weeks: Weeks, shape: Shape) -> Floats:
     return found
 
 
-def _heterogeneity(profile: Floats) -> tuple[float, float]:
-    """The centre and the spread of log r under which the (n, grid) profiles of the accounts are likeliest."""
-    grid = np.log(GRID)
-    centres = np.linspace(grid[0], grid[-1], 8 * grid.size - 7)
-    height = profile.max(axis=1, keepdims=True)
-    relative = np.exp(profile - height)
-    alike = CubicSpline(grid, profile.sum(axis=0) - height.sum())(centres)
-    best, found = float(alike.max()), (float(centres[alike.argmax()]), 0.0)
-    for spread in SPREADS:
-        weight = np.exp(-0.5 * ((grid[:, None] - centres) / spread) ** 2)
-        total = np.log(np.maximum(relative @ (weight / weight.sum(axis=0)), 1e-300)).sum(axis=0)
-        # a spread must earn its keep: one more parameter
-        if total.max() - 1.0 > best:
-            best, found = float(total.max()) - 1.0, (float(centres[total.argmax()]), spread)
-    return found
+def _heterogeneity(profile: Floats) -> Floats:
+    """(grid,) the share of accounts at each dispersion, from the (n, grid) profiles of the accounts.
+
+    Expectation-maximisation, from a broad start and stopped early: a few bursty accounts among even ones matter
+    most, and no curve of two parameters has them.
+    """
+    relative = np.exp(profile - profile.max(axis=1, keepdims=True))
+    middle = np.log(GRID[profile.sum(axis=0).argmax()])
+    share: Floats = np.exp(-0.5 * ((np.log(GRID) - middle) / BROAD) ** 2)
+    share /= share.sum()
+    for _ in range(ROUNDS):
+        belongs = relative * share
+        share = (belongs / np.maximum(belongs.sum(axis=1, keepdims=True), 1e-300)).mean(axis=0)
+    return share
+
+
+def _nodes(share: Floats) -> tuple[Floats, Floats]:
+    """Three dispersions and their chances in place of the whole grid: means of log r over sixths of the accounts."""
+    below = np.cumsum(share)
+    edges = np.array([0.0, 1 / 6, 5 / 6, 1.0])
+    parts = np.clip(below[:, None], edges[:-1], edges[1:]) - np.clip((below - share)[:, None], edges[:-1], edges[1:])
+    chances = parts.sum(axis=0)
+    return np.exp(np.log(GRID) @ parts / chances), chances / chances.sum()
 
 
 def autocorrelation(weeks: Weeks, shape: Shape) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from enrichment.model import ChatModel, Endpoint, ExtractionModel
 from enrichment.pace import Limits, Pace
 
 if TYPE_CHECKING:
+    from enrichment.calls import Caller
     from enrichment.classify import Classifier
     from enrichment.worker import Worker
 
@@ -49,7 +50,7 @@ def build_worker(
     limits: Limits | None = None,
     labelled: Mapping[str, Sequence[tuple[str, str]]] | None = None,
     trained: Mapping[str, Classifier] | None = None,
-    model: ExtractionModel | None = None,
+    model: ExtractionModel | Caller | None = None,
     seconds: float = 60.0,
     parallel: int = 1,
     ledger: CallLedger | None = None,
@@ -78,7 +79,15 @@ def build_worker(
             log.info("no classifier", field=field, rows=len(rows), because="too few labelled records")
         else:
             classifiers[field] = fitted
-    models = [model] if model is not None else [ChatModel(e, seconds=seconds) for e in (endpoint, fallback) if e]
-    lanes = [Lane(one, Pace(limits or Limits())) for one in models]
+    if isinstance(model, Caller):
+        return Worker(model, classifiers, load(PROMPT), parallel=parallel)
+    if model is not None:
+        lanes = [Lane(model, pace=Pace(limits or Limits()))]
+    else:
+        lanes = [
+            Lane(ChatModel(one, seconds=seconds), one.provider, one.region, Pace(limits or Limits()))
+            for one in (endpoint, fallback)
+            if one is not None
+        ]
     caller = Caller(lanes, ledger=ledger, seconds=seconds) if lanes else None
     return Worker(caller, classifiers, load(PROMPT), parallel=parallel)

@@ -97,14 +97,19 @@ class City:
     other: bool = False
 
 
+_ASCII = {code: None if chr(code) in ".'`" else " " for code in range(128) if not (chr(code).isalnum() or code == 95)}
+"""What `plain` does to the marks of a text in ASCII, which most names are."""
+
+
 def plain(name: str) -> str:
     """A name as it is compared: no accents, dots or apostrophes, hyphens as blanks, no case, no `the`."""
-    letters = name
-    if not name.isascii():
+    if name.isascii():
+        words = name.translate(_ASCII).lower().split()
+    else:
         folded = unicodedata.normalize("NFKD", name.replace("ø", "o").replace("Ø", "O").replace("ł", "l"))
         letters = "".join(c for c in folded if not unicodedata.combining(c))
-    letters = re.sub(r"[.'’‘`]", "", letters).casefold()
-    words = re.sub(r"[^\w]+", " ", letters).split()
+        letters = re.sub(r"[.'’‘`]", "", letters).casefold()
+        words = re.sub(r"[^\w]+", " ", letters).split()
     return " ".join(words[1:] if len(words) > 1 and words[0] == "the" else words)
 
 

@@ -44,6 +44,9 @@ class Lane:
     """A model, and how it may be asked."""
 
     model: ExtractionModel
+    provider: str = "local"
+    region: str = ""
+    """Who reads what it is told, and where; local: nobody else."""
     pace: Pace = field(default_factory=lambda: Pace(Limits()))
     breaker: Breaker = field(default_factory=Breaker)
 
@@ -81,19 +84,31 @@ class Caller:
         """The first model's."""
         return self.lanes[0].model.name
 
-    def ask(self, prompt: Prompt, question: str, document: str, schema: Mapping[str, Any]) -> Called:
-        """The answer of the first model that gives one. CallFailed: this document only; ModelError: no model."""
-        last = len(self.lanes) - 1
-        for number, lane in enumerate(self.lanes):
+    def ask(
+        self,
+        prompt: Prompt,
+        question: str,
+        document: str,
+        schema: Mapping[str, Any],
+        *,
+        allowed: Callable[[Lane], bool] = lambda lane: True,
+    ) -> Called:
+        """The answer of the first model that gives one. CallFailed: this document only; ModelError: no model.
+
+        `allowed`: which of them may be told this.
+        """
+        lanes = [lane for lane in self.lanes if allowed(lane)]
+        if not lanes:
+            raise CallFailed("withheld", "the rulebook lets no model at hand read this document")
+        last = len(lanes) - 1
+        for number, lane in enumerate(lanes):
             try:
                 return self._through(lane, prompt, question, document, schema)
             except (CallFailed, ModelError) as fault:
                 left = isinstance(fault, ModelError) or fault.free or fault.reason in OUTAGES
                 if number == last or not left:
                     raise
-                log.info(
-                    "falling back", model=lane.model.name, to=self.lanes[number + 1].model.name, because=str(fault)
-                )
+                log.info("falling back", model=lane.model.name, to=lanes[number + 1].model.name, because=str(fault))
         raise ModelError("no model is named")
 
     def _through(self, lane: Lane, prompt: Prompt, question: str, document: str, schema: Mapping[str, Any]) -> Called:
@@ -108,11 +123,11 @@ class Caller:
                 intent = self._ledger.intend(key, lane.model.name, most_in, most_out)
                 if intent.status != "go":
                     lane.pace.spare(most_in + most_out)
-                    return _remembered(intent.status, intent.said, lane.model, schema)
+                    return remembered(intent.status, intent.said, lane.model, schema)
             completion = None
             try:
                 completion = self._tried(lane, prompt.text, question, document, schema)
-                said = _read(lane.model, completion.content, schema)
+                said = read(lane.model, completion.content, schema)
             except (CallFailed, ModelError) as fault:
                 reason, free = ("no_model", True) if isinstance(fault, ModelError) else (fault.reason, fault.free)
                 self._settle(key, reason, free=free, completion=completion)
@@ -191,7 +206,7 @@ def _completion(
     return Completion(json.dumps(model.answer(instructions, question, document, schema)), 0, 0)
 
 
-def _read(model: ExtractionModel, content: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+def read(model: ExtractionModel, content: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     """The object that was said. A model that completes nothing answers with the object itself: it stands as it is."""
     if hasattr(model, "complete"):
         return parsed(content, schema)
@@ -199,10 +214,12 @@ def _read(model: ExtractionModel, content: str, schema: Mapping[str, Any]) -> di
     return found
 
 
-def _remembered(status: str, said: str, model: ExtractionModel, schema: Mapping[str, Any]) -> Called:
+def remembered(status: str, said: str, model: ExtractionModel, schema: Mapping[str, Any]) -> Called:
     """What the ledger knows of a call that is not made."""
     if status == "known":
-        return Called(_read(model, said, schema), model.name, known=True)
+        return Called(read(model, said, schema), model.name, known=True)
     if status == "failed":
         raise CallFailed(said, "it was paid for before, and gave no answer")
+    if status == "deferred":
+        raise CallFailed("deferred", "the provider has it in a batch", free=True)
     raise CallFailed("spent", "the call was intended before; its answer is unknown")

@@ -36,8 +36,9 @@ class CallFailed(Exception):
     """One call gave no usable answer.
 
     `reason` is one of a small closed set (it becomes a metric's label): deadline, refused, rate_limited, unavailable,
-    server_error, rejected, oversized, encoded, network, not_json, wrong_schema, empty, tripped,
-    spent (an earlier run recorded the intent to make this call, and its answer is unknown).
+    server_error, rejected, oversized, encoded, network, not_json, wrong_schema, empty, tripped, withheld (it may not
+    leave the machine), deferred (it waits for a provider's batch), spent (an earlier run recorded the intent to make
+    this call, and its answer is unknown).
     `free`: nothing was paid, so it may be made again. `after`: seconds until it may, where the provider says so.
     """
 

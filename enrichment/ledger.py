@@ -19,7 +19,7 @@ class Intent(Protocol):
     @property
     def status(self) -> str:
         """go: make the call. known: it was answered, `said` is the answer. failed: it was made before and gave none,
-        `said` is why. spent: it was intended before, and nobody knows how it ended."""
+        `said` is why. deferred: a provider has it in a batch. spent: it was intended, and nobody knows how it ended."""
         ...
 
     @property

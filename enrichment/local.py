@@ -59,7 +59,7 @@ def local_endpoint(
         env={**os.environ, "PYTHONPATH": paths, "WATCHTOWER_LOCAL_KEY": key},
     )
     try:
-        yield Endpoint(base_url=f"{_ready(child, gguf, seconds)}/v1", api_key=key, model=gguf.stem)
+        yield Endpoint(base_url=f"{_ready(child, gguf, seconds)}/v1", api_key=key, model=gguf.stem, provider="local")
     finally:
         _stop(child)
 

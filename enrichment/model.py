@@ -40,7 +40,10 @@ class Endpoint:
     api_key: str
     model: str
     provider: str = "openai"
+    """openai, azure, or local: what it is told does not leave the machine, or the network that counts as one's own."""
     api_version: str = ""
+    region: str = ""
+    """Where it stands."""
 
     def __repr__(self) -> str:
         return f"Endpoint(base_url={self.base_url!r}, model={self.model!r})"
@@ -136,6 +139,10 @@ class ChatModel:
         self._answered = True
         return _completed(result)
 
+    def load(self) -> None:
+        """Load the libraries now; else the first call does."""
+        self._client()
+
     def _client(self) -> Any:
         """Built at the first call: importing LangChain takes a second or two."""
         with self._lock:
@@ -198,6 +205,7 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
 
 def _asked(chat: Any, messages: list[tuple[str, str]]) -> Any:
     """LangChain's message; every way in which the endpoint can fail becomes a CallFailed with its reason."""
+    import httpx2
     import openai
 
     try:
@@ -209,12 +217,9 @@ def _asked(chat: Any, messages: list[tuple[str, str]]) -> Any:
         if isinstance(fault, openai.APITimeoutError):
             raise CallFailed("deadline", "the endpoint went silent") from fault
         if isinstance(fault, openai.APIConnectionError):
-            detail = _root(fault)
-            refused = isinstance(detail, OSError) or "refused" in str(detail) or "Name or service" in str(detail)
-            # A connection that broke may have carried the question; one that was never made has not.
-            unmade = isinstance(detail, ConnectionRefusedError) or "refused" in str(detail) or "Name or" in str(detail)
-            reason = "refused" if refused else "network"
-            raise CallFailed(reason, f"{detail}"[:200], free=refused and unmade) from fault
+            # A connection that was never made has carried nothing; one that broke may have carried the question.
+            unmade = any(isinstance(link, httpx2.ConnectError) for link in _chain(fault))
+            raise CallFailed("refused" if unmade else "network", f"{_root(fault)}"[:200], free=unmade) from fault
         if isinstance(fault, openai.APIStatusError):
             raise turned_away(fault.status_code, fault.response.headers.get("retry-after")) from fault
         # Anything else comes from an answer that is not what the protocol says: JSON that is none, or another.

@@ -25,6 +25,7 @@ LIKE = {
 
 EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 PHONE = re.compile(r"(?<![\w.,/-])\+?\(?\d{1,4}\)?(?:[ .\-/]?\(?\d{2,4}\)?){2,5}(?![\w/-])")
+IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ \u00a0]?[A-Z0-9]{4}){2,7}(?:[ \u00a0]?[A-Z0-9]{1,3})?\b")
 PHONE_DIGITS = 9
 """Fewer digits than this in a row are more often a figure than somebody's number."""
 COVER = "#"
@@ -83,7 +84,7 @@ def compared(readable: Readable) -> Readable:
 
 
 def covered(text: str) -> str:
-    """The text with e-mail addresses and telephone numbers covered, of the same length."""
+    """The text with e-mail addresses, telephone, account and card numbers covered, of the same length."""
 
     def cover(match: re.Match[str]) -> str:
         return COVER * len(match.group())
@@ -92,7 +93,7 @@ def covered(text: str) -> str:
         digits = sum(c.isdigit() for c in match.group())
         return cover(match) if digits >= PHONE_DIGITS else match.group()
 
-    return PHONE.sub(cover_phone, EMAIL.sub(cover, text))
+    return PHONE.sub(cover_phone, IBAN.sub(cover, EMAIL.sub(cover, text)))
 
 
 def sentences(text: str) -> list[tuple[int, int]]:

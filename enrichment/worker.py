@@ -32,7 +32,16 @@ from enrichment.priors import model_confidence
 from enrichment.schema import askable, question, schema
 from enrichment.text import Readable, visible
 from prompts import Prompt
-from watchtower.contract import Document, Evidence, FieldRequest, FieldSpec, ModelStatus, Proposal, RecordSnapshot
+from watchtower.contract import (
+    Document,
+    Evidence,
+    FieldRequest,
+    FieldSpec,
+    MayLeave,
+    ModelStatus,
+    Proposal,
+    RecordSnapshot,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +65,17 @@ NAME_FIELDS = ("name", "legal_name", "trade_name", "company", "company_name")
 def called(record: RecordSnapshot) -> tuple[str, ...]:
     """What the record is called: its names, as far as it has fields so named."""
     return tuple(str(record.fields[field]) for field in NAME_FIELDS if record.fields.get(field))
+
+
+def may_read(leave: MayLeave | None, kind: str, lane: Lane) -> bool:
+    """Whether a model may be told a document of this kind: one on this machine may read all."""
+    if leave is None or lane.provider == "local":
+        return True
+    return (
+        (leave.documents is None or kind in leave.documents)
+        and (not leave.providers or lane.provider in leave.providers)
+        and (not leave.regions or lane.region in leave.regions)
+    )
 
 
 class Worker:
@@ -252,7 +272,10 @@ class Worker:
         """What a model says, or None with the reason counted and logged."""
         assert self._model is not None
         try:
-            called = self._model.ask(self._prompt, question(fields), document.text, schema(fields))
+            called = self._model.ask(
+                self._prompt, question(fields), document.text, schema(fields),
+                allowed=lambda lane: may_read(request.may_leave, document.kind, lane),
+            )  # fmt: skip
         except CallFailed as failure:
             self._count(f"call.{failure.reason}")
             if failure.free:

@@ -10,9 +10,11 @@ from evals.completions import Completions
 from evals.cost import Prices
 from evals.decision import Accept, Decision, VerbatimAndConfident
 from evals.detectors import DetectorScores, render_detectors, run_detectors
+from evals.journeys import render_journeys, run_journeys
+from evals.normalisation import render_normalisation, run_normalisation
 from evals.report import render_terminal
 from evals.rules import RuleScores, Scenario, render_rules, run_rules
-from evals.run import run_enrichment, score_run
+from evals.run import compare_page, run_enrichment, score_run
 from evals.score import Scores
 
 __all__ = [
@@ -29,16 +31,21 @@ __all__ = [
     "VerbatimAndConfident",
     "bless",
     "compare",
+    "compare_page",
     "load_cases",
     "read_cases",
     "render_acceptance",
     "render_comparison",
     "render_detectors",
+    "render_journeys",
+    "render_normalisation",
     "render_rules",
     "render_terminal",
     "run_acceptance",
     "run_detectors",
     "run_enrichment",
+    "run_journeys",
+    "run_normalisation",
     "run_rules",
     "score_run",
 ]

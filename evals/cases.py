@@ -42,6 +42,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     id: str
     suite: str
+    version: int = 1
+    """Raised when the text or a label is mended: runs before and after are not compared on the case."""
     provenance: str
     """Who says that this is the answer: a data set with its licence, or who wrote the case."""
     split: Split

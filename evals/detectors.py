@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich import box
@@ -33,6 +34,8 @@ class DetectorCase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Ids of the records that a signal should name."""
     judged: tuple[str, ...] = ()
     """Ids of the records on which the detector is held to its word; all of the snapshot unless given."""
+    trouble: dict[str, str] = {}
+    """For odd records, the time at which anybody could see it: the deal was lost, the customer left."""
     snapshot: str = ""
     """A Parquet file beside the cases, or else:"""
     columns: dict[str, list[Any]] = {}
@@ -55,6 +58,14 @@ class DetectorScore(msgspec.Struct, frozen=True, kw_only=True):
     recall: float | None
     """Of the odd records, those signalled; higher is better."""
     recall_interval: Interval
+    precision_at_k: float | None
+    """Of each case's first K signals, the strangest first, those about odd records; higher is better."""
+    precision_at_k_interval: Interval
+    lead_days: float | None
+    """Median days from the signal to the trouble, over found records whose trouble has a time; higher is better."""
+    lead_interval: Interval | None
+    """95%, percentile bootstrap over records; None below five of them."""
+    lead_of: int
     false_alarm_rate: float | None
     """Of the normal records, those signalled; lower is better."""
     false_alarm_interval: Interval
@@ -62,6 +73,10 @@ class DetectorScore(msgspec.Struct, frozen=True, kw_only=True):
     budget: float
     promise: Literal["kept", "broken"]
     """Broken where even the interval's lower end lies above the promised rate."""
+
+
+K = 10
+"""How many signals a person looks at in a sitting."""
 
 
 class DetectorScores(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,12 +128,32 @@ class _Count(msgspec.Struct):
     normal: int = 0
     cases: int = 0
     budget: float = 0.0
+    first: int = 0
+    first_found: int = 0
+    leads: list[float] = []
 
 
-def _signalled(case: DetectorCase, table: pa.Table, detector: Detector) -> set[str]:
+def _signalled(case: DetectorCase, table: pa.Table, detector: Detector) -> list[str]:
+    """The records named, the strangest first."""
     fitted = detector.fit(table, case.request)
     signals = detector.raise_signals(table, fitted, case.request)
-    return {signal.subject.partition("/")[2] for signal in signals}
+    ordered = sorted(signals, key=lambda one: (one.p_value, -one.strength, one.subject))
+    return list(dict.fromkeys(one.subject.partition("/")[2] for one in ordered))
+
+
+def _lead_days(case: DetectorCase, records: set[str]) -> list[float]:
+    at = case.request.at
+    return [
+        (parse_time(case.trouble[one]) - at).total_seconds() / 86_400 for one in sorted(records & set(case.trouble))
+    ]
+
+
+def _median_interval(leads: Sequence[float]) -> Interval | None:
+    if len(leads) < 5:
+        return None
+    drawn = np.random.default_rng(0).choice(np.asarray(leads), size=(statistics.RESAMPLES, len(leads)))
+    low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975])
+    return Interval(float(low), float(high))
 
 
 def score_detectors(cases: Sequence[DetectorCase], folder: Path, detectors: Mapping[str, Detector]) -> DetectorScores:
@@ -134,9 +169,12 @@ def score_detectors(cases: Sequence[DetectorCase], folder: Path, detectors: Mapp
         table = snapshot_of(case, folder)
         judged = set(case.judged) or set(table.column("record").to_pylist())
         odd = set(case.anomalous)
+        if stray := sorted(set(case.trouble) - odd):
+            raise InputError(f"case {case.id}: trouble: {stray[0]!r} is not among the odd records")
         if stray := sorted(odd - judged):
             raise InputError(f"case {case.id}: anomalous: {stray[0]!r} is no judged record of the snapshot")
-        named = _signalled(case, table, detectors[name]) & judged
+        ranked = [record for record in _signalled(case, table, detectors[name]) if record in judged]
+        named = set(ranked)
         count = counts.setdefault(name, _Count())
         count.cases += 1
         count.found += len(named & odd)
@@ -144,6 +182,9 @@ def score_detectors(cases: Sequence[DetectorCase], folder: Path, detectors: Mapp
         count.false_alarms += len(named - odd)
         count.normal += len(judged - odd)
         count.budget = max(count.budget, case.request.budget)
+        count.first += len(ranked[:K])
+        count.first_found += len(odd & set(ranked[:K]))
+        count.leads += _lead_days(case, named & odd)
     return DetectorScores(
         suite_hash=content_hash([content_hash(case) for case in cases]),
         detectors=tuple(_scored(name, detectors[name].version, counts[name]) for name in sorted(counts)),
@@ -165,6 +206,11 @@ def _scored(name: str, version: str, count: _Count) -> DetectorScore:
         precision_interval=statistics.wilson(count.found, named),
         recall=count.found / odd if odd else None,
         recall_interval=statistics.wilson(count.found, odd),
+        precision_at_k=count.first_found / count.first if count.first else None,
+        precision_at_k_interval=statistics.wilson(count.first_found, count.first),
+        lead_days=float(np.median(count.leads)) if count.leads else None,
+        lead_interval=_median_interval(count.leads),
+        lead_of=len(count.leads),
         false_alarm_rate=count.false_alarms / count.normal if count.normal else None,
         false_alarm_interval=alarms,
         budget=count.budget,
@@ -190,14 +236,26 @@ def _figure(value: float | None, interval: Interval) -> str:
 def render_detectors(scores: DetectorScores) -> Table:
     """The figures for a terminal."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("detector", "cases", "precision ↑", "recall ↑", "false alarms ↓", "budget", "promise"):
+    for name in (
+        "detector",
+        "cases",
+        "precision ↑",
+        f"first {K} ↑",
+        "power ↑",
+        "lead days ↑",
+        "false alarms ↓",
+        "budget",
+        "promise",
+    ):
         table.add_column(name, justify="left" if name in ("detector", "promise") else "right")
     for one in scores.detectors:
         table.add_row(
             f"{one.detector} {one.version}",
             str(one.cases),
             _figure(one.precision, one.precision_interval),
+            _figure(one.precision_at_k, one.precision_at_k_interval),
             _figure(one.recall, one.recall_interval),
+            "-" if one.lead_days is None else f"{one.lead_days:.1f} of {one.lead_of}",
             _figure(one.false_alarm_rate, one.false_alarm_interval),
             f"{one.budget:g}",
             one.promise,

@@ -10,6 +10,8 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from evals.cases import Case
+from evals.compare import QUESTIONS, Comparison
+from evals.compare_render import compared_line, must_pass_line, verdict_line
 from evals.cost import Cost, cost_line
 from evals.recording import Recorded
 from evals.report import COLUMNS, LOWER, SAYS, accepted, facts_line, must_line, rows_of, verdict, worst_first
@@ -118,11 +120,23 @@ def html(
     judged: Sequence[Mapping[str, Sequence[Judged]]],
     recorded: Sequence[Sequence[Recorded]] = (),
     cost: Cost | None = None,
+    against: Comparison | None = None,
 ) -> str:
-    """The whole page. All text from cases and models is escaped."""
+    """The whole page. All text from cases and models is escaped.
+
+    With `against`, the comparison with a baseline comes first, and of the cases those that changed: the worse ones
+    before the better ones.
+    """
     ranked = worst_first(cases, judged)
+    change = {} if against is None else dict.fromkeys(against.worse, "worse")
+    change |= {} if against is None else dict.fromkeys(against.improved, "better")
+    if against is not None:
+        ranked = [row for row in ranked if row[0].id in change]
+        ranked.sort(key=lambda row: change[row[0].id] != "worse")
     took = {some[0].case: _took(some) for some in recorded}
-    shown = [_case(*row, took=took.get(row[0].id, "")) for row in ranked[:SHOWN]]
+    shown = [
+        _case(*row, took=took.get(row[0].id, "")) | {"change": change.get(row[0].id, "")} for row in ranked[:SHOWN]
+    ]
     return _TEMPLATES.get_template("report.html.j2").render(
         scores=scores,
         facts=facts_line(scores),
@@ -139,6 +153,11 @@ def html(
             for name, part in scores.fields.items()
             if part.bins
         ],
+        against=against,
+        questions=QUESTIONS,
+        verdict=verdict_line(against) if against is not None else "",
+        compared=compared_line(against) if against is not None else "",
+        must_now=must_pass_line(against) if against is not None else "",
         cases=shown,
         left_out=len(ranked) - len(shown),
         wrong=sum(1 for row in ranked if row[3]),

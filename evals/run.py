@@ -14,11 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from evals import report, report_html
 from evals.adapters import chosen, load_cases, masked
 from evals.cases import Case, suite_hash
+from evals.compare import Comparison
 from evals.completions import Meter, NoMeter
 from evals.cost import Prices, cost_of
 from evals.decision import Accept, VerbatimAndConfident, name_of
@@ -28,7 +30,7 @@ from evals.recording import Recorded, Recording, recording_key, write_whole
 from evals.score import RunFacts, Scores, judge, outcomes, score
 from evals.stored import RECORDING, StoredRun, answers, read_manifest, read_run, write_cases
 from watchtower.contract import EnrichmentWorker, Proposal, format_time
-from watchtower.errors import Missing
+from watchtower.errors import InputError, Missing
 
 Progress = Callable[[int, int, str], None]
 """Called with (answers done, answers in all, id of the case just done)."""
@@ -209,6 +211,23 @@ def score_run(
 ) -> Scores:
     """Scores a run's folder anew, from what it holds itself: under another acceptance rule, or with other labels."""
     return _scored(out, read_run(out, labels=labels), accept, now, prices)
+
+
+def compare_page(out: Path, *, accept: Accept | None = None, found: Comparison) -> str:
+    """The report of a run's folder as a page that holds it against a baseline. The texts are the run's own."""
+    run = read_run(out)
+    decide = accept or VerbatimAndConfident()
+    scores = msgspec.json.decode((out / "scores.json").read_bytes(), type=Scores)
+    if scores.run.accept != name_of(decide):
+        raise InputError(
+            f"{out}: was scored under another acceptance ({scores.run.accept}) than {name_of(decide)}",
+            remedy="name its --rulebook, or run `eval score` first",
+        )
+    shown = [
+        report.shown_repeat(case, [judge(case, one.proposals, decide) for one in some])
+        for case, some in zip(run.cases, run.recorded, strict=True)
+    ]
+    return report_html.html(scores, run.cases, shown, run.recorded, cost_of(run.recorded), against=found)
 
 
 def _scored(out: Path, run: StoredRun, accept: Accept | None, now: datetime, prices: Prices | None) -> Scores:

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from time import monotonic
 from typing import Any, Literal
 
 from watchtower.connectors import Refused
-from watchtower.contract import DetectionRequest, EnrichmentWorker, Event, FieldRequest, format_time
+from watchtower.contract import Calibration, DetectionRequest, EnrichmentWorker, Event, FieldRequest, format_time
 from watchtower.contract.batch import DETECTION, ENRICHMENT
 from watchtower.errors import InputError, Missing
 from watchtower.flow import deadletters, intake, retention, silencing, work
@@ -32,11 +32,13 @@ from watchtower.flow.intake import Sent, Verdict
 from watchtower.flow.jobs import Desk, Tally, own_queue
 from watchtower.flow.metrics import Measured, measure
 from watchtower.flow.outbox import tell, tell_ended
-from watchtower.flow.plan import Cost, Means, Plan, ask, plan
+from watchtower.flow.pages import SOURCE as WEB
+from watchtower.flow.pages import Wanted, page_event, wanted
+from watchtower.flow.plan import ASK_AGAIN, Cost, Means, Plan, ask, plan
 from watchtower.flow.replay import Replayed, replay
 from watchtower.flow.retention import Retained
 from watchtower.flow.settle import Settled
-from watchtower.flow.snapshot import write_snapshot
+from watchtower.flow.snapshot import parts_for, write_snapshot
 from watchtower.flow.snapshot_usage import reads_usage, write_usage
 from watchtower.flow.told import Told, why_told
 from watchtower.flow.watching import job_heard
@@ -57,10 +59,14 @@ from watchtower.store.silences import Silence
 from watchtower.workers import (
     Bench,
     LabelledRow,
+    PagesRead,
+    calibrate,
     detector_names,
     model_status,
     no_worker,
+    open_offline,
     open_worker,
+    read_pages,
     run_until_empty,
     shelf_folder,
     stamp,
@@ -89,6 +95,25 @@ class Enriched:
     """Requests over which the worker failed."""
     cost: Cost = field(default_factory=Cost)
     """What calls to models cost meanwhile, by the ledger."""
+
+
+@dataclass(frozen=True)
+class HandedOver:
+    """What a run by way of the provider's batches did: calls taken back and handed over, batches under way."""
+
+    run: Enriched
+    taken: int
+    handed: int
+    waiting: int
+
+
+@dataclass
+class Fetched:
+    """What reading pages brought. `unread`: (page, why)."""
+
+    records: int = 0
+    pages: int = 0
+    unread: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -459,6 +484,7 @@ class Tower:
         paid: bool | None = None,
         waiting: frozenset[str] = frozenset(),
         write: bool = False,
+        again: timedelta = ASK_AGAIN,
     ) -> Plan:
         """What enrichment would be asked now, in order, within the rulebook's budgets, and what it costs at most.
 
@@ -470,11 +496,37 @@ class Tower:
         by = Means(means, paid, stamp(self.settings))
         with self._write() as conn:
             made = plan(
-                conn, self._engine, self.clock(), limit=limit, only=only, means=by, waiting=waiting, spent=spent
-            )
+                conn, self._engine, self.clock(), limit=limit, only=only, means=by, waiting=waiting, spent=spent,
+                again=again,
+            )  # fmt: skip
             if write:
                 ask(conn, made, self.clock())
             return made
+
+    def wanted_pages(self, *, limit: int = 20, only: frozenset[str] | None = None) -> list[Wanted]:
+        """The own pages of records that starve, the most wanted first, that were not read lately."""
+        with self._write() as conn:
+            return wanted(conn, self._engine, self.clock(), limit=limit, only=only)
+
+    def fetch(
+        self,
+        pages: Sequence[Wanted],
+        *,
+        read: Callable[[str, Sequence[str]], PagesRead] = read_pages,
+        progress: Progress = lambda done, total: None,
+    ) -> Fetched:
+        """Read pages, outside of any transaction; each comes in through the door, as what the source `web` says."""
+        done = Fetched()
+        for number, one in enumerate(pages, start=1):
+            found, unread = read(one.domain, one.paths)
+            now = self.clock()
+            events = [page_event(one, path, url, text, now) for path, url, text in found]
+            verdicts = self.take(events, source=WEB)
+            taken = sum(verdict.status == "accepted" for verdict in verdicts)
+            done.records, done.pages = done.records + (taken > 0), done.pages + taken
+            done.unread += [(f"{one.domain}{path}", because) for path, because in unread]
+            progress(number, len(pages))
+        return done
 
     def _spent(self) -> Cost:
         """What calls have cost today; and the rulebook's budget of the day goes down to where it is kept."""
@@ -491,6 +543,7 @@ class Tower:
         progress: Progress = lambda done, total: None,
         enough: Callable[[], bool] = lambda: False,
         slots: int = 1,
+        again: timedelta = ASK_AGAIN,
     ) -> Enriched:
         """Ask, let the worker answer the jobs in this process, decide on what it says while it goes on.
 
@@ -498,7 +551,9 @@ class Tower:
         asked again by a later run.
         """
         self.take_up()  # what a process that died had answered
-        asked = self.requests(limit=limit, only=only, means=model_status(worker).name)
+        waiting = self.desk.waiting()
+        means = model_status(worker).name
+        asked = self.plan(limit=limit, only=only, means=means, waiting=waiting, again=again, write=True).requests
         run, tally, took = Enriched(), Tally(), monotonic()
         if not asked:
             self.beat("enrichment")
@@ -525,20 +580,39 @@ class Tower:
         self.beat("enrichment")
         return run
 
+    def enrich_offline(
+        self,
+        *,
+        limit: int = 100,
+        only: frozenset[str] | None = None,
+        progress: Progress = lambda done, total: None,
+    ) -> HandedOver:
+        """Enrich by way of the provider's batches: take back what it has answered, decide on that, hand over the rest.
+
+        Run it again until nothing waits: results are those of `enrich`. InputError, ModelError.
+        """
+        self._spent()
+        shelf = shelf_folder(self.settings)
+        with open_offline(self.settings, self.labelled(), self.desk.database, shelf=shelf) as offline:
+            taken, waiting = offline.take_back()
+            run = self.enrich(offline.worker, limit=limit, only=only, progress=progress, again=timedelta(0))
+            handed, batches = offline.hand_over()
+        return HandedOver(run, taken, handed, waiting + len(batches))
+
     def beat(self, job: str) -> None:
         """One of the tower's own jobs has run (clock, enrichment, detection). Nothing where it is not watched."""
         if job in self.rulebook.jobs:
             with self._write() as conn:
                 job_heard(conn, self._engine, job, self.clock())
 
-    def detect(self, *, only: frozenset[str] | None = None) -> list[Detected]:
-        """Run the declared detectors over a snapshot of now; admit what they raise."""
+    def detect(self, *, only: frozenset[str] | None = None, parts: int = 1) -> list[Detected]:
+        """Run the declared detectors over a snapshot of now, each in so many parts; admit what they raise."""
         asked = {request.id: request for request in self._detections(only)}
         if not asked:
             self.beat("detection")
             return []
         queue = own_queue(DETECTION)
-        batches = self._ask_detections(asked.values(), queue)
+        batches = self._ask_detections(asked.values(), queue, parts=parts)
         try:
             run_until_empty(Bench(self.desk.database, no_worker), self.jobs_url, queue)
             tally = self.desk.collect(batches)
@@ -557,14 +631,20 @@ class Tower:
         with self.database.read() as conn:
             return held_since(conn, week_of(self.clock(), self.rulebook.zone))
 
-    def hand_down(self, *, fields: bool = True, detections: bool = True, limit: int = 100) -> int:
-        """Ask worker processes what is due: at most `limit` records at a time, and each detector once at a time."""
+    def hand_down(
+        self, *, fields: bool = True, detections: bool = True, limit: int = 100, parts: int | None = None
+    ) -> int:
+        """Ask worker processes what is due: at most `limit` records at a time, and each detector once at a time.
+
+        `parts`: the jobs that one look is parted into, for as many workers; None: by the size of the snapshot.
+        """
         waiting = self.desk.waiting()
         handed = 0
         if detections:
             looking = {id_.partition(".")[0] for id_ in waiting}
             due = [one for one in self._detections(None) if f"dq_{one.signal}" not in looking]
-            handed += len(self._ask_detections(due, DETECTION))
+            self._ask_detections(due, DETECTION, parts=parts)
+            handed += len(due)
         room = limit - sum(id_.startswith("rq_") for id_ in waiting) if fields else 0
         if room > 0:
             means = self.settings.llm_model or ""
@@ -603,23 +683,48 @@ class Tower:
             )  # fmt: skip
         return found
 
-    def _ask_detections(self, requests: Iterable[DetectionRequest], queue: str) -> list[str]:
-        """Hand them down, each with the snapshot it reads: of its object, all of the same time, or of weekly usage."""
+    def _ask_detections(self, requests: Iterable[DetectionRequest], queue: str, *, parts: int | None) -> list[str]:
+        """Hand them down, each with the snapshot that it reads, all of the same time."""
         written: dict[str, Path] = {}
         batches = []
-        folder = self.settings.data / "snapshots"
         for request in requests:
-            if reads_usage(request):
-                with self.database.read() as conn:
-                    snapshot = write_usage(conn, self.rulebook, request, folder)
-                batches.append(self.desk.ask_detection(request, snapshot.read_bytes(), queue))
-                continue
-            looked_at = str(request.parameters.get("of", request.object))
-            if looked_at not in written:
-                with self.database.read() as conn:
-                    written[looked_at] = write_snapshot(conn, self.rulebook, looked_at, request.at, folder)
-            batches.append(self.desk.ask_detection(request, written[looked_at].read_bytes(), queue))
+            path = self._snapshot(request, written)
+            several = 1 if reads_usage(request) else parts_for(path) if parts is None else parts
+            batches += self.desk.ask_detection(request, path.read_bytes(), queue, parts=several)
         return batches
+
+    def _snapshot(self, request: DetectionRequest, written: dict[str, Path]) -> Path:
+        """What a request reads: weekly usage, or an object's versions, which are written once for all."""
+        folder = self.settings.data / "snapshots"
+        looked_at = str(request.parameters.get("of", request.object))
+        if not reads_usage(request) and looked_at in written:
+            return written[looked_at]
+        with self.database.read() as conn:
+            if reads_usage(request):
+                return write_usage(conn, self.rulebook, request, folder)
+            written[looked_at] = write_snapshot(conn, self.rulebook, looked_at, request.at, folder)
+        return written[looked_at]
+
+    def calibrate(
+        self, *, only: frozenset[str] | None, runs: int, progress: Progress = lambda done, of: None
+    ) -> list[tuple[DetectionRequest, list[Calibration] | None]]:
+        """What the declared detectors' promises come to on simulated data. Nothing is raised, nothing journalled.
+
+        None for a detector that promises no rate which can be shown so.
+        """
+        asked, written, found = self._detections(only), dict[str, Path](), []
+        steps = iter(range(1, runs * len(asked) + 1))
+        for request in asked:
+            snapshot = self._snapshot(request, written)
+            try:
+                counts = calibrate(
+                    request, snapshot, runs=runs, progress=lambda: progress(next(steps), runs * len(asked))
+                )
+            except ValueError as error:
+                because = f"signal {request.signal}: {error}"
+                raise InputError(because, remedy="correct it in the rulebook's signals") from error
+            found.append((request, counts))
+        return found
 
     @property
     def jobs_url(self) -> str:

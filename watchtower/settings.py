@@ -50,9 +50,9 @@ class Settings(BaseSettings):
     llm_base_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
     llm_api_key: SecretStr | None = None
     llm_model: str | None = None
-    llm_provider: Literal["openai", "azure"] = "openai"
-    """openai: that of OpenAI, or any endpoint that speaks as it does. azure: llm_base_url is the resource's address,
-    llm_model the deployment's name."""
+    llm_provider: Literal["openai", "azure", "local"] = "openai"
+    """openai: that of OpenAI, or any endpoint that speaks as it does. local: the same, for an endpoint that may be told
+    what must not leave. azure: llm_base_url is the resource's address, llm_model the deployment's name."""
     llm_api_version: str = "2024-10-21"
     """For azure."""
     llm_region: str = ""
@@ -89,9 +89,9 @@ _ACCEPTED = {
     "llm_requests_per_minute": "a whole number, 0 or more (0: no limit)",
     "llm_tokens_per_minute": "a whole number, 0 or more (0: no limit)",
     "llm_slots": "a whole number from 1 to 256",
-    "llm_provider": "openai or azure",
     "public_url": "an address such as https://watchtower.example.com",
     "requests_per_minute": "a whole number, 0 or more",
+    "llm_provider": "openai, azure or local",
     "host": "an address or host name",
     "port": "a whole number from 0 to 65535",
     "llm_base_url": "an address such as http://localhost:11434/v1",

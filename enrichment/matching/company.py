@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 
 from enrichment.atlas import plain
 from enrichment.matching.model import Matcher, Prepared, key_of
@@ -30,6 +31,7 @@ SERIES = Weight("series number", "other", -4.0)
 SKELETON = str.maketrans("", "", "aeiouyh")
 
 
+@lru_cache(maxsize=1 << 14)
 def value_of(kind: str, raw: str, region: str = "") -> str:
     """The canonical value of a text; empty where it has none."""
     found = normalise(kind, raw, region) if raw else None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from enrichment.text import visible
 
@@ -19,6 +19,10 @@ NOTHING = frozenset(
     }
 )  # fmt: skip
 """What people and exports write where they know nothing."""
+
+
+LEFT = "what is left of it says nothing"
+READINGS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,10 @@ class Normalised:
         if self.because:
             shown["because"] = self.because
         return shown
+
+
+Reader = Callable[[str, str], Normalised | None]
+"""(raw, region) -> what it is."""
 
 
 def tidy(raw: str) -> str:
@@ -72,8 +80,28 @@ def refused(raw: str, because: str) -> Normalised:
 def accepted(raw: str, value: str, **parts: str) -> Normalised:
     """A value with its parts; those that are empty are left out. What is left of the text may say nothing."""
     if value.casefold() in NOTHING:
-        return refused(raw, "what is left of it says nothing")
+        return refused(raw, LEFT)
     return Normalised(raw, value, {name: part for name, part in parts.items() if part})
+
+
+def settled(read: Reader) -> Reader:
+    """The reader, made to read its value again until that is its own. What does not settle so is refused.
+
+    Names and titles are written with more marks than rules foresee.
+    """
+
+    def read_again(raw: str, region: str = "") -> Normalised | None:
+        found = read(raw, region)
+        for _ in range(READINGS):
+            if found is None or found.value is None:
+                return found
+            again = read(found.value, region)
+            if again is not None and again.value == found.value:
+                return found
+            found = refused(raw, LEFT) if again is None or again.value is None else replace(again, raw=raw)
+        return refused(raw, "it can be read in more than one way")
+
+    return read_again
 
 
 def lower(text: str) -> str:

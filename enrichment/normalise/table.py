@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from enrichment.normalise import (
@@ -23,7 +22,7 @@ from enrichment.normalise import (
     title,
     url,
 )
-from enrichment.normalise.outcome import Normalised
+from enrichment.normalise.outcome import Normalised, Reader, settled
 
 
 @dataclass(frozen=True)
@@ -31,14 +30,16 @@ class Kind:
     """`normalise(raw, region)`: the region is an ISO 3166 code that settles what a text alone leaves open, or empty."""
 
     name: str
-    normalise: Callable[[str, str], Normalised | None]
+    normalise: Reader
     about: str
 
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind("legal_name", legal_name.normalise, "company names: name, legal form (ISO 20275), key to compare"),
+        Kind(
+            "legal_name", settled(legal_name.normalise), "company names: name, legal form (ISO 20275), key to compare"
+        ),
         Kind("domain", domain.normalise, "registrable domains, by the Public Suffix List"),
         Kind("url", url.normalise, "addresses of web pages (RFC 3986)"),
         Kind("email", email.normalise, "e-mail addresses"),
@@ -51,9 +52,9 @@ KINDS: dict[str, Kind] = {
         Kind("headcount", headcount.normalise, "numbers and bands of employees"),
         Kind("revenue", revenue.normalise, "revenue, as an amount or a band"),
         Kind("industry", industry.normalise, "industries: ISIC, NACE, NAICS, GICS"),
-        Kind("title", title.normalise, "job titles: seniority and function"),
+        Kind("title", settled(title.normalise), "job titles: seniority and function"),
         Kind("date", dates.normalise, "days of the calendar (ISO 8601)"),
-        Kind("person", person.normalise, "names of people"),
+        Kind("person", settled(person.normalise), "names of people"),
     )
 }
 

@@ -36,12 +36,14 @@ class Words:
     short: dict[str, str]
     level: dict[str, str]
     function: dict[str, str]
+    weak: dict[str, str]
+    """Words that tell a function where no other does: `development` is human resources' in `career development`."""
 
 
 @lru_cache(maxsize=1)
 def words() -> Words:
     """The table, read once."""
-    found = Words({}, {}, {})
+    found = Words({}, {}, {}, {})
     for line in (files("enrichment.normalise") / "tables" / "titles.tsv").read_text("utf-8").splitlines():
         if line.startswith("#") or not line.strip():
             continue
@@ -99,10 +101,11 @@ def level_of(text: str) -> str:
 
 def function_of(text: str) -> str:
     """The function: of the longest phrase, and of those as long the first; empty where no word tells it."""
-    function = words().function
-    found = [(phrase, function[phrase]) for phrase in _phrases(text) if phrase in function]
-    specific = [entry for entry in found if entry[1] != "executive"]
-    return (specific or found)[0][1] if found else ""
+    phrases, known = _phrases(text), words()
+    found = [known.function[phrase] for phrase in phrases if phrase in known.function]
+    weak = [known.weak[phrase] for phrase in phrases if phrase in known.weak]
+    ranked = [name for name in found if name != "executive"] or weak or found
+    return ranked[0] if ranked else ""
 
 
 def normalise(raw: str, region: str = "") -> Normalised | None:

@@ -223,7 +223,7 @@ def add_alert(conn: Any, number: int, **changes: Any) -> str:
         "owner": "sales_manager",
         "because": "An MQL has waited 48 hours for a first contact.",
         "ai_informed": False,
-        "causes": [{"source": "crm", "id": "e1"}],
+        "causes": [{"source": "crm", "id": "e1", "at": "2026-03-02T09:00:00.000000Z"}],
         "reads": {"stage": "mql"},
     } | changes
     conn.execute(insert(schema.alert).values(**values))

@@ -181,7 +181,8 @@ def test_limits_outside_the_bounds_are_refused(client: TestClient) -> None:
 
 def test_an_alert_shows_its_history_causes_and_reads(client: TestClient) -> None:
     alert = client.get("/alerts/a0001").json()
-    assert alert["causes"] == [{"source": "crm", "id": "e1"}]
+    assert alert["causes"] == [{"source": "crm", "id": "e1", "at": "2026-03-02T09:00:00.000000Z", "by": "crm"}]
+    assert alert["ai_read"] is False
     assert alert["reads"] == {"stage": "mql"}
     assert [(a["actor"], a["verb"]) for a in alert["actions"]] == [("watchtower", "opened")]
 

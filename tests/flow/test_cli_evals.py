@@ -109,6 +109,9 @@ def test_a_run_is_scored_again_blessed_compared_and_held_against_its_masked_self
     code, out, _ = inside(capsys, "eval", "compare", baseline, run, "--markdown", tmp_path / "pr.md", "--json")
     assert code == 0 and json.loads(out)["exit_code"] == 0
     assert (tmp_path / "pr.md").read_text().startswith("### Eval: No regression.\n")
+    page = tmp_path / "against.html"
+    assert inside(capsys, "eval", "compare", baseline, run, "--html", page)[0] == 0
+    assert "Cases that changed: 0 worse, 0 better" in page.read_text() and "No regression." in page.read_text()
     code, out, _ = inside(capsys, "eval", "gap", run, masked, "--json")
     assert code == 0 and json.loads(out)["compared"] == 30
     code, _, err = inside(capsys, "eval", "gap", run, run)

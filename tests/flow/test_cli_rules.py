@@ -189,8 +189,8 @@ def test_an_event_without_time_zone_stops_an_answer_unless_it_is_set_aside(
 @pytest.mark.parametrize(
     "command",
     ["", "demo", "up", "serve", "tick", "worker", "import", "enrich", "detect", "alerts", "rules", "eval", "models",
-     "rules check", "rules test", "rules eval", "rules backtest", "rules explain", "eval rules", "eval detectors",
-     "eval enrichment", "eval compare", "models list", "models pull"],
+     "detect calibrate", "rules check", "rules test", "rules eval", "rules backtest", "rules explain", "eval rules",
+     "eval detectors", "eval enrichment", "eval compare", "models list", "models pull"],
 )  # fmt: skip
 def test_every_command_teaches_its_use(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = inside(capsys, *command.split(), "--help")

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import llm_stub
 import msgspec
 import pytest
+from command_line import inside
 
 import evals
 from enrichment import CallFailed, build_worker
@@ -214,3 +216,30 @@ def test_a_run_that_fails_a_must_pass_case_is_blessed_only_by_name(tmp_path: Pat
         evals.bless(tmp_path / "run", tmp_path / "b", by="ada", because="known to fail", now=NOW)
     made = evals.bless(tmp_path / "run", tmp_path / "b", by="ada", because="known to fail", now=NOW, failing=True)
     assert made.failing == ("c0", "c1", "c2")
+
+
+def test_the_command_keeps_an_endpoints_answers_and_runs_again_without_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reads(handler: Any, body: Mapping[str, Any]) -> None:
+        handler.count("asked")
+        said = {"business": "makes maps", "city": "Zyzzogeton", "city_quote": "our work in Zyzzogeton"}
+        wanted = body["response_format"]["json_schema"]["schema"]["required"]
+        handler.send(200, llm_stub.completion(json.dumps({name: said.get(name) for name in wanted})))
+
+    text = "We make maps and do our work in Zyzzogeton. Nobody knows why we came here."
+    cases = written(tmp_path, 4, input={"record": {}, "documents": [{"text": text}]}, expected={"city": "Zyzzogeton"})
+    kept = tmp_path / "completions.jsonl"
+    given = ("eval", "enrichment", "--cases", cases, "--completions", kept, "--json")
+    with llm_stub.model(0, reads) as stub:
+        monkeypatch.setenv("WATCHTOWER_LLM_BASE_URL", stub.url)
+        code, first, _ = inside(capsys, *given, "--out", tmp_path / "a", "--price", "1,2")
+        assert code == 0 and stub.calls["asked"] == 1, "four cases of one text, asked once"
+    monkeypatch.delenv("WATCHTOWER_LLM_BASE_URL")
+    code, again, _ = inside(capsys, *given, "--offline", "--out", tmp_path / "b")
+    assert code == 0
+    one, other = json.loads(first), json.loads(again)
+    assert one["run"]["models"] == other["run"]["models"] != []
+    assert one["fields"] == other["fields"] and one["fields"]["city"]["metrics"]["grounding"]["value"] == 1.0
+    cost = json.loads((tmp_path / "a/manifest.json").read_text())["cost"]
+    assert cost["calls"] == 4 and cost["money"] > 0

@@ -44,7 +44,7 @@ def place(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) ->
         create_roles(tower.database, tower.desk.database, ROLES)
         assert tower.hand_down(detections=False, limit=2) == 2
         with tower.desk.database.begin() as conn:
-            conn.execute(text("select intend('of the tower')"))
+            conn.execute(text("select intend_call('of the tower', 'm', 1, 1)"))
             conn.execute(text("create role other login in role worker"))
             conn.execute(text("create role outsider login"))
         yield Place(tower)
@@ -139,6 +139,12 @@ DENIED = [
     "delete from spend",
     "select * from spend",
     "update quota set value = 1000000",
+    "select said from call",
+    "insert into price (model, input, output) values ('m', 0, 0)",
+    "update price set input = 0",
+    "delete from price",
+    "insert into provider_batch (id, keys) values ('mine', '{{}}')",
+    "update provider_batch set closed_at = now()",
     "select * from procrastinate_jobs",
     "update procrastinate_jobs set status = 'todo'",
     "insert into procrastinate_jobs (queue_name, task_name) values ('enrichment', 'enrichment')",
@@ -149,7 +155,7 @@ DENIED = [
     "::procrastinate_job_to_defer_v1[])",
     "alter table result drop constraint result_body_check",
     "alter function answer(text, text, text[]) security invoker",
-    "create or replace function intend(call_key text) returns boolean language sql as 'select true'",
+    "create or replace function answer(a text, b text, c text[]) returns boolean language sql as 'select true'",
     "drop table batch cascade",
     "drop function answer(text, text, text[])",
     "comment on table batch is 'mine'",
@@ -242,14 +248,20 @@ def test_an_answer_is_bounded_and_given_once_to_what_was_asked(place: Place, ses
 
 
 def test_the_ledger_is_settled_by_whoever_intended_and_once(place: Place, session: Session) -> None:
-    settle = "select settle(%s, 'answered')"
+    intend = "select status from intend_call('mine', 'm', 10, 10)"
+    settle = "select settle_call(%s, 'answered', false, '{}', 5, 5)"
     assert session.execute(settle, ["of the tower"]).fetchone() == (False,), "another's call"
-    assert session.execute("select intend('mine')").fetchone() == (True,)
-    assert session.execute("select intend('mine')").fetchone() == (False,)
+    assert session.execute(intend).fetchone() == ("go",)
+    assert session.execute(intend).fetchone() == ("spent",), "nobody knows yet how it ends"
     with psycopg.connect(place.jobs["other"]) as other:
         assert other.execute(settle, ["mine"]).fetchone() == (False,), "another worker's role"
     assert session.execute(settle, ["mine"]).fetchone() == (True,)
     assert session.execute(settle, ["mine"]).fetchone() == (False,), "it is settled"
+    assert session.execute(intend).fetchone() == ("known",)
+
+
+def day(n: int) -> str:
+    return f"intend_call('day {n}', 'm', 1, 1)"
 
 
 def test_the_calls_of_a_day_are_counted_for_all_workers(place: Place, session: Session) -> None:
@@ -257,9 +269,9 @@ def test_the_calls_of_a_day_are_counted_for_all_workers(place: Place, session: S
         made = int(conn.execute(text("select calls from spend")).scalar_one())
         conn.execute(text("update quota set value = :cap where name = 'calls_per_day'"), {"cap": made + 2})
     try:
-        assert [session.execute(f"select intend('day {n}')").fetchone() for n in (1, 2)] == [(True,), (True,)]
+        assert [session.execute(f"select status from {day(n)}").fetchone() for n in (1, 2)] == [("go",), ("go",)]
         with pytest.raises(psycopg.Error) as refused:
-            session.execute("select intend('day 3')")
+            session.execute(f"select {day(3)}")
         assert refused.value.sqlstate == "WT001"
     finally:
         with place.tower.desk.database.begin() as conn:

@@ -180,10 +180,10 @@ def test_verdicts_on_the_named_records_give_back_the_power_that_a_contaminated_r
         employees[-4:] *= 100
         table = accounts(employees, arr, new=40)
         asked = request(parameters={"features": "employees,arr", "confirmed": "odd"})
-        unseen = table.append_column("odd", pa.array([False] * 1_240))
+        unseen = table.append_column("odd", pa.nulls(1_240, pa.bool_()))
         named = {int(record[2:]) for record in ROSTER["cohort_outlier"].fit(unseen, asked).to_label}
         assert len(named) == 50
-        said = [number in named and number < 30 for number in range(1_240)]
+        said = [number < 30 if number in named else None for number in range(1_240)]
         seen = table.append_column("odd", pa.array(said))
         for found, whole in ((without, unseen), (with_verdicts, seen)):
             found.append(sum(int(s.subject.rpartition("-")[2]) >= 1_236 for s in raised(whole, asked)))
@@ -199,10 +199,24 @@ def test_a_verdict_moves_no_other_record_between_training_and_calibration() -> N
     asked = request(parameters={"features": "employees,arr", "confirmed": "odd"})
     before, after = (
         ROSTER["cohort_outlier"].fit(table.append_column("odd", pa.array(said)), asked)
-        for said in ([False] * 640, [n == 7 for n in range(640)])
+        for said in (pa.nulls(640, pa.bool_()), pa.array([True if n == 7 else None for n in range(640)]))
     )
     assert before.records - after.records == 1
     assert len(set(before.to_label) & set(after.to_label)) >= 45
+
+
+def test_the_records_that_are_worth_a_verdict_are_named_until_they_have_one() -> None:
+    employees, arr = numbers(14, 640)
+    employees[3] = 9e6
+    table = accounts(employees, arr, new=40)
+    asked = request(parameters={"features": "employees,arr", "confirmed": "odd"})
+    detector = ROSTER["cohort_outlier"]
+    fitted = detector.fit(table.append_column("odd", pa.nulls(640, pa.bool_())), asked)
+    (named,) = fitted.abstentions
+    assert named == ", ".join(fitted.to_label[:5]) + " and 45 more"
+    assert fitted.abstentions[named] == "the strangest of the reference; say in odd whether they are odd, to find more"
+    verdicts = [False if f"A-{n}" in fitted.to_label else None for n in range(640)]
+    assert detector.fit(table.append_column("odd", pa.array(verdicts)), asked).to_label == ()
 
 
 def test_a_cohort_too_small_for_its_budget_is_not_judged_and_the_reason_is_given() -> None:

@@ -17,8 +17,9 @@ from benchmarks.conformance import declared, expected, injected, told
 from benchmarks.process_logs import FOUR_LOGS, bpi2012, four_logs
 from detectors import ROSTER
 from detectors.conformance import KINDS, check_traces
+from detectors.facts import FACT
 from detectors.lifecycle import Lifecycle
-from detectors.pvalues import CERTAIN
+from detectors.partitions import raise_in_parts
 from watchtower.contract import DetectionRequest, Signal
 
 AT = datetime(2026, 6, 1, tzinfo=UTC)
@@ -75,7 +76,7 @@ def test_a_lead_that_keeps_to_its_lifecycle_raises_nothing() -> None:
 def test_a_skipped_stage_is_named_with_what_was_left_out() -> None:
     (signal,) = raised(trace("raw", "sql"))
     assert signal.explanation == "Went from 'raw' to 'sql' without 'mql' and 'sal'."
-    assert (signal.subject, signal.p_value) == ("lead/L-1", CERTAIN)
+    assert (signal.subject, signal.p_value) == ("lead/L-1", FACT)
     assert (signal.strength, signal.unit) == (1.0, "violations")
     assert signal.began_at == ago(1)
     assert [one.name for one in signal.contributors] == ["skip raw>sql"]
@@ -111,6 +112,18 @@ def test_a_stage_entered_once_too_often_is_a_loop() -> None:
     assert raised(trace(*around, days=0.1)) == []
     (signal,) = raised(trace(*around, "raw", days=0.1))
     assert signal.explanation == "Came into 'raw' more than 2 times."
+
+
+def test_conformance_in_parts_says_what_one_run_says() -> None:
+    table = snapshot([row for n in range(40) for row in trace(*("raw", "sql", "mql")[: 1 + n % 3], record=f"L-{n}")])
+    asked = DetectionRequest(
+        id="r", signal="off_path", detector="conformance", object="lead", field="stage", at=AT, parameters=LEAD
+    )
+    detector = ROSTER["conformance"]
+    whole = detector.raise_signals(table, detector.fit(table, asked), asked)
+    parted = raise_in_parts(detector, table, asked, 5)
+    assert len(whole) > 20
+    assert sorted(parted, key=lambda one: one.subject) == list(whole)
 
 
 def test_an_unknown_stage_is_told_once_and_not_as_two_wrong_moves() -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from detectors import ROSTER
 from detectors.outcomes import read_outcomes
-from detectors.segment_rate import MONDAY, WEEK
 from detectors.snapshot import read_versions, time_of
+from detectors.weeks import MONDAY, WEEK
 from watchtower.contract import DetectionRequest, Signal
 
 KIND = pa.timestamp("us", tz="UTC")

@@ -84,7 +84,7 @@ def test_a_fall_is_told_with_its_size_its_beginning_and_the_weeks_that_show_it(c
     assert 60 < signal.strength < 80
     assert abs(signal.began_at - (MONDAY + timedelta(weeks=44))) <= timedelta(weeks=1)
     assert (signal.window_from, signal.window_to) == (MONDAY, AT)
-    assert signal.cohort == "300 accounts, 8 to 128 a week"
+    assert signal.cohort == "300 accounts, 16 to 128 a week"
     began = f"{signal.began_at:%Y-%m-%d}"
     assert signal.explanation.startswith(f"Down {signal.strength:.0f}% since the week of {began}: ")
     assert signal.contributors[0].name == began

@@ -54,7 +54,9 @@ class Scripted:
 
 
 def caller(time: Time, *models: Scripted, seconds: float = 60) -> Caller:
-    lanes = [Lane(model, Pace(Limits(), clock=time, sleep=time.sleep), Breaker(clock=time)) for model in models]
+    lanes = [
+        Lane(model, pace=Pace(Limits(), clock=time, sleep=time.sleep), breaker=Breaker(clock=time)) for model in models
+    ]
     return Caller(lanes, seconds=seconds, clock=time, sleep=time.sleep, dice=random.Random(1))
 
 

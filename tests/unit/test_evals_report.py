@@ -6,12 +6,15 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evals.cases import Case, CaseDocument, CaseInput
+from evals.compare import compare_flags
 from evals.decision import VerbatimAndConfident
+from evals.flags import CaseFlags, FieldFlags
 from evals.report import markdown, pretty
 from evals.report_drawing import bar
 from evals.report_html import html, pieces
@@ -121,3 +124,22 @@ def test_json_has_the_same_bytes_whatever_the_last_bits_of_a_float() -> None:
 
 def test_the_template_is_beside_the_code() -> None:
     assert (Path(__file__).resolve().parents[2] / "evals" / "templates" / "report.html.j2").exists()
+
+
+def test_a_page_against_a_baseline_shows_the_cases_that_changed_and_what_they_were(tmp_path: Path) -> None:
+    one = case("Vellaro sits in Modena, not in Pisa.")
+    scores, _, _ = scored(one, value="Pisa")
+    text = one.input.documents[0].text
+    start = text.index("Pisa")
+    quote = Evidence(document=one.documents()[0].id, quote="Pisa", start=start, end=start + 4)
+    said = Proposal(request=one.id, field="city", value="Pisa", confidence=0.9, evidence=(quote,), method="m")
+    judged = judge(one, [said], VerbatimAndConfident())
+    flags = FieldFlags(known=True, stated=True, filled=True, right=True, harmed=False)
+    before = CaseFlags(case=one.id, content="", cluster=one.id, must_pass="", fields={"city": flags})
+    after = msgspec.structs.replace(before, fields={"city": msgspec.structs.replace(flags, right=False, harmed=True)})
+    found = compare_flags({one.id: (before,)}, {one.id: (after,)})
+    page = html(scores, [one], [judged], against=found)
+    assert "Cases that changed: 1 worse, 0 better" in page and "worse than before" in page
+    assert "<mark>Pisa<small>city</small></mark>" in page
+    same = html(scores, [one], [judged], against=compare_flags({one.id: (before,)}, {one.id: (before,)}))
+    assert "Cases that changed: 0 worse, 0 better" in same and "<mark>" not in same

@@ -10,39 +10,37 @@ from enrichment.normalise import KINDS, normalise
 from enrichment.normalise.examples import Examples, examples
 
 
-def _each(section: str) -> Iterator[tuple[str, str, str, str]]:
-    """(kind, region, canonical value, raw form)"""
+def _each() -> Iterator[tuple[str, str, str, list[str]]]:
+    """(kind, region, canonical value, raw forms)"""
     for kind in KINDS:
         shown = examples(kind)
         for region, values in {"": shown.accepted, **shown.regional}.items():
             for value, raws in values.items():
-                for raw in raws if section == "raw" else [value]:
-                    yield kind, region, value, raw
+                yield kind, region, value, raws
 
 
-@pytest.mark.parametrize(("kind", "region", "value", "raw"), list(_each("raw")))
-def test_a_raw_form_leads_to_its_canonical_value(kind: str, region: str, value: str, raw: str) -> None:
-    found = normalise(kind, raw, region)
-    assert found is not None and found.value == value, found
-    assert found.raw == raw and found.because == ""
+@pytest.mark.parametrize(("kind", "region", "value", "raws"), list(_each()))
+def test_raw_forms_lead_to_their_canonical_value_and_it_to_itself(
+    kind: str, region: str, value: str, raws: list[str]
+) -> None:
+    for raw in [*raws, value]:
+        found = normalise(kind, raw, region)
+        assert found is not None and found.value == value, found
+        assert found.raw == raw and found.because == ""
 
 
-@pytest.mark.parametrize(("kind", "region", "value", "raw"), list(_each("value")))
-def test_a_canonical_value_is_its_own(kind: str, region: str, value: str, raw: str) -> None:
-    found = normalise(kind, raw, region)
-    assert found is not None and found.value == value, found
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_cannot_be_read_is_refused_with_the_text_and_the_reason(kind: str) -> None:
+    for raw in examples(kind).refused:
+        found = normalise(kind, raw)
+        assert found is not None and found.value is None, found
+        assert found.because.startswith(repr(raw)[:20]) and len(found.because) > len(repr(raw)) + 5
 
 
-@pytest.mark.parametrize(("kind", "raw"), [(kind, raw) for kind in KINDS for raw in examples(kind).refused])
-def test_what_cannot_be_read_is_refused_with_the_text_and_the_reason(kind: str, raw: str) -> None:
-    found = normalise(kind, raw)
-    assert found is not None and found.value is None, found
-    assert found.because.startswith(repr(raw)[:20]) and len(found.because) > len(repr(raw)) + 5
-
-
-@pytest.mark.parametrize(("kind", "raw"), [(kind, raw) for kind in KINDS for raw in examples(kind).nothing])
-def test_a_text_that_says_nothing_is_no_value_and_no_fault(kind: str, raw: str) -> None:
-    assert normalise(kind, raw) is None
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_text_that_says_nothing_is_no_value_and_no_fault(kind: str) -> None:
+    for raw in examples(kind).nothing:
+        assert normalise(kind, raw) is None
 
 
 @pytest.mark.parametrize(("raw", "parts"), list(examples("title").parts.items()))

@@ -9,6 +9,7 @@ from pathlib import Path
 import idna
 import pytest
 
+from benchmarks.titles import labelled, told, tuning
 from enrichment.normalise import normalise
 from enrichment.normalise.domain import registrable
 from enrichment.normalise.legal_forms import forms, joined
@@ -132,3 +133,19 @@ def test_a_public_mailbox_is_marked_since_it_names_no_company() -> None:
     assert found is not None and found.parts["free"] == "yes"
     desk = normalise("email", "info@acme.com")
     assert desk is not None and desk.parts["role"] == "yes"
+
+
+def test_functions_of_titles_that_nothing_was_tuned_on_are_mostly_right(shared_data: Path) -> None:
+    pairs = labelled(shared_data / "titles" / "onet_alternate_titles_mgmt_biz_it_sales.csv")
+    held_out = [(function, told(title, "function")) for title, function in pairs if not tuning(title)]
+    said = [(function, found) for function, found in held_out if found]
+    assert len(said) / len(held_out) > 0.75
+    assert sum(function == found for function, found in said) / len(said) > 0.75
+
+
+def test_most_companies_of_a_list_lose_their_legal_form_and_keep_their_name(shared_data: Path) -> None:
+    lines = (shared_data / "names" / "cleanco_companies_country.csv").read_text("utf-8-sig").splitlines()
+    found = [normalise("legal_name", line.rpartition(";")[0]) for line in lines]
+    with_form = [one for one in found if one is not None and "form" in one.parts]
+    assert len(with_form) / len(lines) > 0.9
+    assert all(one.parts["name"] in one.raw.replace(",", "") or one.parts["name"] in one.raw for one in with_form)

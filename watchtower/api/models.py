@@ -70,9 +70,19 @@ class Action(Answer):
     note: str
 
 
+class Cause(Answer):
+    """An event behind an alert, and whose word it was: `person`, `ai`, or a system's name."""
+
+    source: str
+    id: str
+    at: Time
+    by: str
+
+
 class AlertDetail(Alert):
     actions: list[Action]
-    causes: Any = Field(description="The events behind it.")
+    causes: list[Cause] = Field(description="The events behind it.")
+    ai_read: bool = Field(description="Whether a value that the rule read came from AI, not only whether one may.")
     reads: Any = Field(description="The values that the rule read.")
 
 

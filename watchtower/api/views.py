@@ -12,6 +12,7 @@ from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort
 from watchtower.errors import InputError, Missing, WatchtowerError
 from watchtower.rulebook.model import Rulebook
+from watchtower.rules.fold import FIELD_ACCEPTED, SIGNAL_ADMITTED
 from watchtower.store import queries
 from watchtower.store.rows import (
     ActionRow,
@@ -166,10 +167,39 @@ def alert_model(rulebook: Rulebook, row: AlertRow) -> models.Alert:
     return models.Alert(**_alert_fields(rulebook, row))
 
 
-def alert_detail(rulebook: Rulebook, row: AlertRow, actions: list[ActionRow]) -> models.AlertDetail:
-    """An alert with its history and reasons."""
+def alert_detail(
+    rulebook: Rulebook, row: AlertRow, actions: list[ActionRow], events: list[EventRow]
+) -> models.AlertDetail:
+    """An alert with its history and reasons. `events`: those that its causes name."""
     history = [models.Action.model_validate(line) for line in actions]
-    return models.AlertDetail(**_alert_fields(rulebook, row), actions=history, causes=row.causes, reads=row.reads)
+    speakers = {(event.source, event.id): speaker_of(event) for event in events}
+    causes = [
+        models.Cause(**cause, by=speakers.get((cause["source"], cause["id"]), cause["source"])) for cause in row.causes
+    ]
+    return models.AlertDetail(
+        **_alert_fields(rulebook, row), actions=history, causes=causes, reads=row.reads,
+        ai_read=any(cause.by == "ai" for cause in causes),
+    )  # fmt: skip
+
+
+def cause_keys(causes: Any) -> list[tuple[str, str]]:
+    """(source, id) of the events that an alert names as its causes."""
+    if not isinstance(causes, list):
+        return []
+    return [
+        (cause["source"], cause["id"])
+        for cause in causes
+        if isinstance(cause, dict) and isinstance(cause.get("source"), str) and isinstance(cause.get("id"), str)
+    ]
+
+
+def speaker_of(event: EventRow) -> str:
+    """Whose word an event is: `person`, `ai` (a value that an acceptance rule took over, a signal), or a system's."""
+    if event.type == SIGNAL_ADMITTED:
+        return "ai"
+    if event.type == FIELD_ACCEPTED:
+        return str(event.data.get("by", "ai"))
+    return "person" if event.source.startswith("person:") else event.source
 
 
 def _alert_fields(rulebook: Rulebook, row: AlertRow) -> dict[str, Any]:

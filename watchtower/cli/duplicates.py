@@ -74,7 +74,7 @@ def duplicates(
             f"{pair['probability']:.3f}", f"{pair['bits']:.1f}", f"{pair['a']} {pair['b']}".replace("[", "\\["), called,
             weights.replace("[", "\\["),
         )  # fmt: skip
-    if found.pairs:
+    if table.row_count:
         console.print(table)
     counts = found.counts
     errors.print(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import ExitStack
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +15,7 @@ import typer
 
 import evals
 from evals.production import backtest_scenario, classifier_rows, roster, rule_layer
-from watchtower.bootstrap import system_clock
+from watchtower.bootstrap import Tower, build, system_clock
 from watchtower.cli import evals_gate, evals_labels
 from watchtower.cli.output import console, errors, print_json
 from watchtower.cli.tower import bar
@@ -20,6 +23,7 @@ from watchtower.errors import InputError
 from watchtower.rulebook import DEFAULT, load
 from watchtower.settings import read_settings
 from watchtower.workers import open_worker
+from watchtower.workers.normal import normalised
 
 app = typer.Typer(no_args_is_help=True, help="Offline runs against labelled cases, and comparing them.")
 
@@ -130,6 +134,57 @@ def score(
     accept = rule_layer(load(rulebook).rulebook)
     scores = evals.score_run(run, now=system_clock(), accept=accept, labels=cases, prices=prices_of(price))
     _show(scores, run, as_json)
+
+
+@app.command()
+def normalisation(out: Out, cases: Cases = None, as_json: AsJson = False) -> None:
+    """Normalise raw values whose one form is known, and values that are none: accuracy, and precision of what is given.
+
+    Exit 1 where one comes out wrong, unless the case says that this fault is known and open.
+
+    Example: watchtower eval normalisation --out runs/normal
+    """
+    scores = evals.run_normalisation(
+        cases or OWN / "normalisation",
+        out,
+        normalise=lambda kind, raw, region: normalised(kind, raw, region)["value"],
+        now=system_clock(),
+    )
+    if as_json:
+        print_json(json.loads((out / "scores.json").read_text()))
+    else:
+        console.print(evals.render_normalisation(scores))
+    if scores.exit_code:
+        raise typer.Exit(scores.exit_code)
+
+
+@app.command()
+def journeys(out: Out, cases: Cases = None, as_json: AsJson = False) -> None:
+    """Take whole journeys through a tower of their own: events, texts, a worker's answers, the clock.
+
+    The tower stands on an embedded database in a folder that is gone afterwards; no other is touched. Exit 1 where
+    a journey does not end with exactly the fields, alerts and decisions that it must.
+
+    Example: watchtower eval journeys --out runs/journeys
+    """
+    scores = evals.run_journeys(cases or OWN / "journeys", out, open_tower=_own_tower, now=system_clock())
+    if as_json:
+        print_json(json.loads((out / "scores.json").read_text()))
+    else:
+        console.print(evals.render_journeys(scores))
+    if scores.exit_code:
+        raise typer.Exit(scores.exit_code)
+
+
+@contextmanager
+def _own_tower(book: str, clock: Callable[[], datetime]) -> Iterator[Tower]:
+    """A tower on an embedded database in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="watchtower-journeys-") as folder:
+        path = Path(folder) / "rulebook.yaml"
+        path.write_text(book, encoding="utf-8")
+        settings = read_settings(data=Path(folder) / "data", database_url=None, jobs_url=None)
+        with build(settings, rulebook=path, clock=clock) as tower:
+            yield tower
 
 
 def _show(scores: evals.Scores, out: Path, as_json: bool) -> None:

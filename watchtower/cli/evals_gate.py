@@ -14,6 +14,7 @@ import evals
 from evals import thresholds
 from evals.compare import ALPHA, MINIMUM_EFFECT
 from evals.compare_render import comparison_markdown, render_comparison, render_gap
+from evals.production import rule_layer
 from evals.report import pretty
 from evals.stored import read_manifest
 from watchtower.bootstrap import system_clock
@@ -78,6 +79,10 @@ def compare(
     markdown: Annotated[
         Path | None, typer.Option("--markdown", help="Also write the comparison here, for a pull request.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Also write a page with the cases that changed, evidence marked.")
+    ] = None,
+    rulebook: Annotated[Path, typer.Option("--rulebook", help="Whose acceptance the run was scored under.")] = DEFAULT,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Compare two runs case by case. Exit 1 on a regression, or where a must-pass case fails.
@@ -100,6 +105,9 @@ def compare(
         if not 0 <= given < 1:
             raise InputError(f"{name}: {given:g} does not lie between 0 and 1")
     found = evals.compare(baseline, run, alpha=alpha, minimum_effect=minimum_effect)
+    if html is not None:
+        accept = rule_layer(load(rulebook).rulebook)
+        html.write_text(evals.compare_page(run, accept=accept, found=found), encoding="utf-8")
     if markdown is not None:
         markdown.write_text(comparison_markdown(found), encoding="utf-8")
     if as_json:

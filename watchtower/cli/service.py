@@ -32,6 +32,8 @@ AFTER_A_FAULT = 5.0
 """Seconds until a part that failed is tried again."""
 KEPT_DAYS = 90
 """Days that operations keep what is over."""
+PAGES = 10
+"""Records whose pages are read before each enrichment run."""
 LOOK_EVERY = 2.0
 """Seconds between two looks for what worker processes have answered."""
 
@@ -88,6 +90,7 @@ def working(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta, u
                 log.info("detected", signal=done.signal, raised=done.raised, held=done.held)
             due["detect"] = tower.clock() + detect_every
         if tower.clock() >= due["enrich"]:
+            _read_pages(tower)
             means = model_name(tower.settings) if use_model else ""
             if tower.requests(limit=1, means=means, write=False):
                 with tower.worker(use_model=use_model) as worker:
@@ -113,6 +116,13 @@ def letting_go(tower: Tower) -> Callable[[], float]:
     return work
 
 
+def _read_pages(tower: Tower) -> None:
+    """The own pages of a few records that starve, where the rulebook names pages."""
+    if tower.rulebook.enrichment.web and (wanted := tower.wanted_pages(limit=PAGES)):
+        done = tower.fetch(wanted)
+        log.info("pages read", records=done.records, pages=done.pages, unread=len(done.unread))
+
+
 def desk_work(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta) -> Callable[[], float]:
     """What the tower does for worker processes: take up what they answered, hand down what is due."""
     begun = tower.clock()
@@ -124,6 +134,8 @@ def desk_work(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta)
             log.info("taken up", answers=tally.answers, accepted=tally.decided.accepted, faults=len(tally.faults))
         now = tower.clock()
         if now >= min(due.values()):
+            if now >= due["enrich"]:
+                _read_pages(tower)
             handed = tower.hand_down(fields=now >= due["enrich"], detections=now >= due["detect"])
             log.info("handed down", requests=handed)
             for what, every in (("enrich", enrich_every), ("detect", detect_every)):

@@ -1,4 +1,4 @@
-"""The commands that need the tower: import, tick, enrich, detect, alerts, rulebook in force."""
+"""The commands that need the tower: import, tick, enrich, alerts, rulebook in force."""
 
 from __future__ import annotations
 
@@ -182,6 +182,10 @@ def enrich(
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many records.")] = 100,
     no_model: Annotated[bool, typer.Option("--no-model", help="Patterns, gazetteer and classifiers only.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be asked, and stop.")] = False,
+    batch: Annotated[
+        bool,
+        typer.Option("--batch", help="By the provider's Batch API: cheaper, within a day; run it again."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fill the fields that starve rules: ask the worker, and let acceptance rules decide on what it proposes.
@@ -201,6 +205,9 @@ def enrich(
     with open_tower(data) as tower:
         if dry_run:
             _show_plan(tower, limit, only, "" if no_model else model_name(tower.settings), as_json)
+            return
+        if batch:
+            _enrich_offline(tower, limit, only, as_json)
             return
         with tower.worker(use_model=not no_model) as worker, bar("records") as progress:
             status = model_status(worker)
@@ -229,6 +236,28 @@ def enrich(
                 f"{run.cost.calls} calls, {run.cost.tokens:,} tokens, {_price(tower, run.cost)}{each} "
                 "(by enrichment.prices)"
             )
+
+
+def _enrich_offline(tower: Tower, limit: int, only: frozenset[str] | None, as_json: bool) -> None:
+    with bar("records") as progress:
+        task = progress.add_task("enriching", total=None, count=0)
+        done = tower.enrich_offline(
+            limit=limit, only=only,
+            progress=lambda n, total: progress.update(task, completed=n, total=total, count=n),
+        )  # fmt: skip
+    d = done.run.decided
+    if as_json:
+        print_json({
+            "records": done.run.requests, "proposals": done.run.proposals, "accepted": d.accepted, "review": d.review,
+            "refused": d.refused, "taken_back": done.taken, "handed_over": done.handed, "waiting": done.waiting,
+        })  # fmt: skip
+        return
+    console.print(
+        f"{done.taken} calls answered by the provider's batches: {d.accepted} values accepted, {d.review} to review, "
+        f"{d.refused} refused; {done.handed} calls handed over"
+    )
+    if done.waiting:
+        console.print(f"{done.waiting} batches are under way: run the same command again to take their answers")
 
 
 def _show_plan(tower: Tower, limit: int, only: frozenset[str] | None, means: str, as_json: bool) -> None:
@@ -273,59 +302,6 @@ def _price(tower: Tower, cost: Cost) -> str:
     if cost.money is None:
         return "no price is known (enrichment.prices)"
     return f"{cost.money:.4f} {tower.rulebook.currency}"
-
-
-def detect(
-    data: Data = None,
-    detector: Annotated[str | None, typer.Option("--detector", help="Only this detector, or this signal.")] = None,
-    held: Annotated[bool, typer.Option("--held", help="Run nothing: list what is held back this week.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Run the declared detectors over a snapshot of now. Signals feed the rules that read them; no more.
-
-    Where a signal belongs to a family, the family's weekly budget limits how much of what is told may be false, and
-    how much one owner is told. The rest is held back: kept with its reason, and read by no rule.
-
-    Example: watchtower detect --held
-    """
-    with open_tower(data) as tower:
-        if held:
-            _show_held(tower, detector, as_json)
-            return
-        done = list(tower.detect(only=frozenset([detector]) if detector else None))
-        names = ", ".join(tower.rulebook.signals) or "none"
-    if detector and not done:
-        raise InputError(
-            f"--detector: {detector!r} is neither a declared signal nor its detector", remedy=f"signals: {names}"
-        )
-    if as_json:
-        print_json([
-            {"signal": d.signal, "detector": d.detector, "raised": d.raised, "held": d.held,
-             "abstained": dict(d.abstained)}
-            for d in done
-        ])  # fmt: skip
-        return
-    for d in done:
-        held_back = f", {d.held} of them held back (watchtower detect --held)" if d.held else ""
-        console.print(f"{d.signal} ({d.detector}): {d.raised} signals raised{held_back}")
-        for cohort, reason in d.abstained.items():
-            console.print(f"  no judgement on {cohort}: {reason}", markup=False)
-
-
-def _show_held(tower: Tower, signal: str | None, as_json: bool) -> None:
-    found = [row for row in tower.held() if signal is None or signal == row.name]
-    if as_json:
-        print_json([
-            {"signal": h.name, "record": h.subject, "family": h.family, "p_value": h.p_value, "because": h.because,
-             "raised_at": format_time(h.raised_at)}
-            for h in found
-        ])  # fmt: skip
-        return
-    table = Table("signal", "record", "p", "because", box=None, header_style="bold")
-    for h in found:
-        table.add_row(h.name, h.subject, f"{h.p_value:.3g}", h.because)
-    console.print(table)
-    console.print(f"{len(found)} signals held back this week")
 
 
 def alerts(

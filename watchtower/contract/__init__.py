@@ -4,15 +4,18 @@ Workers (enrichment, detectors) import this package and nothing else of the towe
 ours, so that a worker can be run, tested and replaced on its own.
 """
 
+from watchtower.contract.calibration import Calibration
 from watchtower.contract.event import CORE_SOURCE, Event, event_json, format_time, parse_event, parse_time
 from watchtower.contract.proposal import Evidence, Proposal
-from watchtower.contract.protocols import Detector, EnrichmentWorker, ModelStatus
+from watchtower.contract.protocols import Calibrated, Detector, EnrichmentWorker, ModelStatus
 from watchtower.contract.record import Document, FieldSpec, RecordSnapshot
 from watchtower.contract.request import DetectionRequest, FieldRequest, MayLeave
 from watchtower.contract.signal import Contributor, Signal
 
 __all__ = [
     "CORE_SOURCE",
+    "Calibrated",
+    "Calibration",
     "Contributor",
     "DetectionRequest",
     "Detector",

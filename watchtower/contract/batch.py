@@ -21,9 +21,14 @@ class FieldBatch(msgspec.Struct, frozen=True, kw_only=True, tag="fields"):
 
 
 class DetectionBatch(msgspec.Struct, frozen=True, kw_only=True, tag="detection"):
-    """One request of detection. The batch's blob is the snapshot, a Parquet file."""
+    """One request of detection, or one part of it. The batch's blob is the snapshot, a Parquet file.
+
+    The fit reads the whole snapshot; judged are the records of this part.
+    """
 
     request: DetectionRequest
+    part: int = 0
+    parts: int = 1
 
 
 Batch = FieldBatch | DetectionBatch
@@ -40,6 +45,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Cohorts that a detector would not judge, with the reason."""
     tested: int | None = None
     """How many records the detector judged; None where it does not say."""
+    parts: int = 1
+    """Of how many answers to the same request this is one."""
+    joint: float | None = None
+    """The rate at which signals of all parts are decided over together, by Benjamini-Hochberg; None: they are not."""
     unreadable: int = 0
     """Entries that could not be written as JSON."""
     postponed: bool = False

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
+from watchtower.contract.calibration import Calibration
 from watchtower.contract.proposal import Proposal
 from watchtower.contract.request import DetectionRequest, FieldRequest
 from watchtower.contract.signal import Signal
@@ -43,4 +44,13 @@ class Detector(Protocol):
 
     def raise_signals(self, snapshot: Any, fitted: Any, request: DetectionRequest) -> Sequence[Signal]:
         """Signals at most at the promised rate of false alarms; none where data are too few."""
+        ...
+
+
+@runtime_checkable
+class Calibrated(Protocol):
+    """A detector that can show what its promise comes to. Optional: one that promises no rate has nothing to show."""
+
+    def calibrate(self, snapshot: Any, request: DetectionRequest, *, seed: int = 0) -> Sequence[Calibration]:
+        """False alarms by cohort on data simulated from what is fitted to the snapshot, nothing being wrong in them."""
         ...

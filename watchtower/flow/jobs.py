@@ -33,6 +33,7 @@ from watchtower.flow import work
 from watchtower.flow.apply import Engine
 from watchtower.flow.plan import ASK_AGAIN, Cost
 from watchtower.rulebook.asking import Price, Spend
+from watchtower.rules.discoveries import threshold
 from watchtower.store import jobs, ledger
 from watchtower.store import work as stored_work
 from watchtower.store.database import Connection, Database
@@ -96,7 +97,12 @@ class Desk:
         money = None if day.money is None else round(day.money * 1e6)
         with self.database.begin() as conn:
             ledger.allow(conn, {"calls_per_day": calls, "tokens_per_day": day.tokens, "money_per_day": money})
-            ledger.keep_prices(conn, {model: (price.input, price.output) for model, price in prices.items()})
+            listed = {model: (price.input, price.output) for model, price in prices.items()}
+            listed |= {
+                f"{model}@batch": (price.batch * price.input, price.batch * price.output)
+                for model, price in prices.items()
+            }
+            ledger.keep_prices(conn, listed)
 
     def spent(self, since: datetime | None = None) -> Cost:
         """What calls have cost since then, by the clock of the jobs database; None: since the day (UTC) began."""
@@ -125,14 +131,17 @@ class Desk:
                 made.append(_hand_down(conn, ENRICHMENT, queue, body, shared, asked))
         return made
 
-    def ask_detection(self, request: DetectionRequest, snapshot: bytes, queue: str) -> str:
-        """Hand one request of detection down, with the snapshot it looks at; the batch's id."""
+    def ask_detection(self, request: DetectionRequest, snapshot: bytes, queue: str, *, parts: int = 1) -> list[str]:
+        """Hand one request of detection down, with the snapshot it looks at; the ids of its batches, one a part."""
         with self._write() as (conn, _):
             work.ask_detection(conn, work.stored_detection(request), self._clock())
+        made = []
         with self.database.begin() as conn:
-            body = msgspec.json.encode(DetectionBatch(request=request)).decode()
             shared = jobs.keep_blob(conn, snapshot)
-            return _hand_down(conn, DETECTION, queue, body, shared, [(request.id, jobs.MAX_PARTS)])
+            for part in range(parts):
+                body = msgspec.json.encode(DetectionBatch(request=request, part=part, parts=parts)).decode()
+                made.append(_hand_down(conn, DETECTION, queue, body, shared, [(request.id, jobs.MAX_PARTS)]))
+        return made
 
     def collect(self, batches: Collection[str] | None = None) -> Tally:
         """Decide on the answers that have come: of these batches, else of the worker processes and of the dead."""
@@ -141,6 +150,11 @@ class Desk:
         while True:
             with self.database.begin() as conn:
                 arrived = jobs.arrived(conn, queues=SHARED, stale=stale, batches=batches, limit=ANSWERS)
+                # a page may end among the parts of one request: what is decided on is decided on whole
+                looks = {one.request for one in arrived if one.request.startswith("dq_")}
+                if looks:
+                    arrived = [one for one in arrived if one.request not in looks]
+                    arrived += jobs.parts_of(conn, sorted(looks))
             if not arrived:
                 return tally
             for several in _lots(arrived):
@@ -248,19 +262,27 @@ def _hand_down(
 
 
 def _lots(arrived: Sequence[jobs.Arrived]) -> Iterator[list[jobs.Arrived]]:
-    """The answers in their order, so many together that no transaction decides on more than AT_ONCE proposals."""
+    """The answers, so many together that no transaction decides on more than AT_ONCE proposals; a look stays whole."""
     lot: list[jobs.Arrived] = []
     weight = 0
-    for one in arrived:
-        parts = [part for part in map(_parsed, one.bodies) if part is not None]
+    for several in _whole(arrived):
+        parts = [part for one in several for part in map(_parsed, one.bodies) if part is not None]
         heavy = sum(min(len(part.proposals), MAX_PROPOSALS) + len(part.signals) for part in parts)
         if lot and weight + heavy > AT_ONCE:
             yield lot
             lot, weight = [], 0
-        lot.append(one)
+        lot += several
         weight += heavy
     if lot:
         yield lot
+
+
+def _whole(arrived: Sequence[jobs.Arrived]) -> list[list[jobs.Arrived]]:
+    """What is decided on as one: an answer, or the answers of all parts of a detector's look."""
+    looks: dict[str, list[jobs.Arrived]] = {}
+    for one in arrived:
+        looks.setdefault(one.request if one.request.startswith("dq_") else f"{one.batch} {one.request}", []).append(one)
+    return list(looks.values())
 
 
 def _decide(conn: Connection, engine: Engine, arrived: Sequence[jobs.Arrived], now: datetime) -> Tally:
@@ -268,12 +290,15 @@ def _decide(conn: Connection, engine: Engine, arrived: Sequence[jobs.Arrived], n
     tally = Tally()
     known = stored_work.requests(conn, sorted({one.request for one in arrived}))
     proposals, requests, postponed, unreadable = [], [], set[str](), 0
-    for one in arrived:
+    for several in _whole(arrived):
+        one = several[0]
         request = known.get(one.request)
         if request is None or request.answered_at is not None:
             continue
-        parts = [part for part in map(_parsed, one.bodies) if part is not None]
+        parts = [part for answer in several for part in map(_parsed, answer.bodies) if part is not None]
         fault = next((part.fault for part in parts if part.fault), "") or ("" if parts else "not an answer")
+        if not fault and len(several) < (wanted := max(part.parts for part in parts)):
+            fault = f"{len(several)} of its {wanted} parts were answered"
         tally.answers += 1
         if fault:
             tally.faults[one.request] = fault[:500]
@@ -312,6 +337,10 @@ def _signals(
     signals = [signal for part in parts for signal in signals_of(part)[0]]
     abstained = {cohort: reason for part in parts for cohort, reason in part.abstained.items()}
     tested = max((part.tested for part in parts if part.tested is not None), default=None)
+    joint = next((part.joint for part in parts if part.joint is not None), None)
+    if joint is not None:
+        limit = threshold([signal.p_value for signal in signals], joint, tested or 0)
+        signals = [signal for signal in signals if signal.p_value <= limit]
     taken = work.take_signals(conn, engine, request, signals, now, tested=tested)
     return Found(taken.raised, abstained, taken.held)
 

@@ -102,7 +102,7 @@ class Plan:
 
 
 @dataclass
-class _Starving:
+class Starving:
     """What one record's absent or stale fields are needed for."""
 
     rules: dict[str, int] = field(default_factory=dict)
@@ -125,8 +125,9 @@ def plan(
     means: Means,
     waiting: frozenset[str] = frozenset(),
     spent: Cost | None = None,
+    again: timedelta = ASK_AGAIN,
 ) -> Plan:
-    """What to ask now. `spent`: what today's calls have cost already.
+    """What to ask now. `spent`: what today's calls have cost already; `again`: when what has no answer is asked anew.
 
     A record is asked about once per set of documents and `means`: nothing is asked twice, and nothing again that is
     `waiting` in a queue. `only`: these records (`object/id`), whether they starve a rule or not.
@@ -135,16 +136,16 @@ def plan(
     price = book.enrichment.prices.get(means.model)
     asks: list[Ask] = []
     made = Plan()
-    by_object: dict[str, dict[str, _Starving]] = defaultdict(dict)
-    for (name, record), starving in _starving(conn, engine, now, only).items():
-        by_object[name][record] = starving
+    by_object: dict[str, dict[str, Starving]] = defaultdict(dict)
+    for (name, record), one in starving(conn, engine, now, only).items():
+        by_object[name][record] = one
     for name, wanted in sorted(by_object.items()):
         stored, documents = records.load(conn, name, sorted(wanted)), work.documents_of(conn, name, sorted(wanted))
-        for record, starving in sorted(wanted.items()):
+        for record, hungry in sorted(wanted.items()):
             row = stored.get(record)
             if row is None or row.deleted_at is not None or not documents.get(record):
                 continue
-            ask = _ask(engine, name, row, starving, documents[record], means, price)
+            ask = _ask(engine, name, row, hungry, documents[record], means, price)
             if ask is not None and ask.cost.calls == 0 and means.model and means.paid:
                 made.passed_over["record budget"] += 1
             elif ask is not None:
@@ -154,7 +155,7 @@ def plan(
     for ask in sorted(asks, key=lambda ask: (-ask.rank, ask.request.id)):
         before = known.get(ask.request.id)
         if ask.request.id in waiting or (
-            before is not None and (before.answered_at is not None or now - before.asked_at < ASK_AGAIN)
+            before is not None and (before.answered_at is not None or now - before.asked_at < again)
         ):
             continue
         total = made.cost.plus(ask.cost)
@@ -206,7 +207,7 @@ def _ask(
     engine: Engine,
     name: str,
     row: RecordRow,
-    starving: _Starving,
+    hungry: Starving,
     documents: Sequence[Document],
     means: Means,
     price: Price | None,
@@ -217,7 +218,7 @@ def _ask(
     fillable = sorted(
         f for f, spec in model.fields.items() if spec.fill == "enrichment" and f"{name}.{f}" in book.acceptance
     )
-    fields = [f for f in fillable if row.state.get(f) is None or f in starving.stale]
+    fields = [f for f in fillable if row.state.get(f) is None or f in hungry.stale]
     if not fields:
         return None
     domains = own_domains(engine, name, row)
@@ -243,25 +244,25 @@ def _ask(
     request = FieldRequest(
         id=f"rq_{key}", record=RecordSnapshot(object=name, id=row.id, fields=told),
         fields=tuple(model.fields[f].spec(f) for f in fields), documents=tuple(texts),
-        because=tuple(sorted(starving.rules)),
+        because=tuple(sorted(hungry.rules)),
         may_leave=None if leaving is None else MayLeave(
             documents=None if leaving.documents is None else tuple(leaving.documents),
             providers=tuple(leaving.providers), regions=tuple(leaving.regions),
         ),
     )  # fmt: skip
-    return Ask(request, starving.weight, sum(starving.worth.values()), cost, stale)
+    return Ask(request, hungry.weight, sum(hungry.worth.values()), cost, stale)
 
 
-def _starving(
+def starving(
     conn: Connection, engine: Engine, now: datetime, only: frozenset[str] | None
-) -> dict[tuple[str, str], _Starving]:
+) -> dict[tuple[str, str], Starving]:
     """(object, record) -> the rules that its absent fields leave unknown, or its stale ones make hold."""
-    found: dict[tuple[str, str], _Starving] = defaultdict(_Starving)
+    found: dict[tuple[str, str], Starving] = defaultdict(Starving)
     if only is not None:
         for subject in sorted(only):
             name, _, record = subject.partition("/")
             if name in engine.folds:
-                found[name, record] = _Starving()
+                found[name, record] = Starving()
         return dict(found)
     through: dict[tuple[str, str], list[tuple[str, str, int]]] = defaultdict(list)
     hungry: dict[str, set[str]] = defaultdict(set)

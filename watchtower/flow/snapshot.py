@@ -14,6 +14,10 @@ from watchtower.rulebook import Rulebook
 from watchtower.store import records
 from watchtower.store.database import Connection
 
+ROWS_IN_PART = 500_000
+"""Versions that one job judges."""
+MOST_PARTS = 16
+
 _TIME = pa.timestamp("us", "UTC")
 _ARROW: dict[str, pa.DataType] = {
     "integer": pa.int64(), "number": pa.float64(), "money": pa.float64(), "boolean": pa.bool_(),
@@ -32,6 +36,11 @@ def write_snapshot(conn: Connection, book: Rulebook, name: str, at: datetime, fo
     pq.write_table(versions_table(records.history(conn, name, at), book, name, at), partial)
     os.replace(partial, path)
     return path
+
+
+def parts_for(path: Path) -> int:
+    """How many jobs a look at this snapshot is parted into."""
+    return int(min(MOST_PARTS, -(-pq.read_metadata(path).num_rows // ROWS_IN_PART))) or 1
 
 
 def versions_table(

@@ -31,6 +31,8 @@ class Price(Part):
 
     input: Money
     output: Money
+    batch: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """What a call costs in a provider's batch, as a share of this."""
 
 
 class Spend(Part):

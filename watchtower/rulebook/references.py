@@ -122,7 +122,7 @@ def _asking(loaded: Loaded) -> Iterator[Fault]:
                 yield place.fault(f"enrichment.leaving: {name} has no field {field!r}{hint(field, fields)}")
     for name, web in asking.web.items():
         spec = objects[name].fields.get(web.domain) if name in objects else None
-        if name in objects and (spec is None or spec.type not in ("domain", "url") or spec.personal):
+        if name in objects and (spec is None or spec.type != "domain" or spec.personal):
             place = loaded.place("enrichment", "web", name, "domain")
             yield place.fault(f"enrichment.web: {name}.{web.domain} is not one of its domains")
 

@@ -214,6 +214,8 @@ _ARRIVED = text(
       where a.answered_at is not null
         and (cast(:batches as text[]) is null or a.batch = any(:batches))
         and (cast(:queues as text[]) is null or b.queue = any(:queues) or b.made_at < :stale)
+        and not exists (
+          select 1 from asked o where o.request = a.request and a.request like 'dq\\_%' and o.answered_at is null)
       order by b.made_at, a.batch, a.place limit :limit
     ) first
     join result r on r.batch = first.batch and r.request = first.request
@@ -221,6 +223,14 @@ _ARRIVED = text(
     order by first.made_at, r.batch, first.place
     """
 ).bindparams(bindparam("batches", type_=ARRAY(Text)), bindparam("queues", type_=ARRAY(Text)))
+_PARTS = text(
+    """
+    select r.batch, r.request, array_agg(r.body order by r.part) as bodies
+    from asked a join result r on r.batch = a.batch and r.request = a.request
+    where a.request = any(:requests) and a.answered_at is not null
+    group by r.batch, r.request order by r.batch
+    """
+).bindparams(bindparam("requests", type_=ARRAY(Text)))
 _TAKEN = text(
     "delete from asked using unnest(cast(:batches as text[]), cast(:requests as text[])) as taken(batch, request) "
     "where asked.batch = taken.batch and asked.request = taken.request"
@@ -319,7 +329,8 @@ def arrived(
 ) -> list[Arrived]:
     """Answers that have come up and are not taken yet, the oldest batch first, in the order in which they were asked.
 
-    Those of these batches, or, where none are named, of these queues and of batches older than `stale`.
+    Those of these batches, or, where none are named, of these queues and of batches older than `stale`. A request of
+    detection (`dq_`) that was handed down in parts arrives when all its parts have; see `parts_of`.
     """
     rows = conn.execute(
         _ARRIVED,
@@ -330,6 +341,12 @@ def arrived(
             "limit": limit,
         },
     )
+    return [Arrived(batch=row.batch, request=row.request, bodies=row.bodies) for row in rows]
+
+
+def parts_of(conn: Connection, requests: Sequence[str]) -> list[Arrived]:
+    """All answers that have come to these requests, from whatever batch."""
+    rows = conn.execute(_PARTS, {"requests": list(requests)})
     return [Arrived(batch=row.batch, request=row.request, bodies=row.bodies) for row in rows]
 
 

@@ -92,35 +92,21 @@ begin
     return true;
 end $$;
 
--- The intent of a paid call. False: it was intended before, and must not be made. WT001: today's calls are spent.
-create or replace function intend(call_key text) returns boolean
-language plpgsql security definer set search_path = public, pg_temp as $$
-begin
-    insert into call (key, by) values (call_key, session_user) on conflict do nothing;
-    if not found then
-        return false;
-    end if;
-    insert into spend (day, calls) select (now() at time zone 'UTC')::date, 1
-        where coalesce((select value from quota where name = 'calls_per_day'), 0) > 0
-        on conflict (day) do update set calls = spend.calls + 1
-        where spend.calls < (select value from quota where name = 'calls_per_day');
-    if not found then
-        raise exception 'the calls of today are spent' using errcode = 'WT001';
-    end if;
-    return true;
-end $$;
+-- Of earlier versions: without a price, without an answer.
+drop function if exists intend(text);
+drop function if exists settle(text, text);
 
--- How a call ended: once, and only by whoever intended it.
-create or replace function settle(call_key text, how text) returns boolean
-language plpgsql security definer set search_path = public, pg_temp as $$
-begin
-    update call set settled_at = now(), outcome = how
-        where key = call_key and by = session_user and settled_at is null;
-    return found;
-end $$;
+-- Calls that a provider has in a batch of its own, until it is taken back.
+create table if not exists provider_batch (
+    id text primary key,
+    keys text[] not null,
+    made_at timestamptz not null default now(),
+    closed_at timestamptz
+);
 
 -- The intent of a call, with the most tokens that it may take. `go`: make it. `known`: it was answered, and `said` is
--- the answer. `failed`: it was paid for and gave none, `said` is the reason. `spent`: nobody knows how it ended.
+-- the answer. `failed`: it was paid for and gave none, `said` is the reason. `deferred`: a provider has it in a batch.
+-- `spent`: nobody knows how it ended.
 -- WT001: what a day may cost is spent. Every function takes the day's row first, so that none waits for another in turn.
 create or replace function intend_call(call_key text, of_model text, most_in bigint, most_out bigint)
 returns table (status text, said text)
@@ -146,7 +132,9 @@ begin
         if not found then
             select * into known from call where key = call_key;
             return query select
-                case when known.outcome is null then 'spent' when known.said is null then 'failed' else 'known' end,
+                case when known.outcome is null and exists (
+                        select 1 from provider_batch where closed_at is null and call_key = any(keys)) then 'deferred'
+                    when known.outcome is null then 'spent' when known.said is null then 'failed' else 'known' end,
                 coalesce(known.said, known.outcome, '');
             return;
         end if;

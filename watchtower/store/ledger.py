@@ -18,6 +18,12 @@ from watchtower.store.group import Group
 
 _INTEND = text("select status, said from intend_call(:key, :model, :most_in, :most_out)")
 _SETTLE = text("select settle_call(:key, :how, :free, :said, :took_in, :took_out)")
+_LOOK = text(
+    "select case when outcome is null and exists (select 1 from provider_batch p where p.closed_at is null "
+    "and call.key = any(p.keys)) then 'deferred' when outcome is null then 'spent' when said is null then 'failed' "
+    "else 'known' end, coalesce(said, outcome, '') from call where key = :key and not free"
+)
+_KEEP_BATCH = text("insert into provider_batch (id, keys) values (:id, cast(:keys as text[]))")
 _SPENDING = text(
     "select count(*), "
     "coalesce(sum(case when outcome is null then reserved_tokens else tokens_in + tokens_out end), 0)::bigint, "
@@ -62,6 +68,12 @@ class Ledger:
         [row] = self._group.put([(_INTEND, given)])
         return Intent(*row)
 
+    def look(self, key: str) -> Intent | None:
+        """What is known of a call, without an intent: for the tower's own role. None: it may be made."""
+        with self._database.begin() as conn:
+            row = conn.execute(_LOOK, {"key": key}).one_or_none()
+        return None if row is None else Intent(*row)
+
     def settle(self, key: str, outcome: str, *, free: bool, said: str | None, tokens_in: int, tokens_out: int) -> None:
         """Commit how the call ended. `free`: nothing was paid; `said`: the answer, None where there is none."""
         given = {
@@ -79,6 +91,22 @@ class Ledger:
             if getattr(error.orig, "sqlstate", None) == "WT001":
                 raise Spent("what may be spent today is spent") from error
             raise
+
+
+def keep_batch(conn: Connection, batch: str, keys: Sequence[str]) -> None:
+    """A provider has these calls in a batch."""
+    conn.execute(_KEEP_BATCH, {"id": batch, "keys": list(keys)})
+
+
+def open_batches(conn: Connection) -> list[tuple[str, list[str]]]:
+    """(id, keys) of the providers' batches that are not taken back, the oldest first."""
+    rows = conn.execute(text("select id, keys from provider_batch where closed_at is null order by made_at, id"))
+    return [(row.id, row.keys) for row in rows]
+
+
+def close_batch(conn: Connection, batch: str) -> None:
+    """Its calls are settled."""
+    conn.execute(text("update provider_batch set closed_at = now() where id = :id"), {"id": batch})
 
 
 class Spending(NamedTuple):

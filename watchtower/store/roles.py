@@ -25,7 +25,7 @@ VIEWED = (
 """What a viewer may read of the core. A table that is not named here stays hidden: keys and sessions are."""
 
 READ = ("batch", "asked", "blob")
-CALLED = ("answer", "intend", "settle", "intend_call", "settle_call")
+CALLED = ("answer", "intend_call", "settle_call")
 """The tables of the jobs database that a worker reads, and the functions of ours that it calls."""
 FETCHING = (
     "procrastinate_(fetch_job|finish_job|retry_job|register_worker|unregister_worker|update_heartbeat"

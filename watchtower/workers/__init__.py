@@ -6,8 +6,11 @@ begun again by another, and a call to a model that it had intended is not made a
 """
 
 from watchtower.workers.bench import Bench, detector_names, no_worker
+from watchtower.workers.calibrate import calibrate
 from watchtower.workers.models import model_catalogue, model_name, model_status, open_worker, pull_model, slots
 from watchtower.workers.normal import normalised, normaliser_examples, normaliser_kinds
+from watchtower.workers.offline import open_offline
+from watchtower.workers.pages import PagesRead, read_pages
 from watchtower.workers.pairs import Duplicates, find_duplicates, matched_objects
 from watchtower.workers.run import run_for_good, run_until_empty
 from watchtower.workers.training import LabelledRow, shelf_folder, stamp, train, trained
@@ -16,6 +19,8 @@ __all__ = [
     "Bench",
     "LabelledRow",
     "Duplicates",
+    "PagesRead",
+    "calibrate",
     "detector_names",
     "find_duplicates",
     "matched_objects",
@@ -26,8 +31,10 @@ __all__ = [
     "normalised",
     "normaliser_examples",
     "normaliser_kinds",
+    "open_offline",
     "open_worker",
     "pull_model",
+    "read_pages",
     "run_for_good",
     "run_until_empty",
     "slots",

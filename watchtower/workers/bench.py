@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
+from typing import Any
 
 import msgspec
 import structlog
 
-from watchtower.contract import EnrichmentWorker, FieldRequest
+from watchtower.contract import Detector, EnrichmentWorker, FieldRequest
 from watchtower.contract.batch import Answer, Batch, DetectionBatch, FieldBatch, written
 from watchtower.errors import ModelError, StoreError
 from watchtower.store import jobs
@@ -118,11 +119,7 @@ class Bench:
         try:
             detector = ROSTER[request.detector]
             table = pq.read_table(BytesIO(self._blob(blob)))
-            fitted = detector.fit(table, request)
-            entries, unreadable = written(list(detector.raise_signals(table, fitted, request)))
-            abstained = dict(getattr(fitted, "abstentions", {}))
-            tested = getattr(fitted, "tested", None)
-            said = Answer(signals=tuple(entries), unreadable=unreadable, abstained=abstained, tested=tested)
+            said = _detected(detector, table, batch)
         except ValueError as error:
             said = Answer(fault=str(error))
         except StoreError:
@@ -166,6 +163,26 @@ def _at_once(threads: int, work: Callable[[], None]) -> None:
     work()
     for thread in others:
         thread.join()
+
+
+def _detected(detector: Detector, table: Any, batch: DetectionBatch) -> Answer:
+    """What a detector raises in a batch's part; one that does not work in parts says all in the first."""
+    from detectors.partitions import judge, part_of
+
+    request, joint = batch.request, None
+    fitted = detector.fit(table, request)
+    if batch.parts == 1:
+        signals = detector.raise_signals(table, fitted, request)
+    elif getattr(detector, "in_parts", False):
+        signals = judge(detector, part_of(table, batch.part, batch.parts), fitted, request)
+        joint = request.budget if hasattr(detector, "judge") else None
+    else:
+        signals = detector.raise_signals(table, fitted, request) if batch.part == 0 else []
+    entries, unreadable = written(list(signals))
+    return Answer(
+        signals=tuple(entries), unreadable=unreadable, abstained=dict(getattr(fitted, "abstentions", {})),
+        tested=getattr(fitted, "tested", None), parts=batch.parts, joint=joint,
+    )  # fmt: skip
 
 
 def _fault(request: str, error: Exception) -> Answer:

@@ -55,9 +55,9 @@ def open_model(
         limits = enrichment.Limits(settings.llm_slots, settings.llm_requests_per_minute, settings.llm_tokens_per_minute)
         try:
             if use_model and settings.llm_base_url is not None:
-                endpoint = _endpoint(settings, settings.llm_model or DEFAULT_MODEL)
+                endpoint = endpoint_of(settings, settings.llm_model or DEFAULT_MODEL)
                 if settings.llm_fallback_model:
-                    fallback = _endpoint(settings, settings.llm_fallback_model)
+                    fallback = endpoint_of(settings, settings.llm_fallback_model)
             elif use_model and (path := _model_file(settings)) is not None:
                 endpoint, seconds = stack.enter_context(enrichment.local_endpoint(path)), LOCAL_SECONDS
         except enrichment.EnrichmentError as error:
@@ -66,17 +66,20 @@ def open_model(
         if through is not None:
             model = through(enrichment.ChatModel(endpoint, seconds=seconds) if endpoint is not None else None)
         yield lambda labelled, ledger: enrichment.build_worker(
-            endpoint=endpoint, fallback=fallback, labelled=labelled, trained=_trained(shelf), model=model,
+            endpoint=endpoint, fallback=fallback, labelled=labelled, trained=trained_of(shelf), model=model,
             seconds=seconds, limits=limits if paid else None, ledger=ledger if paid else None,
         )  # fmt: skip
 
 
-def _endpoint(settings: Settings, model: str) -> Any:
+def endpoint_of(settings: Settings, model: str) -> Any:
+    """The configured endpoint, for one of its models."""
     import enrichment
 
     assert settings.llm_base_url is not None
     key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else "none"
-    return enrichment.Endpoint(settings.llm_base_url, key, model, settings.llm_provider, settings.llm_api_version)
+    return enrichment.Endpoint(
+        settings.llm_base_url, key, model, settings.llm_provider, settings.llm_api_version, settings.llm_region
+    )
 
 
 def slots(settings: Settings) -> int:
@@ -84,7 +87,7 @@ def slots(settings: Settings) -> int:
     return settings.llm_slots if settings.llm_base_url else 1
 
 
-def _trained(folder: Path | None) -> Mapping[str, Any]:
+def trained_of(folder: Path | None) -> Mapping[str, Any]:
     """The newest trained classifier of each field."""
     if folder is None or not folder.is_dir():
         return {}

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from watchtower.errors import InputError
+
+if TYPE_CHECKING:
+    from enrichment.matching import Pair
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """`pairs`: the likeliest first, as plain JSON; `counts`: records, candidates, weighed, found, passed_over."""
+    """`pairs`: the likeliest first, as plain JSON, read off the disk as they are asked for.
 
-    pairs: list[dict[str, Any]]
+    `counts`: records, candidates, weighed, found, passed_over. `columns`: which one each field was read from.
+    """
+
+    pairs: Iterator[dict[str, Any]]
     counts: dict[str, int]
     columns: dict[str, str]
 
@@ -37,8 +44,6 @@ def find_duplicates(
     told: Callable[[str, int, int], None],
 ) -> Duplicates:
     """Pairs of records of a file of this probability and more. InputError: the file, the object or a column."""
-    from dataclasses import asdict
-
     from enrichment.errors import EnrichmentError
     from enrichment.matching import MATCHERS, Finder
     from enrichment.matching.read import records
@@ -49,18 +54,20 @@ def find_duplicates(
     try:
         with records(path, MATCHERS[object_], object_, columns) as opened:
             found = finder.pairs(opened.rows, most)
+            first = next(found, None)  # every row is read and every pair weighed before the first is told
             read = {**opened.columns, "id": opened.id or "(the number of the row)"}
     except EnrichmentError as error:
         raise InputError(error.message, remedy=error.remedy) from error
-    shown = [
-        {
-            "a": pair.a, "b": pair.b, "a_text": pair.a_text, "b_text": pair.b_text, "bits": round(pair.bits, 2),
-            "probability": round(pair.probability, 4),
-            "weights": [
-                {"comparison": w.comparison, "outcome": w.outcome, "bits": round(w.bits, 2), "group": w.group}
-                for w in pair.weights
-            ],
-        }
-        for pair in found
-    ]  # fmt: skip
-    return Duplicates(shown, asdict(finder.counts), read)
+    several = chain(() if first is None else (first,), found)
+    return Duplicates(map(_shown, several), asdict(finder.counts), read)
+
+
+def _shown(pair: Pair) -> dict[str, Any]:
+    weights = [
+        {"comparison": w.comparison, "outcome": w.outcome, "bits": round(w.bits, 2), "group": w.group}
+        for w in pair.weights
+    ]
+    return {
+        "a": pair.a, "b": pair.b, "a_text": pair.a_text, "b_text": pair.b_text, "bits": round(pair.bits, 2),
+        "probability": round(pair.probability, 4), "weights": weights,
+    }  # fmt: skip

@@ -14,7 +14,7 @@ from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort
 from watchtower.api.review.environment import address, page, render
 from watchtower.api.review.remembered import Remembered
-from watchtower.api.views import due_at, labels, named, title
+from watchtower.api.views import cause_keys, due_at, labels, named, title
 from watchtower.errors import Missing, WatchtowerError
 from watchtower.store import queries
 from watchtower.store.rows import AlertFilter, AlertKey, AlertRow
@@ -181,7 +181,7 @@ def alert_words(tower: TowerPort, alert_id: str) -> dict[str, Any]:
         if row is None:
             raise Missing(f"alert {alert_id!r:.80} does not exist")
         actions = queries.actions(conn, alert_id)
-        causes = queries.events_by_key(conn, _keys(row.causes))
+        causes = queries.events_by_key(conn, cause_keys(row.causes))
         waiting = queries.proposal_counts(conn).get("review", 0)
         standing = AlertFilter(status=("open",), inhibited=False)
         following = queries.alerts(conn, standing, after=queries.alert_key(row), limit=1)
@@ -214,14 +214,3 @@ def alert_words(tower: TowerPort, alert_id: str) -> dict[str, Any]:
 def alert_page(tower: TowerPort, request: Request, alert_id: str) -> Response:
     """One alert: the sentence, why, since when, its history, and what can be done."""
     return page(request, "alert.html", alert_words(tower, alert_id))
-
-
-def _keys(causes: Any) -> list[tuple[str, str]]:
-    """(source, id) of the events that an alert names as its causes."""
-    if not isinstance(causes, list):
-        return []
-    return [
-        (cause["source"], cause["id"])
-        for cause in causes
-        if isinstance(cause, dict) and isinstance(cause.get("source"), str) and isinstance(cause.get("id"), str)
-    ]

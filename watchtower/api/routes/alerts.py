@@ -14,7 +14,7 @@ from watchtower.api.conditions import IfMatch, digest, expected, tagged, unchang
 from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort, Verb
 from watchtower.api.review.remembered import Remembered
-from watchtower.api.views import alert_detail, alert_model, labels, named
+from watchtower.api.views import alert_detail, alert_model, cause_keys, labels, named
 from watchtower.api.views import due_before as due
 from watchtower.errors import InputError, Missing
 from watchtower.store import queries
@@ -49,7 +49,8 @@ def alert_of(tower: TowerPort, alert_id: str) -> models.AlertDetail:
         row = queries.alert_by_id(conn, named(alert_id, "alert"))
         if row is None:
             raise Missing(f"alert {alert_id!r:.80} does not exist")
-        return alert_detail(tower.rulebook, row, queries.actions(conn, alert_id))
+        events = queries.events_by_key(conn, cause_keys(row.causes))
+        return alert_detail(tower.rulebook, row, queries.actions(conn, alert_id), events)
 
 
 def subject_of(record: str | None) -> tuple[str | None, str | None]:
