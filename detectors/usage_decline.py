@@ -60,6 +60,7 @@ class UsageDecline:
 
     Parameters: `events` (usage.recorded) and `metric`, what is summed by week; `missing`, what a week without an
     event is: zero (default) or unknown. An account is judged from 27 complete weeks and 0.5 counts a week on.
+    A budget above the gate's 15% raises no more than one of 15%.
     """
 
     name = "usage_decline"
