@@ -10,6 +10,8 @@ import msgspec
 from sqlalchemy import Connection, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from watchtower.store.schema import REVISION
+
 
 class NewAlert(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `alert` as it opens. Times as ISO text."""
@@ -91,9 +93,8 @@ _COUNT = text("select alert, count(*) from action where alert = any(:ids) group 
 )
 _EXISTING = text("select id from alert where id = any(:ids)").bindparams(bindparam("ids", type_=ARRAY(Text)))
 _LOCK = text(
-    """
-    select rule, object, record, since, status, assignee, snoozed_until, resolution,
-      xmin::text || '.' || (select count(*) from action where action.alert = alert.id) as revision
+    f"""
+    select rule, object, record, since, status, assignee, snoozed_until, resolution, {REVISION} as revision
     from alert where id = :id for update
     """
 )

@@ -45,6 +45,7 @@ from watchtower.store.rows import (
 )
 from watchtower.store.schema import (
     RANK,
+    REVISION,
     action,
     alert,
     deadletter,
@@ -108,10 +109,7 @@ _INHIBITED_BY = (
 """A rule whose standing alert on the same record makes this one wait; null where there is none."""
 
 
-_REVISION: ColumnElement[str] = literal_column(
-    "alert.xmin::text || '.' || (select count(*) from action where action.alert = alert.id)", Text
-)
-"""`xmin` is the transaction that wrote the row: PostgreSQL's own mark of a change."""
+_REVISION: ColumnElement[str] = literal_column(REVISION, Text)
 
 
 def _alerts() -> Select[Any]:
