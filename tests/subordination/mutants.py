@@ -129,9 +129,7 @@ def _collision(patch: pytest.MonkeyPatch, tower: Tower) -> None:
 
 
 def _capacity(patch: pytest.MonkeyPatch, tower: Tower) -> None:
-    kept = queries._alerts
-    newest = alert.c.opened_at.desc()
-    patch.setattr(queries, "_alerts", lambda: kept().order_by(newest))
+    patch.setattr(queries, "_ORDER", (alert.c.opened_at.desc(), alert.c.id))
 
 
 def _merge(patch: pytest.MonkeyPatch, tower: Tower) -> None:

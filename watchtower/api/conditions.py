@@ -19,7 +19,7 @@ IfMatch = Annotated[
         max_length=1000,
         pattern=r'^(\*|(W/)?"[!#-~]*")$',
         description="The ETag that you saw: where it has changed since, the answer is 412 and nothing is written.",
-        examples=['"3f1c9a0b77de.3"'],
+        examples=['"3.9a0b12cd"'],
     ),
 ]
 
@@ -30,7 +30,7 @@ def expected(if_match: str | None) -> str | None:
         return None
     found = _TAG.fullmatch(if_match.strip())
     if found is None:
-        raise InputError(f'If-Match: {if_match!r:.80} is not one entity tag such as "3f1c9a0b77de.3"')
+        raise InputError(f'If-Match: {if_match!r:.80} is not one entity tag such as "3.9a0b12cd"')
     # A weak tag never matches here: what was seen may differ from what there is.
     return f"W/{found.group(2)}" if found.group(1) else found.group(2)
 

@@ -10,6 +10,8 @@ import msgspec
 from sqlalchemy import Connection, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from watchtower.store.schema import REVISION
+
 
 class NewAlert(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `alert` as it opens. Times as ISO text."""
@@ -90,13 +92,6 @@ _COUNT = text("select alert, count(*) from action where alert = any(:ids) group 
     bindparam("ids", type_=ARRAY(Text))
 )
 _EXISTING = text("select id from alert where id = any(:ids)").bindparams(bindparam("ids", type_=ARRAY(Text)))
-REVISION = """
-    left(md5(concat_ws('|', alert.status, alert.assignee, alert.level, alert.escalated_to, alert.resolution,
-      extract(epoch from alert.snoozed_until), extract(epoch from alert.resolved_at))), 12)
-    || '.' || (select count(*) from action where action.alert = alert.id)
-    """
-"""What changes with an alert and its history, and with nothing else: PostgreSQL's own mark of a change (xmin) counts
-the transactions of workers, too."""
 _LOCK = text(
     f"""
     select rule, object, record, since, status, assignee, snoozed_until, resolution, {REVISION} as revision

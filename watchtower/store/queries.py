@@ -28,7 +28,6 @@ from sqlalchemy import (
     tuple_,
 )
 
-from watchtower.store.alerts import REVISION
 from watchtower.store.rows import (
     ActionRow,
     AlertFilter,
@@ -46,6 +45,7 @@ from watchtower.store.rows import (
 )
 from watchtower.store.schema import (
     RANK,
+    REVISION,
     action,
     alert,
     deadletter,
@@ -155,6 +155,10 @@ def _mentions(wanted: AlertFilter) -> ColumnElement[bool]:
     return or_(*(place.ilike(like) for place in places), named.exists() if wanted.labels else false())
 
 
+_ORDER: tuple[ColumnElement[Any], ...] = (alert.c.ai_informed, _RANK, alert.c.opened_at, alert.c.id)
+"""Rules first, then the gravest, then the oldest."""
+
+
 def alert_key(row: AlertRow) -> AlertKey:
     """The place of `row` in the order of `alerts`."""
     rank = SEVERITIES.index(row.severity) + 1 if row.severity in SEVERITIES else len(SEVERITIES) + 1
@@ -163,7 +167,7 @@ def alert_key(row: AlertRow) -> AlertKey:
 
 def alerts(conn: Connection, wanted: AlertFilter, *, after: AlertKey | None, limit: int) -> list[AlertRow]:
     """Alerts that pass `wanted`, after the place `after`: rules first, then the gravest, then the oldest."""
-    order = (alert.c.ai_informed, _RANK, alert.c.opened_at, alert.c.id)
+    order = _ORDER
     picked = select(alert.c.id).where(*_passes(wanted)).order_by(*order).limit(limit)
     if after is not None:
         place = tuple_(literal(after.ai_informed), literal(after.rank), literal(after.opened_at), literal(after.id))

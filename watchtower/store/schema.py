@@ -46,6 +46,10 @@ metadata = MetaData(
 
 RANK = "coalesce(array_position(array['critical', 'high', 'medium', 'low'], severity), 5)"
 """The place of an alert's severity, the gravest first."""
+REVISION = """(select count(*) from action where action.alert = alert.id) || '.' || left(md5(concat_ws('|',
+  alert.status, alert.assignee, alert.snoozed_until, alert.resolved_at, alert.level)), 8)"""
+"""What an alert is at: another text after each change of it, and each line of its history. It follows from these alone:
+a number that the server gives (xmin) would also tell of what workers write elsewhere."""
 
 
 def _time(name: str, *, nullable: bool = False) -> Column[object]:

@@ -24,7 +24,7 @@ SUBJECT = r"^[^/\x00]+/[^\x00]+$"
 Words = Annotated[list[Annotated[str, Query(pattern=r"^[^\x00]*$", max_length=1024)]], Query(max_length=50)]
 
 
-_ETAG = {"ETag": {"description": "The alert's revision.", "schema": {"type": "string"}, "example": '"3f1c9a0b77de.3"'}}
+_ETAG = {"ETag": {"description": "The alert's revision.", "schema": {"type": "string"}, "example": '"3.9a0b12cd"'}}
 LISTED: dict[int | str, dict[str, Any]] = {
     200: {"headers": _ETAG}, 304: {"description": "As the ETag in If-None-Match has it: nothing has changed."}
 }  # fmt: skip
