@@ -49,6 +49,11 @@ class Remembered:
         """What `make` gives, or gave a moment ago, where it costs much."""
         return self._get(key, mark, make, OLDEST)
 
+    def doubt(self) -> None:
+        """Somebody here has just changed something, and wants to see it: old counts will not do."""
+        with self._lock:
+            self._made = {key: made._replace(at=float("-inf")) for key, made in self._made.items()}
+
     def _get(self, key: Hashable, mark: str, make: Callable[[], T], oldest: float) -> T:
         with self._lock:
             making = self._making.setdefault(key, threading.Lock())

@@ -106,6 +106,7 @@ def routes(tower: TowerPort) -> APIRouter:
             )
             for other in others:
                 tower.act(other, "snooze", actor=actor, note=note[:4000], until=until)
+            request.app.state.remembered.doubt()
             if form.get("part") == "row" and "hx-request" in request.headers:
                 with tower.database.read() as conn:
                     row = queries.alert_by_id(conn, alert_id)
@@ -130,6 +131,7 @@ def routes(tower: TowerPort) -> APIRouter:
         if not picked:
             raise InputError("nothing is picked", remedy="tick the boxes (or press x) of those that are meant")
         done = await run_in_threadpool(bulk, tower, form.get("verb", ""), picked, actor)
+        request.app.state.remembered.doubt()
         if done.refused:
             words = {"now": tower.clock(), "done": done, "back": form.get("next", "/")}
             return page(request, "bulk.html", words, status=409)
@@ -142,6 +144,7 @@ def routes(tower: TowerPort) -> APIRouter:
 
         def decide() -> Response:
             tower.decide(named(proposal_id, "proposal"), verdict, actor=actor, note=note)
+            request.app.state.remembered.doubt()
             if form.get("part") == "row" and "hx-request" in request.headers:
                 with tower.database.read() as conn:
                     row = queries.proposal_by_id(conn, proposal_id)
