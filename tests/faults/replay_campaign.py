@@ -280,7 +280,10 @@ def campaign(url: str, folder: Path, options: argparse.Namespace) -> int:
         assert other_life.result() == counts
         other = replay_in_child(again, folder / "y", FIRST)
         same = files(folder / "x") == files(folder / "y")
-        entries = list(journal_of(url)) == list(journal_of(again))
+        lives = [list(journal_of(url)), list(journal_of(again))]
+        entries = lives[0] == lives[1]
+        for one, two in [pair for pair in zip(*lives, strict=False) if pair[0] != pair[1]][:3]:
+            print(f"differ:\n  {one}\n  {two}")
         print(f"lived twice: journals {'equal' if entries else 'DIFFER'}, rebuilt rows {'equal' if same else 'DIFFER'}")
         bad += other["different"] + (not same) + (not entries)
     return 1 if bad else 0

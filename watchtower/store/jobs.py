@@ -226,9 +226,9 @@ _ARRIVED = text(
 _PARTS = text(
     """
     select r.batch, r.request, array_agg(r.body order by r.part) as bodies
-    from asked a join result r on r.batch = a.batch and r.request = a.request
+    from asked a join result r on r.batch = a.batch and r.request = a.request join batch b on b.id = a.batch
     where a.request = any(:requests) and a.answered_at is not null
-    group by r.batch, r.request order by r.batch
+    group by r.batch, r.request, b.body order by r.request, coalesce((b.body::jsonb ->> 'part')::int, 0), r.batch
     """
 ).bindparams(bindparam("requests", type_=ARRAY(Text)))
 _TAKEN = text(
@@ -345,7 +345,7 @@ def arrived(
 
 
 def parts_of(conn: Connection, requests: Sequence[str]) -> list[Arrived]:
-    """All answers that have come to these requests, from whatever batch."""
+    """All answers that have come to these requests, from whatever batch; by request, then in the order of the parts."""
     rows = conn.execute(_PARTS, {"requests": list(requests)})
     return [Arrived(batch=row.batch, request=row.request, bodies=row.bodies) for row in rows]
 
