@@ -21,7 +21,7 @@ from watchtower.bootstrap import Tower, build
 from watchtower.contract import Document, Evidence, FieldRequest, FieldSpec, ModelStatus, Proposal, RecordSnapshot
 from watchtower.contract.batch import ENRICHMENT, Answer, FieldBatch, signals_of
 from watchtower.errors import InputError, StoreError
-from watchtower.flow.jobs import MAX_PROPOSALS, batches_of, fitted
+from watchtower.flow.jobs import PER_FIELD, batches_of, fitted
 from watchtower.settings import Settings
 from watchtower.store import jobs
 from watchtower.store.database import open_database
@@ -179,12 +179,12 @@ def test_a_flood_of_proposals_is_cut_and_the_rest_refused_unread(tower: Tower) -
         batch, request = conn.execute(text("select batch, request from asked")).one()
         several = [
             Proposal(request=request, field="chief", value=f"v{n}", confidence=0.9, evidence=(), method="model")
-            for n in range(MAX_PROPOSALS + 50)
+            for n in range(PER_FIELD + 50)
         ]
         raw = tuple(msgspec.Raw(msgspec.json.encode(one)) for one in several)
         assert jobs.answer(conn, batch, request, [msgspec.json.encode(Answer(proposals=raw)).decode()])
-    assert tower.take_up().decided.refused == MAX_PROPOSALS + 50
-    assert rows(tower, "select count(*) from proposal") == [(MAX_PROPOSALS,)]
+    assert tower.take_up().decided.refused == PER_FIELD + 50
+    assert rows(tower, "select count(*) from proposal") == [(PER_FIELD,)]
 
 
 def test_a_run_in_this_process_leaves_the_queue_of_the_worker_processes_alone(tower: Tower) -> None:

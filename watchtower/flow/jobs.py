@@ -42,11 +42,11 @@ log = structlog.get_logger(__name__)
 
 RECORDS = 20
 """Records in one batch, at most: what a worker that dies gives back."""
-ANSWERS = 50
-"""Answers decided on in one transaction."""
-MAX_PROPOSALS = 32
-"""Proposals to one request that are looked at; more are refused unread."""
-AT_ONCE = MAX_PROPOSALS
+ANSWERS = 8
+"""Answers fetched at once: each may be a quarter of a megabyte, and events of the core wait while it is read."""
+PER_FIELD = 4
+"""Proposals for each field that was asked about that are looked at; more are refused unread."""
+AT_ONCE = 32
 """Proposals decided on in one transaction: an event of the core waits for no more."""
 SHARED = (ENRICHMENT, DETECTION)
 """The queues of worker processes. What is run in the tower's own process has a queue of its own."""
@@ -267,7 +267,7 @@ def _lots(arrived: Sequence[jobs.Arrived]) -> Iterator[list[jobs.Arrived]]:
     weight = 0
     for several in _whole(arrived):
         parts = [part for one in several for part in map(_parsed, one.bodies) if part is not None]
-        heavy = sum(min(len(part.proposals), MAX_PROPOSALS) + len(part.signals) for part in parts)
+        heavy = sum(min(len(part.proposals), AT_ONCE) + len(part.signals) for part in parts)
         if lot and weight + heavy > AT_ONCE:
             yield lot
             lot, weight = [], 0
@@ -310,7 +310,7 @@ def _decide(conn: Connection, engine: Engine, arrived: Sequence[jobs.Arrived], n
         if any(part.postponed for part in parts):
             postponed.add(one.request)
         for part in parts:
-            found, bad = proposals_of(part, MAX_PROPOSALS)
+            found, bad = proposals_of(part, PER_FIELD * len(request.fields))
             proposals.extend(found)
             unreadable += bad
     if requests:
