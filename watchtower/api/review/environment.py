@@ -72,13 +72,16 @@ def safe_url(text: Any) -> str | None:
 
 
 def shown(value: Any, type_: str | None = None, unit: str = "") -> str:
-    """A field's value for people: grouped thousands, plain words for booleans, short times."""
+    """A field's value for people: thousands grouped from five digits on (a year is no quantity), plain words for
+    booleans, short times."""
     if value is None:
         return "unknown"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
         text = f"{value:,.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else f"{value:,}"
+        if abs(value) < 10_000:
+            text = text.replace(",", "")
         return f"{text} {unit}".strip()
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%d %b %Y, %H:%M} UTC"
