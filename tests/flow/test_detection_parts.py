@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
+from tower_scene import Clock
 
 from watchtower.bootstrap import Tower, build
 from watchtower.contract import format_time
@@ -36,17 +37,9 @@ rules:
 """
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOW)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from llm_stub import Handler, completion, model
 from pydantic import SecretStr
 from sqlalchemy import text
+from tower_scene import Clock
 
 from enrichment import Endpoint, build_worker
 from watchtower.bootstrap import Tower, build
@@ -52,17 +53,9 @@ PRICED = "enrichment:\n  prices: {stub: {input: 1, output: 10}}\n"
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(START)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from command_line import inside
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import text
+from tower_scene import Clock
 
 from watchtower.api.app import create_app
 from watchtower.bootstrap import Tower, build, system_clock
@@ -43,17 +44,9 @@ rules:
 """
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = MONDAY
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(MONDAY)
 
 
 @pytest.fixture

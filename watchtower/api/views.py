@@ -12,7 +12,7 @@ from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort
 from watchtower.errors import InputError, Missing, WatchtowerError
 from watchtower.rulebook.model import Rulebook
-from watchtower.rules.fold import FIELD_ACCEPTED, SIGNAL_ADMITTED
+from watchtower.rules.fold import SIGNAL_ADMITTED, speaker
 from watchtower.store import queries
 from watchtower.store.rows import (
     ActionRow,
@@ -195,11 +195,7 @@ def cause_keys(causes: Any) -> list[tuple[str, str]]:
 
 def speaker_of(event: EventRow) -> str:
     """Whose word an event is: `person`, `ai` (a value that an acceptance rule took over, a signal), or a system's."""
-    if event.type == SIGNAL_ADMITTED:
-        return "ai"
-    if event.type == FIELD_ACCEPTED:
-        return str(event.data.get("by", "ai"))
-    return "person" if event.source.startswith("person:") else event.source
+    return "ai" if event.type == SIGNAL_ADMITTED else speaker(event)
 
 
 def _alert_fields(rulebook: Rulebook, row: AlertRow) -> dict[str, Any]:

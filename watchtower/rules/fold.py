@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Protocol
 
 from watchtower.contract import Event, format_time, parse_time
 from watchtower.rulebook import Rulebook
@@ -49,7 +49,18 @@ class Record:
     who: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def speaker(event: Event) -> str:
+class Spoken(Protocol):
+    """An event, or its row in the journal."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def data(self) -> Any: ...
+
+
+def speaker(event: Spoken) -> str:
     """`person`, `ai` or the system's name: what `source_of` says of a field this event sets."""
     if event.type == FIELD_ACCEPTED:
         return str(event.data.get("by", "ai"))
