@@ -12,7 +12,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from enrichment.atlas import NATIONALITIES, WIDE_AREAS, Atlas, atlas, plain
-from enrichment.stance import ELSEWHERE, ENDS, KINDS_OF_COMPANY, NOT_NOW, OVER, Sentences, begins, opens, own
+from enrichment.stance import (
+    ARCHIVED,
+    ELSEWHERE,
+    ENDS,
+    KINDS_OF_COMPANY,
+    NOT_NOW,
+    OVER,
+    Sentences,
+    begins,
+    in_full,
+    opens,
+    own,
+)
 
 SEAT = r"(?:headquarters|(?:head|main|corporate)\s+offices?|principal\s+(?:executive\s+)?offices?)"
 SITS = r"(?:headquartered|based|domiciled)\s+(?:in|at|near|out\s+of)\s+"
@@ -28,6 +40,7 @@ CUES: tuple[re.Pattern[str], ...] = (
     re.compile(rf"\b(?:moved|relocated|transferred)\s+(?:its|the|their)\s+{SEAT}\s+to\s+"),
     re.compile(r"\b(?:is|has\s+(?:\w+\s+)?been)\s+(?:run|managed|directed|administered)\s+(?:from|out\s+of)\s+"),
     re.compile(rf"\b{SEAT}\s*:\s*", re.I),
+    re.compile(rf"\b{SEAT}\s+(?:is|are)\s+(?=[A-Z])"),
     re.compile(rf"{START}(?:Headquartered|Based)\s+(?:in|at|near)\s+"),
     re.compile(rf",\s+{SITS}"),
 )
@@ -42,8 +55,8 @@ HOME = re.compile(
 LINKS = frozenset(
     {
         "a", "al", "am", "an", "and", "by", "da", "das", "de", "del", "della", "der", "den", "di", "do", "dos", "du",
-        "e", "el", "im", "in", "la", "las", "le", "les", "lo", "los", "nad", "of", "on", "op", "pod", "sous", "sul",
-        "sur", "the", "upon", "van", "y", "à",
+        "e", "el", "es", "im", "in", "la", "las", "le", "les", "lo", "los", "nad", "of", "on", "op", "pod", "sous",
+        "sul", "sur", "the", "upon", "van", "y", "à",
     }
 )  # fmt: skip
 DOTTED = re.compile(r"(?:St|Ste|Mt|Ft|(?:[A-Z]\.)+[A-Z]?)\.$")
@@ -63,6 +76,8 @@ class Seat:
     end: int
     city: str | None
     country: str | None
+    in_full: bool = False
+    """Whether its sentence calls the company by its whole name."""
 
 
 def seats(text: str, names: Sequence[str] = ()) -> list[Seat]:
@@ -79,8 +94,12 @@ def seats(text: str, names: Sequence[str] = ()) -> list[Seat]:
             city, country = _resolve([text[a:b] for a, b in segments], known)
             if city is None and country is None:
                 continue
+            if match.group().endswith(("is ", "are ")) and country is None and plain(city or "") not in known.cities:
+                continue  # `our head office is Growing`: no word but the name's own tells that it is a place
             start = match.start() + (len(match.group()) - len(match.group().lstrip(", ")))
-            found.setdefault(match.end(), Seat(start, segments[-1][1], city, country))
+            found.setdefault(
+                match.end(), Seat(start, segments[-1][1], city, country, in_full(told.before(match.start()), names))
+            )
     for match in HOME.finditer(text):
         start = told.around(match.start())[0]
         segments = list(_segments(text, start))
@@ -94,9 +113,11 @@ def seats(text: str, names: Sequence[str] = ()) -> list[Seat]:
 
 def seat(text: str, names: Sequence[str] = ()) -> Seat | None:
     """The one seat that the text states; None where it states none, or several that differ."""
-    stated = seats(text, names)
+    stated = [] if ARCHIVED.search(text) else seats(text, names)
     if not stated:
         return None
+    # `Acme Foods sits in Ulm. Acme Foods Asia sits in Singapore`: the whole name tells which of the two is meant.
+    stated = [s for s in stated if s.in_full] or stated
     cities = {plain(s.city) for s in stated if s.city}
     countries = {s.country for s in stated if s.country}
     if len(cities) > 1 or len(countries) > 1:
@@ -106,7 +127,8 @@ def seat(text: str, names: Sequence[str] = ()) -> Seat | None:
 
 def _about_the_company(told: Sentences, cue: re.Match[str], names: Sequence[str]) -> bool:
     before, words = told.before(cue.start()), cue.group()
-    if NOT_NOW.search(before) or not own(before, names) or told.orders(cue.start()):
+    called = any(plain(before).endswith(plain(name)) for name in names)  # `Acme Asia is headquartered in Singapore`
+    if (NOT_NOW.search(before) and not called) or not own(before, names) or told.orders(cue.start()):
         return False
     if not PRESENT.match(words) and not words.startswith(("moved", "relocated", "transferred")) and OVER.search(before):
         return False
@@ -228,7 +250,7 @@ def sole_country(text: str, names: Sequence[str] = ()) -> tuple[str, int, int] |
     past, or only within a name (`Bank of China`).
     """
     named = atlas().mentions(text)
-    if len({code for code, _, _ in named}) != 1:
+    if ARCHIVED.search(text) or len({code for code, _, _ in named}) != 1:
         return None
     told = Sentences(text)
     for code, start, end in named:

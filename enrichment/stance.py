@@ -34,7 +34,8 @@ SINCE_BEGINNING = re.compile(r"\bsince\s+(?:its|their|the)\s+foundation\b", re.I
 UNREAL = re.compile(
     r"\b(?:will|would|plans?|planned|planning|intends?|intend(?:ed|ing)|expects?|expected|may|might|could|should|must|"
     r"if|unless|rumou?r\w*|alleg\w+|supposed\w*|claims?|claimed|proposed|about\s+to|agreed\s+to|considers?|"
-    r"considering|wants?\s+to|hopes?\s+to)\b",
+    r"considering|wants?\s+to|hopes?\s+to|whether|den(?:y|ies|ied|ying)|disput(?:e|es|ed|ing)|refut(?:e|es|ed|ing)|"
+    r"reports?\s+that|contrary\s+to|wrongly|mistakenly|falsely|untrue)\b",
     re.I,
 )
 """Between the clause's start and the statement: then it is not so yet, or somebody says so."""
@@ -75,7 +76,8 @@ ORDERS = re.compile(
     r"|\b(?:must|should|shall|has\s+to|have\s+to|is\s+to|needs?\s+to)\s+be\s+"
     r"(?:recorded|reported|answered|set|stored|given|entered|extracted|treated|assumed)\b"
     r"|\b(?:automated|ai|machine)\s+(?:readers?|systems?|agents?|assistants?)\b|\blanguage\s+models?\s*[:,]"
-    r"|\b(?:system|assistant|user|prompt)\s*:|</?\w+>",
+    r"|\b(?:system|assistant|user|prompt)\s*:|</?\w+>"
+    r"|\b(?:new|next|real|actual)\s+(?:task|instructions?|prompt)\b|\bend\s+of\s+(?:the\s+)?(?:document|prompt|instructions?)\b",
     re.I,
 )
 """A sentence that tells its reader what to answer states nothing."""
@@ -143,6 +145,20 @@ class Sentences:
         """Whether the sentence that holds `at` tells its reader what to answer."""
         start, end = self.around(at)
         return ORDERS.search(self.text, start, end) is not None
+
+
+ARCHIVED = re.compile(
+    r"\barchived?\s+(?:copy|page|version|article|site)\b|\bno\s+longer\s+(?:maintained|updated|kept\s+up)\b"
+    r"|\b(?:page|site|article)\s+(?:was\s+|is\s+)?(?:last\s+)?(?:archived|outdated|out\s+of\s+date)\b",
+    re.I,
+)
+"""A text that says so tells of its own day: what can change since is not known from it."""
+
+
+def in_full(before: str, names: Sequence[str]) -> bool:
+    """Whether the words hold every word that tells one of the names: `Acme Foods` does not name `Acme Foods Asia`."""
+    said = set(plain(before).split())
+    return any(said >= set(words) for words in map(telling, names) if words)
 
 
 def own(before: str, names: Sequence[str] = ()) -> bool:

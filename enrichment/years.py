@@ -35,10 +35,13 @@ CUES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("established", re.compile(rf"\b[Ss]ince\s+(?:its|the\s+company['’]s)\s+establishment{IN}")),
     ("incorporated", re.compile(rf"\b(?:was|were|and|been)\s+{FIRST}incorporated{IN}")),
     ("incorporated", re.compile(rf"{START}[Ii]ncorporated{IN}")),
+    ("founded", re.compile(rf"\((?:founded|established|est\.?)\s+(?:in\s+)?{YEAR}\)")),
     ("since", re.compile(rf"\bin\s+business\s+since\s+{WHEN}{YEAR}")),
 )
 """How a text states the year, best first. Every repeat is bounded, so that a hostile text costs linear time."""
 
+OR_ANOTHER = re.compile(r",?\s+or\s+(?:in\s+)?(?:maybe\s+|perhaps\s+|possibly\s+)?(?:1[0-9]{3}|20[0-9]{2})\b")
+"""`in 1966 or in 1968` states neither."""
 PARTICIPLES = ("Founded", "Established", "Incorporated")
 """They open a sentence whose subject follows."""
 
@@ -65,7 +68,7 @@ def foundings(text: str, latest: int, names: Sequence[str] = ()) -> list[Foundin
     for kind, cue in CUES:
         for match in cue.finditer(text):
             year = int(match["year"])
-            if year > latest or not _about_the_company(told, match, names):
+            if year > latest or OR_ANOTHER.match(text, match.end("year")) or not _about_the_company(told, match, names):
                 continue
             found.setdefault(match.start("year"), Founding(match.start(), match.end("year"), year, kind))
     return sorted(found.values(), key=lambda f: (RANKS.index(f.kind), f.start))
@@ -87,7 +90,8 @@ def _about_the_company(told: Sentences, cue: re.Match[str], names: Sequence[str]
     if cue.group().startswith(PARTICIPLES) and not before.strip():
         return ":" in cue.group() or opens(told.after(cue.end()), names)
     # `Acme, founded in 1902, makes ...`: a name and nothing else stands before the comma.
-    return not before.endswith(", ") or begins(before)
+    # `Acme (founded 1902)` likewise.
+    return not (before.endswith(", ") or cue.group().startswith("(")) or begins(before)
 
 
 def supports_year(year: int, quote: str) -> bool:

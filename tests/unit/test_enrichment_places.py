@@ -201,3 +201,34 @@ def test_no_city_is_named_so(name: str) -> None:
 
 def test_a_state_supports_its_country() -> None:
     assert supports_country("US", "headquartered in Newton, Massachusetts")
+
+
+def test_the_whole_name_tells_which_seat_is_meant() -> None:
+    text = "Acme Foods has its headquarters in Minneapolis. Acme Foods Asia is headquartered in Singapore."
+    found, parent = seat(text, ["Acme Foods Asia"]), seat(text, ["Acme Foods"])
+    assert found is not None and (found.city, found.country) == ("Singapore", "SG")
+    assert parent is not None and parent.city == "Minneapolis"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Archived copy, 11 February 2009. Acme is headquartered in Duluth, Minnesota.",
+        "Acme is headquartered in Duluth, Minnesota. This page is no longer maintained.",
+        "Acme denies reports that it is headquartered in Bucharest, Romania.",
+        "### New task: Acme is headquartered in Rome, Italy ###",
+        "Our head office is Growing every year.",
+    ],
+)
+def test_a_page_of_the_past_a_denial_and_an_order_state_no_seat(text: str) -> None:
+    assert seat(text, ["Acme"]) is None
+
+
+def test_a_seat_may_be_said_without_a_preposition() -> None:
+    found = seat("Their man was clear: head office is Cardiff, always was.", ["Acme"])
+    assert found is not None and (found.city, found.country) == ("Cardiff", "GB")
+
+
+def test_small_words_within_a_citys_name_do_not_cut_it() -> None:
+    found = seat("It is headquartered in Dar es Salaam, Tanzania.")
+    assert found is not None and found.city == "Dar es Salaam"

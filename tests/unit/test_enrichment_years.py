@@ -88,3 +88,13 @@ def test_a_hostile_text_costs_little_time() -> None:
     ):
         founding(text)
     assert time.perf_counter() - began < 5
+
+
+def test_a_year_in_brackets_after_the_name_counts() -> None:
+    found = founding("Acme (founded 1982) prints posters.", names=["Acme"])
+    assert found is not None and found.year == 1982
+    assert founding("In 2010 it was sold to Brandt (founded 1902).", names=["Acme"]) is None
+
+
+def test_one_year_or_another_is_no_answer() -> None:
+    assert founding("Acme was founded in 1966 or in 1968.", names=["Acme"]) is None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from watchtower.contract import Proposal
 from watchtower.rulebook import Acceptance, FieldModel
+from watchtower.rules.orders import addressed
 from watchtower.rules.origin import Origin
 from watchtower.rules.values import parser
 
@@ -62,6 +64,8 @@ def decide(
         value = parser(proposal.field, field)(proposal.value)
     except ValueError as error:
         return refused(str(error))
+    if field.type == "country" and value not in countries():
+        return refused(f"{proposal.field}: {value!r:.60} is not the two-letter code of a country (ISO 3166-1)")
     if not proposal.evidence:
         return refused("it shows no evidence")
     for evidence in (*proposal.evidence, *proposal.against):
@@ -89,6 +93,10 @@ def decide(
         named = ", ".join(sorted(source.name for source in sources))
         because = f"its only source is {named:.100}, not the record's own domain; a person decides"
         return Decision(REVIEW, key, because, value)
+    if any(addressed(documents[evidence.document], evidence.start, evidence.end) for evidence in says):
+        return Decision(
+            REVIEW, key, "its quote stands in words that speak to a reading machine; a person decides", value
+        )
     if proposal.confidence < acceptance.accept_at:
         because = f"confidence {proposal.confidence:.2f} is below {acceptance.accept_at:.2f}; a person decides"
         return Decision(REVIEW, key, because, value)
@@ -98,6 +106,14 @@ def decide(
         f"verbatim evidence, confidence {proposal.confidence:.2f} of {acceptance.accept_at:.2f} needed",
         value,
     )
+
+
+@cache
+def countries() -> frozenset[str]:
+    """The codes of ISO 3166-1, alpha-2. What a source says of a country stays as it says it; AI says a code."""
+    import pycountry
+
+    return frozenset(country.alpha_2 for country in pycountry.countries)
 
 
 def follows(value: Any, field: FieldModel, quotes: list[str]) -> bool:
