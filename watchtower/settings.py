@@ -137,6 +137,11 @@ def read_secret(variable: str) -> str | None:
     return os.environ.get(variable) or None
 
 
+def read_secrets(variable: str) -> list[str]:
+    """A secret under which others sign, and the one before it (VARIABLE_OLD) while it is being replaced."""
+    return [secret for name in (variable, f"{variable}_OLD") if (secret := read_secret(name))]
+
+
 def read_credentials(system: str, kind: Kind) -> dict[str, str] | None:
     """A connected system's credentials and address, by the ends of their variables' names; None where some lack."""
     ends = {end for several in kind.needs for end in several} | set(kind.may)
