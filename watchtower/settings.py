@@ -15,6 +15,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from watchtower.errors import InputError
+from watchtower.rulebook.kinds import Kind, variable
 
 PREFIX = "WATCHTOWER_"
 TRACES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -47,6 +48,9 @@ class Settings(BaseSettings):
     """0: any free port."""
     public_url: str | None = Field(default=None, pattern=r"^https?://[^\s/@]+[^\s@]*$")
     """Where people reach the review pages: notifications link there. None: they bear no links."""
+    subscriber_hosts: str = "hooks.zapier.com"
+    """Hosts to which whoever holds an operator's key may have alerts sent (POST /subscriptions), separated by commas;
+    `.example.com` is every host of that domain."""
     requests_per_minute: int = Field(default=6_000, ge=0)
     """Requests that each key, or each address without one, may send in a minute; 0: any number."""
     llm_base_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
@@ -102,6 +106,7 @@ _ACCEPTED = {
     "llm_slots": "a whole number from 1 to 256",
     "public_url": "an address such as https://watchtower.example.com",
     "requests_per_minute": "a whole number, 0 or more",
+    "subscriber_hosts": "host names, separated by commas",
     "llm_provider": "openai, azure or local",
     "host": "an address or host name",
     "port": "a whole number from 0 to 65535",
@@ -149,6 +154,24 @@ def tracing_wanted() -> bool:
 def read_secret(variable: str) -> str | None:
     """A secret that the rulebook names by its environment variable; None where it is not set."""
     return os.environ.get(variable) or None
+
+
+def read_secrets(variable: str) -> list[str]:
+    """A secret under which others sign, and the one before it (VARIABLE_OLD) while it is being replaced."""
+    return [secret for name in (variable, f"{variable}_OLD") if (secret := read_secret(name))]
+
+
+def read_credentials(system: str, kind: Kind) -> dict[str, str] | None:
+    """A connected system's credentials and address, by the ends of their variables' names; None where some lack."""
+    ends = {end for several in kind.needs for end in several} | set(kind.may)
+    found = {end: value for end in sorted(ends) if (value := read_secret(variable(system, end)))}
+    whole = not kind.needs or any(all(end in found for end in several) for several in kind.needs)
+    return found if whole else None
+
+
+def lacking(system: str, kind: Kind) -> str:
+    """What to set for a system's credentials, in words: `WATCHTOWER_CRM_TOKEN`, or one set of several."""
+    return ", or ".join(" and ".join(variable(system, end) for end in several) for several in kind.needs)
 
 
 def variable_of(setting: str) -> str:

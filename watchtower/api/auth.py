@@ -28,8 +28,8 @@ from watchtower.store.audit import KEY
 
 COOKIE = "watchtower_session"
 
-OPEN = re.compile(r"/(healthz|readyz|login|logout|slack/interactions|static/.*)")
-"""Asked for no key: probes have none, who signs in has none yet, and Slack signs what it sends."""
+OPEN = re.compile(r"/(healthz|readyz|login|logout|slack/interactions|hooks/[^/]+|static/.*)")
+"""Asked for no key: probes have none, who signs in has none yet, and Slack and others sign what they send."""
 PROBES = re.compile(r"/(healthz|readyz|static/.*)")
 READ: frozenset[Role] = frozenset({"viewer", "operator", "admin"})
 ADMIN: frozenset[Role] = frozenset({"admin"})
@@ -38,6 +38,7 @@ CHANGE: tuple[tuple[re.Pattern[str], frozenset[Role]], ...] = (
     (re.compile(r"/alerts/.+"), frozenset({"operator", "admin"})),
     (re.compile(r"/proposals/.+"), frozenset({"operator", "admin"})),
     (re.compile(r"/silences(/.+)?"), frozenset({"operator", "admin"})),
+    (re.compile(r"/subscriptions(/.+)?"), frozenset({"operator", "admin"})),
     (re.compile(r"/handoffs"), frozenset({"operator", "admin"})),
     (re.compile(r"/review/((alerts|proposals)/.+|bulk)"), frozenset({"operator", "admin"})),
 )

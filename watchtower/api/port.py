@@ -7,12 +7,14 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from watchtower.connectors.signatures import Arrived
 from watchtower.flow.door import Door
 from watchtower.flow.metrics import Measured
 from watchtower.flow.told import Told
 from watchtower.rulebook.model import Rulebook
 from watchtower.store.silences import Silence
 from watchtower.store.standing import Jobs
+from watchtower.store.subscriptions import Subscription
 
 Verb = Literal["acknowledge", "snooze", "resolve", "reopen", "assign", "comment"]
 VERBS: tuple[Verb, ...] = ("acknowledge", "snooze", "resolve", "reopen", "assign", "comment")
@@ -73,6 +75,10 @@ class TowerPort(Protocol):
         """The one door for events: decoded CloudEvents, one verdict for each, in order."""
         ...
 
+    def hear(self, name: str, arrived: Arrived) -> bool:
+        """A webhook of a connected system; False where it is not one, for whatever reason."""
+        ...
+
     def act(
         self,
         alert_id: str,
@@ -116,6 +122,14 @@ class TowerPort(Protocol):
 
     def end_silence(self, silence_id: str, *, actor: str) -> Silence:
         """Let a silence end now. Missing."""
+        ...
+
+    def subscribe(self, url: str, narrowed: Mapping[str, Sequence[str]], *, actor: str) -> Subscription:
+        """Tell an address of alerts from now on. InputError."""
+        ...
+
+    def unsubscribe(self, subscription_id: str, *, actor: str) -> Subscription:
+        """Tell it of nothing any more. Missing."""
         ...
 
     def told(self, alert_id: str, *, person: str = "") -> Sequence[Told]:

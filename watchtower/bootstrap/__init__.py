@@ -10,7 +10,7 @@ from pathlib import Path
 from watchtower.bootstrap.core import Clock, engine_of, system_clock
 from watchtower.bootstrap.detection import Detected, Detecting
 from watchtower.bootstrap.enrichment import Enriched, Enriching, Fetched, HandedOver
-from watchtower.bootstrap.people import Hearing
+from watchtower.bootstrap.hooks import Hooking
 from watchtower.bootstrap.rules import Ruling
 from watchtower.contract.batch import DETECTION, ENRICHMENT
 from watchtower.flow.activation import activate
@@ -23,7 +23,7 @@ from watchtower.store.database import connect, migrate
 from watchtower.tracing import span
 
 
-class Tower(Enriching, Detecting, Hearing, Ruling):
+class Tower(Enriching, Detecting, Hooking, Ruling):
     """The tower: the one object that commands, the API and the pages speak to."""
 
     def hand_down(

@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from watchtower.flow.counted import count_delivery
+from watchtower.flow.clickup import Call, tell_clickup
 from watchtower.flow.mail import notify_apprise, send_mail
 from watchtower.flow.post import Postman, Undelivered, signed
 from watchtower.flow.slack import post_to_slack
@@ -27,6 +28,7 @@ from watchtower.rulebook.telling import Receiver, midnight
 from watchtower.store import outbox
 from watchtower.store.database import Connection, Database
 from watchtower.store.outbox import Lane, Message
+from watchtower.store.subscriptions import end_subscription
 
 log = structlog.get_logger(__name__)
 
@@ -37,11 +39,12 @@ GIVE_UP_AFTER = timedelta(days=5)
 _LANE_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 5, 10, 20, 30, 60))
 """After so many failures in a row a lane rests for this long: a receiver that is down costs little, and one that is
 back is noticed within a minute, however long it was away."""
+GONE = 410
+"""The answer by which a subscriber says that it is no more (Zapier sends it for a zap that was switched off)."""
 LOOK_EVERY = 0.5
 """Seconds between two looks for what is due."""
 
 Outcome = Literal["delivered", "pending", "dead", "none"]
-Post = Callable[[str, Mapping[str, str], str], bytes | None]
 
 
 @dataclass
@@ -74,7 +77,7 @@ class Courier:
         receivers: Callable[[], Mapping[str, Receiver]],
         secret: Callable[[str], str | None],
         clock: Callable[[], datetime],
-        post: Post | None = None,
+        post: Call | None = None,
         *,
         zone: Callable[[], ZoneInfo] = lambda: ZoneInfo("UTC"),
         pages: str = "",
@@ -151,8 +154,11 @@ class Courier:
             if not messages:
                 return "none"
             try:
-                self._send(receiver, messages, now)
+                self._send(conn, receiver, lane.receiver, messages, now)
             except Undelivered as fault:
+                if fault.status == GONE and end_subscription(conn, lane.receiver, now, f"its answer, {GONE}"):
+                    log.info("subscription ended", receiver=lane.receiver, because=fault.message)
+                    return "dead"
                 states = [self._failed(conn, message, now, fault) for message in messages]
                 self._rest(lane, now)
                 log.warning(
@@ -185,7 +191,9 @@ class Courier:
         outbox.tried(conn, message.id, state, now, now + pause(message.id, message.attempts + 1), fault.message)
         return state
 
-    def _send(self, receiver: Receiver, messages: Sequence[Message], now: datetime) -> None:
+    def _send(
+        self, conn: Connection, receiver: Receiver, name: str, messages: Sequence[Message], now: datetime
+    ) -> None:
         secret = self._secret(receiver.secret)
         if not secret:
             raise Undelivered(f"the environment has no {receiver.secret}, which holds the receiver's secret")
@@ -196,6 +204,9 @@ class Courier:
         bodies = [(message.id, msgspec.json.decode(message.body)) for message in messages]
         if receiver.kind == "slack":
             post_to_slack(self._post, receiver, secret, bodies, self._pages)
+        elif receiver.kind == "clickup":
+            for _, body in bodies:
+                tell_clickup(conn, self._post, receiver, name, secret, body, self._pages)
         elif receiver.kind == "email":
             send_mail(receiver, secret, bodies, now, self._pages)
         else:

@@ -28,7 +28,11 @@ READ_LIMIT = 16 * 1024
 
 
 class Undelivered(WatchtowerError):
-    """The receiver did not take the message: `message` says why."""
+    """The receiver did not take the message: `message` says why. `status`: what it answered; 0 where it did not."""
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def key_of(secret: str) -> bytes:
@@ -65,16 +69,18 @@ class Postman:
             max_connections=None, keepalive_expiry=30, network_backend=_Backend(self._until), retries=0
         )
 
-    def __call__(self, url: str, headers: Mapping[str, str], body: str) -> bytes:
-        """Post; the beginning of the answer where it is 2xx. Undelivered otherwise."""
+    def __call__(
+        self, url: str, headers: Mapping[str, str], body: str, method: str = "POST", limit: int = READ_LIMIT
+    ) -> bytes:
+        """Post (or put, or get); the beginning of the answer where it is 2xx. Undelivered otherwise."""
         given = [("content-type", "application/json"), ("user-agent", f"watchtower/{__version__}"), *headers.items()]
         self._until.deadline = time.monotonic() + self._seconds
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), self._seconds)
         try:
             with self._pool.stream(
-                "POST", url, headers=given, content=body.encode(), extensions={"timeout": timeouts}
+                method, url, headers=given, content=body.encode(), extensions={"timeout": timeouts}
             ) as answer:
-                said = _beginning(answer.iter_stream())
+                said = _beginning(answer.iter_stream(), limit)
         except httpcore2.TimeoutException:
             raise Undelivered(f"no whole answer within {self._seconds:g} s") from None
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.UnsupportedProtocol) as error:
@@ -82,18 +88,18 @@ class Postman:
         if 300 <= answer.status < 400:
             raise Undelivered(f"answered {answer.status}; redirects are not followed")
         if not 200 <= answer.status < 300:
-            raise Undelivered(f"answered {answer.status}: {said[:200].decode(errors='replace')}")
+            raise Undelivered(f"answered {answer.status}: {said[:200].decode(errors='replace')}", status=answer.status)
         return said
 
     def close(self) -> None:
         self._pool.close()
 
 
-def _beginning(chunks: Iterable[bytes]) -> bytes:
+def _beginning(chunks: Iterable[bytes], limit: int) -> bytes:
     read = b""
     for chunk in chunks:
         read += chunk
-        if len(read) > READ_LIMIT:
+        if len(read) > limit:
             break
     return read
 

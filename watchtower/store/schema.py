@@ -12,6 +12,8 @@ deadletter   what could not be taken, whole, with the reason; and events of the 
 subject_key  the keys of personal data, one a person; erased by destroying it
 api_key, session: who may come in, and who has signed in
 silence      of what nobody is told for a while
+task         which task of a work tool is which alert
+subscription who asked over HTTP to be told of alerts, beside the receivers of the rulebook
 audit        who did what when, each row bound to the one before by its hash
 """
 
@@ -371,6 +373,33 @@ silence = Table(
     Index("ix_silence_ends_at", "ends_at"),
 )
 """Nobody is told of alerts that are all it names, from `begins_at` until `ends_at`; null: whatever it is."""
+
+task = Table(
+    "task",
+    metadata,
+    Column("receiver", Text, nullable=False),
+    Column("alert", Text, ForeignKey("alert.id"), nullable=False),
+    Column("task", Text, nullable=False),
+    Column("heard", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    PrimaryKeyConstraint("receiver", "alert"),
+    UniqueConstraint("receiver", "task"),
+)
+"""The task that a receiver (ClickUp) has for an alert. `heard`: the ids of what was done to it there and is taken."""
+
+subscription = Table(
+    "subscription",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    *(Column(name, ARRAY(Text), nullable=False) for name in ("queues", "severities", "owners")),
+    Column("made_by", Text, nullable=False),
+    _time("made_at"),
+    _time("ended_at", nullable=True),
+    Column("ended_by", Text, nullable=False, server_default=""),
+    Index("ix_subscription_id", "id", postgresql_where=text("ended_at is null")),
+)
+"""Each is a receiver of its own, under its id, until `ended_at`."""
 
 outbox = Table(
     "outbox",
