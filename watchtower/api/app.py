@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 
 from fastapi import FastAPI
-from starlette.responses import Response
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -16,10 +19,12 @@ from watchtower.api.guard import Guard
 from watchtower.api.live import Feed
 from watchtower.api.observe import Observe
 from watchtower.api.openapi import describe
+from watchtower.api.packed import packed_file, takes_gzip
 from watchtower.api.port import TowerPort
 from watchtower.api.rate import Rate
 from watchtower.api.review import login
 from watchtower.api.review import routes as review
+from watchtower.api.review import silences as quiet
 from watchtower.api.review.boards import Meter
 from watchtower.api.review.environment import STATIC
 from watchtower.api.review.remembered import Remembered
@@ -42,9 +47,12 @@ value and the remedy. Times are UTC with six digits. Lists go on with `cursor` u
 
 ROUTES = (
     events.routes, alerts.routes, handoffs.routes, records.routes, silences.routes, subscriptions.routes,
-    slack.routes, hooks.routes, live.routes, service.routes, login.routes, review.routes,
+    slack.routes, hooks.routes, live.routes, service.routes, login.routes, quiet.routes, review.routes,
 )  # fmt: skip
 """Every route there is; who may use it stands in `auth`."""
+
+
+_TEXTS = ("text/", "image/svg")
 
 
 class Assets(StaticFiles):
@@ -52,8 +60,15 @@ class Assets(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        if response.status_code == 200:
-            response.headers["cache-control"] = "public, max-age=31536000, immutable"
+        if response.status_code != 200:
+            return response
+        wanted = scope["method"] == "GET" and takes_gzip(Headers(scope=scope))
+        if wanted and isinstance(response, FileResponse) and str(response.media_type).startswith(_TEXTS):
+            file = Path(response.path)
+            body = await run_in_threadpool(packed_file, file, file.stat().st_mtime_ns)
+            response = Response(body, media_type=response.media_type, headers={"content-encoding": "gzip"})
+        response.headers["vary"] = "accept-encoding"
+        response.headers["cache-control"] = "public, max-age=31536000, immutable"
         return response
 
 

@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from watchtower.connectors.signatures import Arrived
+from watchtower.flow.costs import Costs
 from watchtower.flow.door import Door
 from watchtower.flow.metrics import Measured
+from watchtower.flow.recurring import Recurring
 from watchtower.flow.told import Told
 from watchtower.rulebook.model import Rulebook
 from watchtower.store.silences import Silence
@@ -99,6 +101,11 @@ class TowerPort(Protocol):
         """A person's verdict on a proposal. Missing, InputError as in `act`."""
         ...
 
+    def withdraw(self, proposal_id: str, *, actor: str, note: str = "") -> None:
+        """A person takes back a person's verdict on a proposal. Missing; InputError where it is too late, or the field
+        has been set since."""
+        ...
+
     def cross(
         self,
         subject: str,
@@ -142,6 +149,14 @@ class TowerPort(Protocol):
 
     def jobs_now(self) -> Jobs | None:
         """What stands in the jobs database; None where there is none yet."""
+        ...
+
+    def rework(self, start: datetime, end: datetime) -> list[Recurring]:
+        """Where work was done again in [start, end), the most frequent first. It reads all versions."""
+        ...
+
+    def costs(self, days: int) -> Costs:
+        """What language models have cost over the last so many days. StoreError where nobody can tell."""
         ...
 
     def explain(self, rule_id: str, subject: str, at: datetime) -> Mapping[str, Any]:

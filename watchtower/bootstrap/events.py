@@ -29,8 +29,8 @@ from watchtower.store.backup import forget
 from watchtower.store.database import Connection, Database
 from watchtower.store.deadletters import DeadLetter, add_deadletters, discard, next_due
 from watchtower.store.group import Group
-from watchtower.tracing import span
 from watchtower.store.subscriptions import subscriptions
+from watchtower.tracing import span
 
 
 class Taking(Core):

@@ -38,7 +38,9 @@ OF = {"customer": "customers", "subscription": "subscriptions", "invoice": "invo
 FAILING = frozenset({"past_due", "unpaid", "incomplete", "incomplete_expired"})
 PAYING = frozenset({"active", "trialing"})
 YEARLY = {"day": 365, "week": 52, "month": 12, "year": 1}
-WHOLE = frozenset(["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"])
+WHOLE = frozenset(
+    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"]
+)
 """Currencies without a smaller unit."""
 THOUSANDTHS = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
 PAID = frozenset({"invoice.paid", "invoice.payment_succeeded"})

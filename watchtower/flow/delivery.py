@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 import structlog
 
-from watchtower.flow.counted import count_delivery
 from watchtower.flow.clickup import Call, tell_clickup
+from watchtower.flow.counted import count_delivery
 from watchtower.flow.mail import notify_apprise, send_mail
 from watchtower.flow.post import Postman, Undelivered, signed
 from watchtower.flow.slack import post_to_slack

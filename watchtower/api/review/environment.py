@@ -20,6 +20,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from watchtower.api.packed import pack
 from watchtower.contract import format_time
 
 HERE = Path(__file__).parent
@@ -119,7 +120,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(shown=shown, safe_url=safe_url)
+    environment.filters.update(shown=shown, safe_url=safe_url, span=distance)
     environment.globals.update(asset=asset, path_to=path_to, time_tag=time_tag)
     return environment
 
@@ -137,7 +138,9 @@ def page(request: Request, template: str, context: Mapping[str, Any], *, status:
         "signed_in": getattr(request.state, "credential", None) is not None,
         **context,
     }
-    return HTMLResponse(ENVIRONMENT.get_template(template).render(words), status_code=status)
+    answer = HTMLResponse(ENVIRONMENT.get_template(template).render(words), status_code=status)
+    pack(answer, request.headers)
+    return answer
 
 
 def render(template: str, context: Mapping[str, Any]) -> Markup:
@@ -157,6 +160,15 @@ def reviewer(request: Request) -> str:
         return str(credential.name)
     name = unquote(request.cookies.get("watchtower_reviewer", "")).strip()
     return name if 0 < len(name) <= 120 and name.isprintable() else "operator"
+
+
+STAY = "watchtower_stay"
+"""The cookie of those who want to stay on an alert's page after a decision."""
+
+
+def goes_on(request: Request) -> bool:
+    """Whether this browser goes on to the next alert after a decision on an alert's page."""
+    return request.cookies.get(STAY) != "yes"
 
 
 def error_page(request: Request, status: int, title: str, detail: str, remedy: str) -> HTMLResponse:
