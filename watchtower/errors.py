@@ -8,6 +8,7 @@
       StoreError               the database cannot be reached, started or written
         Busy                   another process holds what we need
       ModelError               the language model cannot be had, or does not answer
+      SystemFault              a connected system did not answer as it must
       Missing                  what was asked for does not exist
       Stale                    it has changed since it was read: nothing was written
 
@@ -80,6 +81,14 @@ class Busy(StoreError):
 
 class ModelError(WatchtowerError):
     """The language model cannot be had, or does not answer as it must."""
+
+
+class SystemFault(WatchtowerError):
+    """A connected system did not answer as it must. `refused`: it will not until somebody puts something right."""
+
+    def __init__(self, message: str, *, remedy: str = "", refused: bool = False) -> None:
+        super().__init__(message, remedy=remedy)
+        self.refused = refused
 
 
 class Missing(WatchtowerError):

@@ -15,6 +15,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from watchtower.errors import InputError
+from watchtower.rulebook.kinds import Kind, variable
 
 PREFIX = "WATCHTOWER_"
 
@@ -130,6 +131,19 @@ def read_settings(**overrides: Any) -> Settings:
 def read_secret(variable: str) -> str | None:
     """A secret that the rulebook names by its environment variable; None where it is not set."""
     return os.environ.get(variable) or None
+
+
+def read_credentials(system: str, kind: Kind) -> dict[str, str] | None:
+    """A connected system's credentials and address, by the ends of their variables' names; None where some lack."""
+    ends = {end for several in kind.needs for end in several} | set(kind.may)
+    found = {end: value for end in sorted(ends) if (value := read_secret(variable(system, end)))}
+    whole = not kind.needs or any(all(end in found for end in several) for several in kind.needs)
+    return found if whole else None
+
+
+def lacking(system: str, kind: Kind) -> str:
+    """What to set for a system's credentials, in words: `WATCHTOWER_CRM_TOKEN`, or one set of several."""
+    return ", or ".join(" and ".join(variable(system, end) for end in several) for several in kind.needs)
 
 
 def variable_of(setting: str) -> str:

@@ -15,7 +15,6 @@ from watchtower.flow.personal import forged, seal
 from watchtower.flow.settle import Settled, settle
 from watchtower.flow.watching import sources_heard
 from watchtower.flow.work import DETECTORS, ENRICHMENT
-from watchtower.rulebook.watched import WATCHED
 from watchtower.store import journal
 from watchtower.store.database import Connection
 from watchtower.store.deadletters import DeadLetter, add_deadletters
@@ -144,8 +143,8 @@ def refusal(engine: Engine, event: Event, now: datetime) -> str:
     if event.type.startswith(_RESERVED):
         return f"type: {event.type!r} is spoken by workers and the rule layer only"
     book = engine.program.book
-    if event.object in WATCHED and (book.sources or book.jobs):
-        return f"subject: {event.object!r} is the tower's own: it says itself when it heard a source or a job"
+    if book.watched.get(event.object):
+        return f"subject: {event.object!r} is the tower's own: it says itself when it heard a source, a job or a system"
     fold = engine.folds.get(event.object)
     if fold is None:
         known = ", ".join(engine.folds)

@@ -1,4 +1,4 @@
-"""The dead man's switch: when each watched source last spoke, and each watched job last ran.
+"""The dead man's switch: when each watched source last spoke, each watched job ran, each system was last read.
 
 Each is a record of a built-in object, so that its silence is an ordinary rule. What moves the record is a decision in
 the journal, `tower.heard`: of a source, at most one a minute, made of the core events that were new in that minute.
@@ -39,9 +39,34 @@ def job_heard(conn: Connection, engine: Engine, name: str, now: datetime) -> App
     return apply_events(conn, engine, found) if found else None
 
 
+def system_heard(conn: Connection, engine: Engine, name: str, now: datetime, failure: str = "") -> Applied | None:
+    """A round of a connected system has succeeded; or it refused us, and why. Nothing where that is known already."""
+    if name not in engine.program.book.systems:
+        return None
+    known = records.load(conn, "system", [name])
+    state = known[name].state if name in known else {}
+    until = format_time(_end_of_minute(now))
+    fields: dict[str, str | None]
+    if failure:
+        if state.get("failure") == failure:
+            return None
+        fields = {"failing_since": state.get("failing_since") or format_time(now), "failure": failure}
+    else:
+        if state.get("last_event_at", "") >= until and "failing_since" not in state:
+            return None
+        fields = {"last_event_at": until, "failing_since": None, "failure": None}
+    what = "failed" if failure else "read"
+    said = Event(
+        id=f"heard.system.{name}.{format_time(now)}.{what}", source=CORE_SOURCE, type=HEARD, subject=f"system/{name}",
+        time=now, data={"fields": {"name": name, **fields}, "ran": True},
+    )  # fmt: skip
+    journal.append(conn, [said], layer="decision", received_at=now)
+    return apply_events(conn, engine, [said])
+
+
 def begin_watching(conn: Connection, engine: Engine, now: datetime) -> None:
     """What is watched for the first time has, from now on, as long as it may be silent."""
-    for kind, parts in (("source", engine.program.book.sources), ("job", engine.program.book.jobs)):
+    for kind, parts in engine.program.book.watched.items():
         known = records.load(conn, kind, list(parts)) if parts else {}
         found = [_event(kind, name, now, now) for name in parts if name not in known]
         journal.append(conn, found, layer="decision", received_at=now)
@@ -50,8 +75,7 @@ def begin_watching(conn: Connection, engine: Engine, now: datetime) -> None:
 
 
 def _heard(conn: Connection, kind: str, names: list[str], now: datetime, *, ran: bool = False) -> list[Event]:
-    until = now.replace(second=0, microsecond=0)
-    until = until if until == now else until + MINUTE
+    until = _end_of_minute(now)
     known = records.load(conn, kind, names) if names else {}
     found = [
         _event(kind, name, now, until, ran=ran)
@@ -60,6 +84,11 @@ def _heard(conn: Connection, kind: str, names: list[str], now: datetime, *, ran:
     ]
     appended = journal.append(conn, found, layer="decision", received_at=now)
     return [event for event, result in zip(found, appended, strict=True) if result.verdict == "new"]
+
+
+def _end_of_minute(now: datetime) -> datetime:
+    until = now.replace(second=0, microsecond=0)
+    return until if until == now else until + MINUTE
 
 
 def _event(kind: str, name: str, now: datetime, until: datetime, *, ran: bool = False) -> Event:

@@ -14,6 +14,8 @@ cadences.<c>                         <c>.overdue          not done again in time
 acceptance.<o>.<f>.expires_after     <o>.<f>.stale        a value that AI filled is too old
 sources.<s>                          source.<s>.silent    has sent nothing for too long
 jobs.<j>                             job.<j>.silent       has not run for too long
+systems.<s>                          system.<s>.failing   refuses us: somebody must put it right
+                                     system.<s>.silent    no round has succeeded for too long
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from typing import TYPE_CHECKING, Any
 from watchtower.rulebook.duties import Budget, Cadence, Criterion, Duty, Handoff, Lifecycle, Limit, State
 from watchtower.rulebook.parts import Example
 from watchtower.rulebook.source import Path_
-from watchtower.rulebook.watched import WATCHED, Watch
+from watchtower.rulebook.systems import System
+from watchtower.rulebook.watched import Watch
 
 if TYPE_CHECKING:
     from watchtower.rulebook.model import Acceptance, Rulebook
@@ -82,8 +85,10 @@ def derive(book: Rulebook) -> list[Derived]:
     for name, acceptance in book.acceptance.items():
         if acceptance.expires_after:
             found.append(_stale(name, acceptance))
-    for kind, parts in zip(WATCHED, (book.sources, book.jobs), strict=True):
-        found += (_silent(kind, name, watch) for name, watch in parts.items())
+    for kind, watches in (("source", book.sources), ("job", book.jobs)):
+        found += (_silent(kind, name, watch) for name, watch in watches.items())
+    for name, system in book.systems.items():
+        found += _system(name, system)
     return found
 
 
@@ -303,3 +308,28 @@ def _silent(kind: str, name: str, watch: Watch) -> Derived:
     ]
     duty = watch.model_copy(update={"examples": examples})
     return _rule(f"{kind}.{name}.silent", home, duty, [condition], f"{name} {said} for {watch.silent_after}.", then)
+
+
+def _system(name: str, system: System) -> Iterator[Derived]:
+    home = _Home("system", ("systems", name), system.severity, system.queue, system.owner)
+    silent = f"system.{name}.silent"
+    at, later = "2026-01-05T09:00:00Z", "2027-01-05T09:00:00Z"
+    examples = [
+        Example(hit={"name": name, "failing_since": at, "failure": "answered 401"}, at=at),
+        Example(miss={"name": name, "last_event_at": at}, at=at),
+    ]
+    # Until it is put right it will be silent, too: one alert says both.
+    failing = Duty(examples=examples, inhibits=[silent] if system.silence else [])
+    yield _rule(f"system.{name}.failing", home, failing, [f"name = {text(name)} and failing_since is not null"],
+                f"{name} refuses us; watchtower systems says why.",
+                "See that its credentials are valid and may read what the rulebook names.")  # fmt: skip
+    if system.silence:
+        limit = Limit(time=system.silence, calendar=system.calendar)
+        condition = f"name = {text(name)} and {_for_too_long(limit, 'last_event_at')}"
+        examples = [
+            Example(hit={"name": name, "last_event_at": at}, at=later),
+            Example(miss={"name": name, "last_event_at": at}, at=at),
+        ]
+        yield _rule(silent, home, Duty(examples=examples), [condition],
+                    f"No round of {name} has succeeded for {system.silence}.",
+                    "See that watchtower up runs and that it answers; watchtower systems says more.")  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -16,8 +17,9 @@ from watchtower.rulebook.derive import Derived, derive
 from watchtower.rulebook.duties import Budget, Cadence, Handoff, Lifecycle
 from watchtower.rulebook.families import Family
 from watchtower.rulebook.parts import Example, Name, Part, RuleId, Text, Texts
+from watchtower.rulebook.systems import System
 from watchtower.rulebook.telling import Queue, Receiver
-from watchtower.rulebook.watched import FIELDS, JOBS, WATCHED, Watch
+from watchtower.rulebook.watched import FIELDS_OF, JOBS, Watch
 
 FIELD_TYPES = (
     "text", "integer", "number", "money", "boolean", "timestamp", "date", "enum", "ref", "list",
@@ -315,6 +317,7 @@ class Rulebook(Part):
     families: dict[Name, Family] = {}
     sources: dict[Name, Watch] = {}
     jobs: dict[Name, Watch] = {}
+    systems: dict[Name, System] = {}
     acceptance: dict[str, Acceptance] = {}
     enrichment: Asking = Asking()
     queues: dict[str, Queue] = {}
@@ -334,11 +337,16 @@ class Rulebook(Part):
         """What is watched are records of built-in objects."""
         if unknown := [name for name in self.jobs if name not in JOBS]:
             raise ValueError(f"jobs: {unknown[0]!r} is not one of {', '.join(JOBS)}")
-        for name, parts in zip(WATCHED, (self.sources, self.jobs), strict=True):
-            built_in = ObjectModel.model_validate({"fields": FIELDS, "label": "name"})
+        for name, parts in self.watched.items():
+            built_in = ObjectModel.model_validate({"fields": FIELDS_OF[name], "label": "name"})
             if parts and self.objects.setdefault(name, built_in) != built_in:
                 raise ValueError(f"objects: {name!r} is the tower's own where {name}s are watched; name it otherwise")
         return self
+
+    @property
+    def watched(self) -> dict[str, Mapping[str, Watch | System]]:
+        """What is watched, by the built-in object whose records they are."""
+        return {"source": self.sources, "job": self.jobs, "system": self.systems}
 
     @cached_property
     def zone(self) -> ZoneInfo:

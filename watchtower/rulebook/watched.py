@@ -1,4 +1,4 @@
-"""Sources and jobs that must not fall silent: each is a record of a built-in object, and its silence an ordinary rule.
+"""Sources, jobs and systems that must not fall silent: each is a record of a built-in object, its silence a rule.
 
     sources:
       crm: {silent_after: 2 hours, owner: revops, queue: data-quality}
@@ -7,7 +7,7 @@
       enrichment: {silent_after: 1 hour, owner: revops}
 
 `source.crm.silent` stands on the record `source/crm` from `last_event_at + silent_after` until the source speaks
-again. The tower keeps `last_event_at`; no sender can write it.
+again. The tower keeps `last_event_at`; no sender can write it. Connected systems (`systems:`) are watched likewise.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from pydantic import Field
 
 from watchtower.rulebook.duties import Duty
 
-WATCHED = ("source", "job")
-"""The built-in objects: records of the tower's own, one for each part that is watched."""
 JOBS = ("clock", "enrichment", "detection")
 """The tower's own jobs that tell when they have run."""
 FIELDS = {
@@ -27,7 +25,17 @@ FIELDS = {
         "description": "The end of the minute in which it last spoke, or ran; at first, since when it is watched.",
     },
 }
-"""The fields of both."""
+"""The fields of each."""
+SYSTEM_FIELDS = {
+    **FIELDS,
+    "failing_since": {"type": "timestamp", "description": "Since when it refuses us, until a round succeeds."},
+    "failure": {
+        "type": "text", "read_by": ["owner"], "description": "What it, or the network, said when a round last failed.",
+    },
+}  # fmt: skip
+"""Those of a connected system; its `last_event_at` is the end of its last round that succeeded."""
+FIELDS_OF = {"source": FIELDS, "job": FIELDS, "system": SYSTEM_FIELDS}
+"""The built-in objects: records of the tower's own, one for each part that is watched."""
 
 
 class Watch(Duty):

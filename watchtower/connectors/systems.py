@@ -1,0 +1,10 @@
+"""What speaks to each kind of system: `SYSTEMS` is the table; a kind is one file here and one line in it.
+
+What a kind can do stands in `watchtower.rulebook.kinds`, so that a rulebook is checked without it.
+"""
+
+from __future__ import annotations
+
+from watchtower.contract.system import Connect
+
+SYSTEMS: dict[str, Connect] = {}

@@ -1,0 +1,40 @@
+"""The kinds of systems that a rulebook may connect, and what each of them can do: `KINDS` is the table.
+
+A kind is one line here and one in `watchtower.connectors.systems`, which says what speaks to it; a test holds the
+two together. The rulebook needs this one alone: to name, with line and column, what a kind cannot do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What can be declared of a system of this kind."""
+
+    says: str
+    needs: tuple[tuple[str, ...], ...] = (("TOKEN",),)
+    """Credentials, by the ends of their variables' names: all of one of these sets. Nothing: it needs none."""
+    may: tuple[str, ...] = ()
+    """Further variables that it reads where they are set."""
+    pulls: bool = True
+    """Whether it is read by and by; else it only sends."""
+    writes: bool = False
+    """Whether fields may go back to it."""
+    activities: tuple[str, ...] = field(default=())
+    """What was said and done about records, and can be read from it: note, call, ..."""
+
+
+KINDS: dict[str, Kind] = {
+    "hubspot": Kind("HubSpot, CRM objects (v3)", may=("URL",), writes=True,
+                    activities=("note", "call", "email", "meeting", "task")),
+    "salesforce": Kind("Salesforce, REST and SOQL", needs=(("URL", "TOKEN"), ("URL", "CLIENT_ID", "CLIENT_SECRET")),
+                       writes=True, activities=("task", "meeting")),
+    "attio": Kind("Attio, records and notes (v2)", may=("URL",), writes=True, activities=("note",)),
+}  # fmt: skip
+
+
+def variable(system: str, end: str) -> str:
+    """The environment variable of a system's credential or address: `hubspot`, `TOKEN` is WATCHTOWER_HUBSPOT_TOKEN."""
+    return f"WATCHTOWER_{system.upper()}_{end}"
