@@ -15,7 +15,6 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from watchtower.errors import InputError
-from watchtower.rulebook.kinds import Kind, variable
 
 PREFIX = "WATCHTOWER_"
 TRACES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -159,19 +158,6 @@ def read_secret(variable: str) -> str | None:
 def read_secrets(variable: str) -> list[str]:
     """A secret under which others sign, and the one before it (VARIABLE_OLD) while it is being replaced."""
     return [secret for name in (variable, f"{variable}_OLD") if (secret := read_secret(name))]
-
-
-def read_credentials(system: str, kind: Kind) -> dict[str, str] | None:
-    """A connected system's credentials and address, by the ends of their variables' names; None where some lack."""
-    ends = {end for several in kind.needs for end in several} | set(kind.may)
-    found = {end: value for end in sorted(ends) if (value := read_secret(variable(system, end)))}
-    whole = not kind.needs or any(all(end in found for end in several) for several in kind.needs)
-    return found if whole else None
-
-
-def lacking(system: str, kind: Kind) -> str:
-    """What to set for a system's credentials, in words: `WATCHTOWER_CRM_TOKEN`, or one set of several."""
-    return ", or ".join(" and ".join(variable(system, end) for end in several) for several in kind.needs)
 
 
 def variable_of(setting: str) -> str:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from watchtower.connectors.credentials import lacking, read_credentials
 from watchtower.errors import RulebookError
 from watchtower.flow.examples import run_examples
 from watchtower.rulebook import Loaded, from_content, load
 from watchtower.rulebook.kinds import KINDS, variable
 from watchtower.rulebook.systems import master_of
 from watchtower.rules.compile import compile_rulebook
-from watchtower.settings import lacking, read_credentials
 
 BOOK = """
 objects:

@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 
 revision: str = "0009_subscriptions"
-down_revision: str | None = "0007_ladders"
+down_revision: str | None = "0008_systems"
 branch_labels: None = None
 depends_on: None = None
 
