@@ -52,6 +52,11 @@ class FittedGap:
     """What the detector is silent on, and why."""
     at: int
 
+    @property
+    def tested(self) -> int:
+        """Records that are judged."""
+        return self.records if self.rhythm is not None else 0
+
 
 class ActivityGap:
     """One signal for each record whose running gap has p <= budget; strength is hours beyond its usual gap.

@@ -52,6 +52,11 @@ class FittedMixes:
     abstentions: Mapping[str, str]
     at: int
 
+    @property
+    def tested(self) -> int:
+        """Series that are judged."""
+        return len(self.maxima)
+
 
 class MixDrift:
     """One signal for each series whose mix changed; strength is the change of a share in points, or of the mean.

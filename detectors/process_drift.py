@@ -46,6 +46,11 @@ class FittedDrift:
     abstentions: Mapping[str, str]
     at: int
 
+    @property
+    def tested(self) -> int:
+        """One history, in which each drift is found at the whole budget."""
+        return max(1, len(self.splits))
+
 
 class ProcessDrift:
     """One signal for each drift that began of late, on the first record after it that shows what there is more of.

@@ -37,6 +37,8 @@ SPREADS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 SHIFTS = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4)
 """Means that are tried, as multiples of the pooled rate."""
 RATES = 1.0 / (1.0 + np.exp(-np.linspace(-9.0, 9.0, 181)))
+RISE = 0.02
+"""Twice hardly anything is hardly anything: where nothing has gone wrong yet, a rise is one to this at least."""
 CHUNK = 2_000
 
 
@@ -60,8 +62,8 @@ class Prior:
 
 
 def raised(rates: Floats, ratio: float) -> Floats:
-    """`ratio` times the rates; at most half-way to 1."""
-    up: Floats = np.minimum(ratio * rates, (1.0 + rates) / 2.0)
+    """`ratio` times the rates, and RISE more at least; at most half-way to 1."""
+    up: Floats = np.minimum(np.maximum(ratio * rates, rates + RISE), (1.0 + rates) / 2.0)
     return up
 
 

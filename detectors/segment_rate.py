@@ -57,6 +57,11 @@ class FittedRates:
     abstentions: Mapping[str, str]
     at: int
 
+    @property
+    def tested(self) -> int:
+        """Segments that are judged."""
+        return len(self.stratum)
+
 
 class SegmentRate:
     """One signal for each segment whose rate went up; strength is how many times the baseline's rate.

@@ -54,6 +54,11 @@ class FittedUsage:
     """What the detector is silent on, and why."""
     at: int
 
+    @property
+    def tested(self) -> int:
+        """Accounts that are judged."""
+        return sum(cohort.stratum.rows.size for cohort in self.cohorts)
+
 
 class UsageDecline:
     """One signal for each account with p <= budget; strength is the fall in percent.

@@ -123,7 +123,7 @@ def test_the_signals_of_the_documentation_fit_the_default_rulebook(project: Path
     (tmp_path / "rules" / "more.yaml").write_text(text.split("```yaml\n")[1].split("```")[0])
     book = load(tmp_path / "rules").rulebook
     for name in ("off_path", "odd_way", "put_off", "skips_rising", "losses_rising", "gaps_rising", "dates_slipping",
-                 "forecasts_missed", "discounts_moving", "sources_moving", "other_ways"):  # fmt: skip
+                 "forecasts_missed", "discounts_moving", "odd_actor", "sources_moving", "other_ways"):  # fmt: skip
         signal = book.signals[name]
         request = DetectionRequest(
             id="r", signal=name, detector=signal.detector, object=signal.object, field=signal.field,

@@ -33,7 +33,7 @@ def slow_statistic(counts: list[int], cases: list[int], baseline: int, prior: Pr
 
     top, bottom = 0.0, 0.0
     for rate in rates:
-        up = min(ratio * rate, (1 + rate) / 2)
+        up = min(max(ratio * rate, rate + 0.02), (1 + rate) / 2)
         bottom += math.prod(chance(c, n, rate) for c, n in zip(counts, cases, strict=True))
         for change in range(baseline, len(counts)):
             weeks = enumerate(zip(counts, cases, strict=True))

@@ -164,3 +164,18 @@ def test_completeness_is_judged_once_after_some_days_on_records_that_still_are()
 def test_an_entry_into_a_wrong_value_counts_against_those_into_right_ones() -> None:
     rows = [("A", 9, 8, "raw"), ("A", 8, None, "lost"), ("B", 9, 4, "raw"), ("B", 4, None, "won")]
     assert outcomes(rows, outcome="value", wrong="lost", right="won") == [(8, True), (4, False)]
+
+
+def test_an_owner_is_told_where_nothing_had_ever_gone_wrong_before() -> None:
+    """Twice a rate of nothing is nothing: 6 skips of 18 moves, after none of 800, were passed over."""
+    table = leads(until=20)
+    stages = np.array(table.column("stage").to_pylist())
+    owners = np.array(table.column("owner").to_pylist())
+    begun = np.array([time.timestamp() for time in table.column("valid_from").to_pylist()])
+    late = (owners == "rep-03") & (begun > (START + timedelta(weeks=17)).timestamp())
+    moved = np.flatnonzero(stages != "raw")
+    stages[moved] = "mql"
+    stages[np.flatnonzero(late & (stages == "mql"))[::3]] = "sal"
+    table = table.set_column(table.schema.get_field_index("stage"), "stage", pa.array(stages.tolist()))
+    (signal,) = raised(table, asked())
+    assert signal.cohort == "owner=rep-03"

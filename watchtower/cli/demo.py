@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -15,14 +16,16 @@ import typer
 from rich.table import Table
 
 from watchtower.api.server import claim, is_loopback, serve
-from watchtower.bootstrap import Enriched, Tower, build, system_clock
+from watchtower.bootstrap import Detected, Enriched, Tower, build, system_clock
 from watchtower.cli.output import console, errors, print_json, time_option
 from watchtower.cli.service import Host, Port, repeat, ticking
 from watchtower.cli.tower import AsJson, bar
 from watchtower.errors import InputError, ModelError
 from watchtower.flow import demo
-from watchtower.flow.company import Year, generate
+from watchtower.flow.company import Breach, Year, generate
+from watchtower.flow.demo_signals import warned
 from watchtower.rulebook import DEFAULT
+from watchtower.rules.spans import shift
 from watchtower.settings import Settings, read_settings
 from watchtower.store import queries, records
 from watchtower.store.alerts import told
@@ -84,9 +87,10 @@ def run(
                 tower.take_events(year.events[first : first + BATCH], origin="demo")
                 progress.update(task, advance=BATCH, count=min(first + BATCH, len(year.events)))
         page = stack.enter_context(_page(tower, host or settings.host, address, stop)) if not no_serve else None
-        signals = {done.signal: done.raised for done in tower.detect()}
+        errors.print("detectors look at it", style="dim")
+        looks = tower.detect()
         runs = _enrich(tower, settings, no_model=no_model, pull=pull, model_records=model_records)
-        summary = _summary(tower, year, now, signals, runs, time.perf_counter() - began)
+        summary = _summary(tower, year, now, looks, runs, time.perf_counter() - began)
         if as_json:
             print_json(summary)
         else:
@@ -195,7 +199,7 @@ def _summary(
     tower: Tower,
     year: Year,
     now: datetime,
-    signals: dict[str, int],
+    looks: list[Detected],
     runs: list[tuple[str, Enriched, float]],
     seconds: float,
 ) -> dict[str, Any]:
@@ -206,23 +210,31 @@ def _summary(
     }
     with tower.database.read() as conn:
         alerts = [row for row in told(conn) if row[0] not in of_signals]
-        stuck = [
-            f"opportunity/{id_}"
-            for id_, state in records.living(conn, "opportunity").items()
-            if "stuck.raised_at" in state
-        ]
-        accounts = {f"account/{id_}": state for id_, state in records.living(conn, "account").items()}
+        objects = {signal.object for signal in tower.rulebook.signals.values()} | {"account"}
+        living = {f"{name}/{id_}": state for name in objects for id_, state in records.living(conn, name).items()}
         queues = queries.alert_counts(conn, AlertFilter(status=("open",)), by="queue")
-    found = demo.check(year, now, alerts, stuck, accounts)
+
+    def told_at(breach: Breach) -> datetime:
+        return shift(breach.since, tower.program.by_id[breach.rule].delay, tower.rulebook.zone)
+
+    found = demo.check(year, now, alerts, living, told_at)
+    held: dict[str, list[str]] = defaultdict(list)
+    for one in tower.held():
+        held[one.name].append(one.subject)
     return {
         "events": len(year.events), "rules": len(tower.rulebook.rules), "open_by_queue": queues,
         "breaches": {
             "planted": found.planted, "found": found.found, "missed": found.missed, "invented": found.invented,
         },
-        "stuck_deals": {
-            "planted": found.stuck_planted, "found": found.stuck_found, "others_flagged": found.stuck_other,
-        },
-        "signals": signals, "fields": {name: asdict(tally) for name, tally in found.filled.items()},
+        "signals": [
+            asdict(warned(
+                year, look.signal, look.detector,
+                [record for record, state in living.items() if f"{look.signal}.raised_at" in state],
+                held[look.signal], living, look.abstained,
+            ))
+            for look in looks
+        ],
+        "fields": {name: asdict(tally) for name, tally in found.filled.items()},
         "enrichment": [
             {"by": name, "records": r.requests, "accepted": r.decided.accepted, "review": r.decided.review,
              "refused": r.decided.refused, "seconds": round(took, 1)}
@@ -233,16 +245,13 @@ def _summary(
 
 
 def _show(summary: dict[str, Any]) -> None:
-    found, stuck = summary["breaches"], summary["stuck_deals"]
+    found = summary["breaches"]
     console.print(f"\n[bold]A year of a company[/]: {summary['events']} events under {summary['rules']} rules")
     console.print(
         f"breaches: {found['found']} of {found['planted']} planted ones found to the microsecond, "
         f"{len(found['invented'])} invented"
     )
-    console.print(
-        f"stuck deals: {stuck['found']} of {stuck['planted']} flagged, {stuck['others_flagged']} others "
-        "(the detector may err on 1 stay in 20)"
-    )
+    _show_signals(summary["signals"])
     fields = Table("field", "right", "wrong", "left empty", box=None, header_style="bold", title_justify="left")
     for name, tally in summary["fields"].items():
         fields.add_row(name, str(tally["right"]), str(tally["wrong"]), str(tally["empty"]))
@@ -260,3 +269,14 @@ def _show(summary: dict[str, Any]) -> None:
     console.print("\nwhat stands in the queues now:")
     console.print(queue)
     console.print(f"\n{summary['seconds']} s in all")
+
+
+def _show_signals(signals: list[dict[str, Any]]) -> None:
+    table = Table("signal", "detector", "planted", "found", "invented", "held back", "", box=None, header_style="bold")
+    for one in signals:
+        table.add_row(
+            one["signal"], one["detector"], str(one["planted"]), str(one["found"]), str(len(one["invented"])),
+            str(one["held"]), one["because"],
+        )  # fmt: skip
+    console.print("\nearly warnings, beside what was planted (each may err as often as it promises):")
+    console.print(table)

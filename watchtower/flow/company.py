@@ -14,6 +14,7 @@ does depends on the seed and its own number only, so a larger company contains t
     company_deals                   opportunities
     company_delivery                handoffs and projects
     company_customers               usage, subscriptions, tickets, conversations
+    company_drifts                  what goes wrong without breaking a rule
     company_log, company_truth      the pen and what it notes
 """
 
@@ -28,9 +29,10 @@ from watchtower.flow.company_accounts import Account, become_customer, open_acco
 from watchtower.flow.company_customers import keep_customer
 from watchtower.flow.company_deals import STUCK_BEFORE, close_deal
 from watchtower.flow.company_delivery import deliver
+from watchtower.flow.company_drifts import DRIFT, REGION, marketing_turned
 from watchtower.flow.company_leads import follow_lead, link_opportunity
 from watchtower.flow.company_log import Log, day_of, desk
-from watchtower.flow.company_truth import Breach, Churner, Firmographics, StuckDeal, Truth
+from watchtower.flow.company_truth import Breach, Churner, Firmographics, Planted, StuckDeal, Truth
 
 LEADS_AN_ACCOUNT = 3.0
 DIRECT_DEALS_AN_ACCOUNT = 1.1
@@ -134,13 +136,25 @@ def _truth(log: Log) -> Truth:
         latent=tuple(sorted(log.latent, key=_by_rule)),
         stuck=tuple(sorted(log.stuck)),
         churners=tuple(sorted(log.churners)),
+        planted=tuple(sorted({*log.planted, *_shared(log)})),
         firmographics=dict(log.firmographics),
         unset=dict(log.unset),
     )
+
+
+def _shared(log: Log) -> list[Planted]:
+    """The drifts of whole teams: none of them is one record's."""
+    turned = marketing_turned(log.end)
+    return [
+        Planted("skips_rising", f"region={REGION}", turned),
+        Planted("sources_moving", "", turned),
+        Planted("other_ways", "", log.end - DRIFT),
+        *(Planted("stuck", deal.record, deal.since) for deal in log.stuck),
+    ]
 
 
 def _by_rule(breach: Breach) -> tuple[str, str, datetime]:
     return breach.rule, breach.record, breach.since
 
 
-__all__ = ["Breach", "Churner", "Firmographics", "StuckDeal", "Truth", "Year", "generate"]
+__all__ = ["Breach", "Churner", "Firmographics", "Planted", "StuckDeal", "Truth", "Year", "generate"]

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
+from watchtower.flow.company_drifts import NEWS, late_in
 from watchtower.flow.company_log import PEOPLE, Log, days_after, later
 from watchtower.flow.company_places import COUNTRIES, MILAN_AREA, OUT_OF_ICP, REGIONS, ROOTS
 from watchtower.flow.company_prose import describe
@@ -190,6 +191,8 @@ def _contacts(log: Log, rng: Random, account: Account) -> None:
 def _leave(log: Log, rng: Random, record: str, role: str, joined: datetime) -> None:
     left = later(rng, joined + (log.end - joined) * rng.uniform(0.1, 0.95), 1, 2)
     log.update(record, left, status="left")
+    if role in ("economic_buyer", "champion") and late_in(log, left, NEWS):
+        log.plant("champion", record, left)
     forgotten = rng.random() < SHARES["left_unreplaced"]
     replaced = later(rng, left, 9, 60) if forgotten else later(rng, left, 1, 5)
     successor = record.partition("/")[2] + "-next"

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 
 from watchtower.flow.company_accounts import Account
+from watchtower.flow.company_drifts import LATELY, QUIET, drawn
 from watchtower.flow.company_log import (
     PEOPLE,
     ROME,
@@ -38,6 +39,8 @@ SHARES = {
 """Of customers; then of invoices, of the failed, of renewals, of tickets, of tickets, of the urgent."""
 TICKETS_A_YEAR = 5.0
 RAMP_WEEKS = 12
+KNOWN_BY = 5
+"""Conversations after which a customer has a rhythm of its own."""
 
 TITLES = (
     "Report shows old numbers",
@@ -156,17 +159,26 @@ def _plan_renewal(log: Log, rng: Random, record: str, renewal: date, known: date
 def _pay(log: Log, rng: Random, record: str, since: datetime, until: datetime | None) -> None:
     """An invoice a quarter. Where it fails, it is mostly made good within three days."""
     at = desk(rng, day_of(since) + timedelta(days=rng.randint(5, 80)))
+    failing: datetime | None = None
     while at < min(log.end, (until or log.end) - timedelta(days=40)):
         if rng.random() < SHARES["payment_fails"]:
             long = rng.random() < SHARES["failed_long"]
             good = at + (hours(rng, 96, 24 * 30) if long else hours(rng, 5, 66))
             log.update(record, at, source="billing", payment_status="failed")
             log.update(record, good, source="billing", payment_status="ok", last_paid_at=good)
+            if good >= log.end:
+                failing = at
             if long:
                 log.breach("subscription_payment_failed", record, at + timedelta(hours=72), good)
         else:
             log.update(record, at, source="billing", payment_status="ok", last_paid_at=at)
         at = later(rng, at, 90, 92)
+    if until is None and failing is None and drawn(record, "payment_fails_last"):
+        failing = log.end - hours(Random(f"{record} last invoice"), 80, 24 * 9)
+        log.update(record, failing, source="billing", payment_status="failed")
+        log.breach("subscription_payment_failed", record, failing + timedelta(hours=72))
+    if failing is not None:
+        log.plant("payment", record, failing)
 
 
 def _use(log: Log, rng: Random, stay: Stay) -> None:
@@ -186,6 +198,10 @@ def _use(log: Log, rng: Random, stay: Stay) -> None:
         at, last = at + timedelta(days=7), at
     if stops is not None and last is not None:
         log.breach("customer_usage_stopped", stay.account.record, days_after(last, 21))
+    falls = [stops, stay.until, None if stay.decline is None else stay.decline.since]
+    fell = earliest(*falls)
+    if fell is not None and last is not None and fell > stay.since + timedelta(weeks=26):
+        log.plant("usage_falling", stay.account.record, fell)
 
 
 def _talk(log: Log, rng: Random, stay: Stay) -> None:
@@ -193,14 +209,22 @@ def _talk(log: Log, rng: Random, stay: Stay) -> None:
     silent = None
     if stay.until is None and rng.random() < SHARES["falls_silent"]:
         silent = stay.since + (log.end - stay.since) * rng.uniform(0.2, 0.6)
+    record, told = stay.account.record, list[datetime]()
+    quiet = stay.until is None and drawn(record, "goes_quiet")
     at = later(rng, stay.since, 1, 30)
     while at < log.end and (stay.until is None or at < stay.until):
-        log.touch(rng, stay.account.record, at)
+        if quiet and at >= log.end - QUIET:
+            log.breach("customer_silent", record, days_after(told[-1], 90)) if told else None
+            break
+        log.touch(rng, record, at)
+        told.append(at)
         step = later(rng, at, 15, 45)
         if silent is not None and step >= silent:
             step, silent = later(rng, at, 110, 240), None
-            log.breach("customer_silent", stay.account.record, days_after(at, 90), step)
+            log.breach("customer_silent", record, days_after(at, 90), step)
         at = step
+    if len(told) > KNOWN_BY and log.end - told[-1] >= QUIET:
+        log.plant("fallen_silent", record, told[-1])
 
 
 def _ask(log: Log, rng: Random, stay: Stay) -> None:
@@ -209,14 +233,23 @@ def _ask(log: Log, rng: Random, stay: Stay) -> None:
     while True:
         at = at + timedelta(days=rng.expovariate(TICKETS_A_YEAR / 365) + 0.01)
         if at >= log.end or (stay.until is not None and at >= stay.until):
-            return
+            break
         count += 1
         _ticket(log, rng, f"ticket/T-{stay.account.number:04d}-{count}", stay.account.id, _workday(at))
+    if stay.until is None and drawn(stay.account.record, "tickets_burst"):
+        own = Random(f"{stay.account.record} burst")
+        for number in range(7):
+            at = log.end - LATELY + number * timedelta(days=3)
+            if at > stay.since:
+                count += 1
+                _ticket(log, own, f"ticket/T-{stay.account.number:04d}-{count}", stay.account.id, _workday(at))
+        log.plant("more_tickets", stay.account.record, log.end - LATELY)
 
 
 def _ticket(log: Log, rng: Random, record: str, account: str, day: date) -> None:
     opened = desk(rng, day, 9, 18)
     urgent = rng.random() < SHARES["ticket_urgent"]
+    log.write("ticket.opened", "support", f"account/{account}", opened, {"ticket": record.partition("/")[2]})
     log.update(
         record,
         opened,

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from watchtower.flow.company_accounts import Account
+from watchtower.flow.company_drifts import ENOUGH_PUSHES, HELD_OPEN, LATELY, drawn, late_in
 from watchtower.flow.company_log import PEOPLE, Log, day_of, days_after, desk, later, lognormal_days, midnight
 from watchtower.flow.company_truth import StuckDeal
 
@@ -71,6 +72,8 @@ class Deal:
     close_date: date = date.min
     closed: datetime | None = None
     won: bool = False
+    put_off: bool = False
+    """Whether its date is moved at every touch."""
     delivered: datetime | None = None
     """When terms and scope stood, so that delivery could begin."""
     entered: dict[str, datetime] = field(default_factory=dict)
@@ -98,6 +101,7 @@ def close_deal(log: Log, rng: Random, account: Account, number: int, opened: dat
     )
     if deal.fault == "large_deal_without_buyer":
         deal.amount = rng.randrange(60, 180) * 1000
+    deal.put_off = not deal.fault and late_in(log, opened, HELD_OPEN) and drawn(deal.record, "put_off")
     _schedule(deal)
     _open(deal)
     _tend(deal)
@@ -137,8 +141,20 @@ def _schedule(deal: Deal) -> None:
         doomed = stuck_in in STAGES[STAGES.index(stage) + 1 :] if stuck_in else False
         if not doomed and rng.random() >= GOES_ON[stage]:
             deal.closed = at
+            deal.won = _makes_a_detour(deal, stage, at)
             return
     deal.closed, deal.won = at, True
+
+
+def _makes_a_detour(deal: Deal, stage: str, at: datetime) -> bool:
+    """Of late some deals are called won out of discovery, without an offer."""
+    if deal.fault or stage != "discovery" or not late_in(deal.log, at, LATELY):
+        return False
+    if not drawn(deal.record, "unsigned_detour"):
+        return False
+    for signal in ("off_path", "odd_way"):
+        deal.log.plant(signal, deal.record, at)
+    return True
 
 
 def _open(deal: Deal) -> None:
@@ -170,7 +186,7 @@ def _tend(deal: Deal) -> None:
     loose = deal.fault in ("no_next_step", "next_step_overdue")
     if loose and (deal.closed is None or trouble < deal.closed):
         _lose_step(deal, trouble)
-    at, last = later(rng, deal.opened, 1, 8), deal.opened
+    at, last, pushes = later(rng, deal.opened, 1, 8), deal.opened, 0
     while at < log.end and (deal.closed is None or at < deal.closed):
         if quiet_from and quiet_from <= at < (deal.left["proposal"] or log.end):
             _fall_silent(deal, quiet_from, last)
@@ -185,12 +201,18 @@ def _tend(deal: Deal) -> None:
         if not (loose and at > trouble):
             due = desk(rng, day_of(step) + timedelta(days=rng.randint(0, 1)))
             fields = {"next_step": rng.choice(STEPS), "next_step_at": due}
-        if deal.fault != "close_date_passed" and deal.close_date < day_of(at) + timedelta(days=20):
+        if deal.put_off:
+            pushes += 1
+            deal.close_date += timedelta(days=7)
+            fields["close_date"] = deal.close_date
+        elif deal.fault != "close_date_passed" and deal.close_date < day_of(at) + timedelta(days=20):
             deal.close_date = day_of(at) + timedelta(days=rng.randint(35, 60))
             fields["close_date"] = deal.close_date
         if fields:
             deal.put(at + timedelta(seconds=1), **fields)
         at = step
+    if pushes >= ENOUGH_PUSHES and (deal.closed is None or deal.closed >= log.end):
+        log.plant("put_off", deal.record, last)
 
 
 def _lose_owner(deal: Deal, at: datetime) -> None:
@@ -281,12 +303,18 @@ def _negotiate(deal: Deal) -> None:
     if deal.fault == "forecast_missing":
         del fields["forecast_category"]
         deal.breach(deal.fault, days_after(at, 3), deal.closed)
+    people = _people(deal, at)
+    if not people["stakeholders"]:
+        deal.breach("opportunity.negotiation.entered", at, deal.closed)
+    fields |= people
+    deal.put(at, **fields)
+
+
+def _people(deal: Deal, at: datetime) -> dict[str, Any]:
+    """Who decides, and until when."""
     own = Random(f"{deal.record} people")
     unknown = own.random() < NOBODY_NAMED
-    fields |= {"stakeholders": 0 if unknown else own.randint(1, 6), "timeline": day_of(at) + timedelta(days=90)}
-    if unknown:
-        deal.breach("opportunity.negotiation.entered", at, deal.closed)
-    deal.put(at, **fields)
+    return {"stakeholders": 0 if unknown else own.randint(1, 6), "timeline": day_of(at) + timedelta(days=90)}
 
 
 def _end(deal: Deal) -> None:
@@ -300,6 +328,8 @@ def _end(deal: Deal) -> None:
         more["constraints"] = own.choice(("none", "on premises only", "two languages", "no changes in December"))
     elif deal.won:
         deal.breach("opportunity.won.incomplete", at, None)
+    if deal.won and "negotiation" not in deal.entered:
+        more |= _people(deal, at)
     told = {"contract_terms": rng.choice(("standard", "standard", "negotiated")), "scope": rng.choice(SCOPES)}
     rule = "won_without_contract_terms" if deal.won else "closed_lost_without_reason"
     reason = {"loss_reason": rng.choice(("price", "product", "timing", "competitor", "no_decision"))}

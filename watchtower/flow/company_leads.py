@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from watchtower.flow.company_accounts import Account, outside_icp, wrong_region
+from watchtower.flow.company_drifts import REGION, drawn, late_in, marketing_turned
 from watchtower.flow.company_log import PEOPLE, Log, days_after, earliest, hours, later
 
 SHARES = {
@@ -46,17 +47,25 @@ def follow_lead(log: Log, rng: Random, account: Account, number: int, born: date
     unowned = rng.random() < SHARES["owner_late"]
     misrouted = rng.random() < SHARES["region_wrong"]
     owner = rng.choice(PEOPLE)
+    title = rng.choice(TOPICS)
+    region = wrong_region(rng, account.region) if misrouted else account.region
+    source = None if sourceless else rng.choice(("web", "event", "referral", "partner", "outbound"))
+    if source and born >= marketing_turned(log.end) and drawn(record, "outbound"):
+        source = "outbound"
     log.update(
         record,
         born,
-        title=rng.choice(TOPICS),
+        title=title,
         stage="raw",
         owner=None if unowned else owner,
         account=None if lost_account else account.id,
-        region=wrong_region(rng, account.region) if misrouted else account.region,
-        lead_source=None if sourceless else rng.choice(("web", "event", "referral", "partner", "outbound")),
+        region=region,
+        lead_source=source,
     )
     if rng.random() >= SHARES["becomes_mql"]:
+        if late_in(log, born) and drawn(record, "raw_turned_away"):
+            own = Random(f"{record} turned away")
+            log.update(record, later(own, born, 1, 6), stage="disqualified", disqualify_reason=own.choice(REASONS))
         return None
     mql_at = born + hours(rng, 1, 24 * 15)
     # What is drawn for new facts comes from the record's own name, so that the rest of a year stays as it was.
@@ -71,7 +80,7 @@ def follow_lead(log: Log, rng: Random, account: Account, number: int, born: date
     if linked:
         log.update(record, linked, account=account.id)
 
-    accepted, qualified, rejected, opened = _stages(log, rng, record, mql_at)
+    accepted, qualified, rejected, opened = _stages(log, rng, record, mql_at, region)
     if idle:
         log.breach("lead.mql.entered", record, mql_at, earliest(accepted, rejected))
     if unowned:
@@ -95,7 +104,7 @@ def follow_lead(log: Log, rng: Random, account: Account, number: int, born: date
 
 
 def _stages(
-    log: Log, rng: Random, record: str, mql_at: datetime
+    log: Log, rng: Random, record: str, mql_at: datetime, region: str
 ) -> tuple[datetime | None, datetime | None, datetime | None, datetime | None]:
     """When the lead was accepted, qualified, disqualified, and turned into an opportunity."""
     draw = rng.random()
@@ -114,13 +123,19 @@ def _stages(
         _disqualify(log, rng, record, decided)
         return None, None, decided, None
     accepted = decided
-    log.update(record, accepted, stage="sal")
     stale = rng.random() < SHARES["sal_stale"]
     decided = later(rng, accepted, 16, 50) if stale else later(rng, accepted, 2, 12)
-    if stale:
-        log.breach("sal_stale", record, days_after(accepted, 14), decided)
+    # What one team accepts it calls qualified, since it no longer examines it.
+    skips = region == REGION and accepted >= marketing_turned(log.end) and drawn(record, "sal_left_out")
+    if not skips:
+        log.update(record, accepted, stage="sal")
+        if stale:
+            log.breach("sal_stale", record, days_after(accepted, 14), decided)
     log.touch(rng, record, later(rng, accepted, 1, 1))
-    if rng.random() >= SHARES["becomes_sql"]:
+    doubted = rng.random() >= SHARES["becomes_sql"]
+    if skips:
+        decided = accepted
+    elif doubted:
         _disqualify(log, rng, record, decided)
         return accepted, None, decided, None
     poor = Random(f"{record} budget").random() < SHARES["sql_without_budget"]

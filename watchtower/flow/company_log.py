@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from watchtower.contract import Event, format_time
-from watchtower.flow.company_truth import Breach, Churner, Firmographics, StuckDeal
+from watchtower.flow.company_truth import Breach, Churner, Firmographics, Planted, StuckDeal
 
 ROME = ZoneInfo("Europe/Rome")
 PEOPLE = ("Elena", "Marco", "Giulia", "Pietro", "Nadia", "Luca", "Ines", "Tomas", "Sofia", "Andrea")
@@ -26,6 +26,7 @@ class Log:
     latent: list[Breach] = field(default_factory=list)
     stuck: list[StuckDeal] = field(default_factory=list)
     churners: list[Churner] = field(default_factory=list)
+    planted: list[Planted] = field(default_factory=list)
     firmographics: dict[str, Firmographics] = field(default_factory=dict)
     unset: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _written: dict[str, int] = field(default_factory=dict)
@@ -57,6 +58,11 @@ class Log:
         if until is not None and until >= self.end:
             until = None
         (self.latent if hidden else self.breaches).append(Breach(rule, record, since, until))
+
+    def plant(self, signal: str, subject: str, since: datetime) -> None:
+        """What a signal ought to say at the year's end."""
+        if self.start <= since < self.end:
+            self.planted.append(Planted(signal, subject, since))
 
 
 def days_after(at: datetime, days: int) -> datetime:

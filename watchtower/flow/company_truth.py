@@ -44,6 +44,16 @@ class Churner:
     remaining: float
 
 
+@dataclass(frozen=True, order=True)
+class Planted:
+    """What a signal of the default rulebook ought to say at the year's end."""
+
+    signal: str
+    subject: str
+    """`object/id`; `field=value`: any record of that segment; empty: any record at all."""
+    since: datetime
+
+
 @dataclass(frozen=True)
 class Firmographics:
     """The true facts of an account's company. `stated` names those that its description says."""
@@ -67,6 +77,7 @@ class Truth:
     """Those that hide behind a fact the CRM does not hold: the rule is unknown until it is filled."""
     stuck: tuple[StuckDeal, ...]
     churners: tuple[Churner, ...]
+    planted: tuple[Planted, ...]
     firmographics: Mapping[str, Firmographics]
     unset: Mapping[str, tuple[str, ...]]
     """Which of these facts the CRM does not hold; absent where it holds all of them."""

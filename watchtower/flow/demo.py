@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from watchtower.contract import format_time
-from watchtower.flow.company import Year
+from watchtower.flow.company import Breach, Year
 
 FIELDS = ("country", "city", "founded_year", "sector")
 
@@ -31,9 +31,6 @@ class Check:
     found: int = 0
     invented: list[tuple[str, str, str]] = field(default_factory=list)
     missed: list[tuple[str, str, str]] = field(default_factory=list)
-    stuck_planted: int = 0
-    stuck_found: int = 0
-    stuck_other: int = 0
     filled: dict[str, Tally] = field(default_factory=dict)
 
 
@@ -41,24 +38,21 @@ def check(
     year: Year,
     now: datetime,
     alerts: Iterable[tuple[str, str, datetime]],
-    signals: Iterable[str],
     accounts: Mapping[str, Mapping[str, Any]],
+    told_at: Callable[[Breach], datetime],
 ) -> Check:
-    """`alerts`: (rule, record, since) of deterministic rules' alerts that were not withdrawn. `signals`: records with a
-    standing signal that a deal is stuck. `accounts`: the present fields of each account.
+    """`alerts`: (rule, record, since) of deterministic rules' alerts that were not withdrawn. `accounts`: the present
+    fields of each account. `told_at`: when a breach is told; a rule may wait for
+    it to last.
     """
     truth = year.truth
     told = {(rule, record, format_time(since)) for rule, record, since in alerts}
-    known = {(b.rule, b.record, format_time(b.since)) for b in truth.breaches if b.since <= now}
+    known = {(b.rule, b.record, format_time(b.since)) for b in truth.breaches if told_at(b) <= now}
     latent = {(b.rule, b.record) for b in truth.latent}
     made = Check(planted=len(known), found=len(known & told))
     # What came to hold after the year's end was told because a fact was filled: that is enrichment's account.
     made.invented = sorted(k for k in told - known if k[:2] not in latent and k[2] <= format_time(now))
     made.missed = sorted(known - told)
-    flagged = set(signals)
-    stuck = {deal.record for deal in truth.stuck}
-    made.stuck_planted, made.stuck_found = len(stuck), len(stuck & flagged)
-    made.stuck_other = len(flagged - stuck)
     for key in FIELDS:
         made.filled[key] = _filled(year, key, accounts)
     return made
