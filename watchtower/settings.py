@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from platformdirs import user_cache_path, user_data_path
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from watchtower.errors import InputError
-from watchtower.rulebook.kinds import Kind, variable
 
 PREFIX = "WATCHTOWER_"
 
@@ -133,17 +132,31 @@ def read_secret(variable: str) -> str | None:
     return os.environ.get(variable) or None
 
 
-def read_credentials(system: str, kind: Kind) -> dict[str, str] | None:
+class Needed(Protocol):
+    """What a kind of system reads from the environment (watchtower.rulebook.kinds)."""
+
+    @property
+    def needs(self) -> tuple[tuple[str, ...], ...]: ...
+    @property
+    def may(self) -> tuple[str, ...]: ...
+
+
+def credential(system: str, end: str) -> str:
+    """The variable of a system's credential or address: of `hubspot` and `TOKEN`, WATCHTOWER_HUBSPOT_TOKEN."""
+    return f"{PREFIX}{system.upper()}_{end}"
+
+
+def read_credentials(system: str, kind: Needed) -> dict[str, str] | None:
     """A connected system's credentials and address, by the ends of their variables' names; None where some lack."""
     ends = {end for several in kind.needs for end in several} | set(kind.may)
-    found = {end: value for end in sorted(ends) if (value := read_secret(variable(system, end)))}
+    found = {end: value for end in sorted(ends) if (value := read_secret(credential(system, end)))}
     whole = not kind.needs or any(all(end in found for end in several) for several in kind.needs)
     return found if whole else None
 
 
-def lacking(system: str, kind: Kind) -> str:
+def lacking(system: str, kind: Needed) -> str:
     """What to set for a system's credentials, in words: `WATCHTOWER_CRM_TOKEN`, or one set of several."""
-    return ", or ".join(" and ".join(variable(system, end) for end in several) for several in kind.needs)
+    return ", or ".join(" and ".join(credential(system, end) for end in several) for several in kind.needs)
 
 
 def variable_of(setting: str) -> str:

@@ -12,6 +12,7 @@ from watchtower.bootstrap.detection import Detected, Detecting
 from watchtower.bootstrap.enrichment import Enriched, Enriching, Fetched, HandedOver
 from watchtower.bootstrap.people import Hearing
 from watchtower.bootstrap.rules import Ruling
+from watchtower.bootstrap.systems import Syncing
 from watchtower.contract.batch import DETECTION, ENRICHMENT
 from watchtower.flow.activation import activate
 from watchtower.flow.apply import Engine
@@ -22,7 +23,7 @@ from watchtower.store import rulebooks
 from watchtower.store.database import connect, migrate
 
 
-class Tower(Enriching, Detecting, Hearing, Ruling):
+class Tower(Enriching, Detecting, Hearing, Ruling, Syncing):
     """The tower: the one object that commands, the API and the pages speak to."""
 
     def hand_down(

@@ -14,7 +14,7 @@ taken of that object already is passed over, so `at` is the system's own time of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
@@ -80,11 +80,14 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pulled(msgspec.Struct, frozen=True, kw_only=True):
-    """Some changes, and the cursor to go on from once they are taken. `events`: what needs no mapping, ready."""
+    """Some changes, and the cursor to go on from once they are taken."""
 
     changes: tuple[Change, ...]
     cursor: Cursor
     events: tuple[Event, ...] = ()
+    """What needs no mapping, ready, under the system's name as its source."""
+    whole: tuple[str, ...] = ()
+    """Objects of which this round has now said all there are: what it did not say is looked for, one by one."""
 
 
 class Write(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +109,10 @@ class Pulls(Protocol):
         Each page is taken, with its cursor, before the next is asked for. A round that is broken off goes on from the
         last cursor that was taken.
         """
+        ...
+
+    def present(self, object: str, ids: Sequence[str]) -> set[str]:
+        """Which of these still exist. It is asked about those that a whole reading did not bring. SystemFault."""
         ...
 
     def close(self) -> None: ...

@@ -33,8 +33,3 @@ KINDS: dict[str, Kind] = {
                        writes=True, activities=("task", "meeting")),
     "attio": Kind("Attio, records and notes (v2)", may=("URL",), writes=True, activities=("note",)),
 }  # fmt: skip
-
-
-def variable(system: str, end: str) -> str:
-    """The environment variable of a system's credential or address: `hubspot`, `TOKEN` is WATCHTOWER_HUBSPOT_TOKEN."""
-    return f"WATCHTOWER_{system.upper()}_{end}"

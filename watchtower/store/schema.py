@@ -12,6 +12,7 @@ deadletter   what could not be taken, whole, with the reason; and events of the 
 subject_key  the keys of personal data, one a person; erased by destroying it
 api_key, session: who may come in, and who has signed in
 silence      of what nobody is told for a while
+system_state, system_link: how far each connected system was read, and which of its objects is which record
 audit        who did what when, each row bound to the one before by its hash
 """
 
@@ -401,3 +402,39 @@ outbox = Table(
 pending, delivered or dead; `held` says why it waits, or is due later than it might be; no `alert`: it is about a
 proposal; `id` is the webhook-id; `event` the decision in the journal; `rank` 0 is the gravest; `body` the bytes that
 are signed and sent."""
+
+system_state = Table(
+    "system_state",
+    metadata,
+    Column("system", Text, primary_key=True),
+    Column("cursor", JSONB, nullable=False),
+    Column("round", BigInteger, nullable=False, server_default=text("0")),
+    _time("moved_at", nullable=True),
+    _time("began_at", nullable=True),
+    _time("succeeded_at", nullable=True),
+    _time("failed_at", nullable=True),
+    Column("failure", Text, nullable=False, server_default=""),
+    Column("written_seq", BigInteger, nullable=True),
+)
+"""`cursor`: how far the system was read, as its connector has it, moved in the transaction that took what was read;
+`moved_at` when. `round` counts those that ended well; `written_seq`: the journal up to here was looked through for
+what is to go back."""
+
+system_link = Table(
+    "system_link",
+    metadata,
+    Column("system", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    _time("at"),
+    Column("said", JSONB, nullable=False),
+    Column("written", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("round", BigInteger, nullable=False),
+    Column("gone", Boolean, nullable=False, server_default=text("false")),
+    PrimaryKeyConstraint("system", "object", "id"),
+    Index("ix_system_link_subject", "subject", "system"),
+    Index("ix_system_link_round", "system", "round", postgresql_where=text("not gone")),
+)
+"""An object of a system, under the system's names, and our record. `said`: the fields that it last gave a value (what
+is personal sealed); `written`: what we wrote to it; `at`: its time of that; `round`: the last one that saw it."""
