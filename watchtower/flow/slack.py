@@ -1,15 +1,8 @@
-"""Slack: messages with buttons, and what a press of one says.
-
-A request of Slack's is known by its signature (v0: HMAC-SHA256 over v0:timestamp:body with the app's signing secret),
-and is five minutes old at most: an older one may be somebody's copy.
-"""
+"""Slack: messages with buttons, and what a press of one says."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -20,7 +13,6 @@ from watchtower.flow.post import Undelivered
 from watchtower.flow.words import details, link, one_line, subject
 from watchtower.rulebook.telling import Receiver
 
-OLDEST = timedelta(minutes=5)
 BLOCKS = 48
 """Slack takes 50 blocks a message."""
 BUTTONS = {
@@ -98,16 +90,6 @@ def post_to_slack(
             said.get("error", "an answer that is not Slack's") if isinstance(said, dict) else "no answer of Slack's"
         )
         raise Undelivered(f"Slack: {one_line(str(reason))}")
-
-
-def authentic(body: bytes, stamp: str, signature: str, secret: str, now: datetime) -> bool:
-    """Whether a request is Slack's, and fresh."""
-    if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
-        return False
-    if abs(now.timestamp() - int(stamp)) > OLDEST.total_seconds():
-        return False
-    made = "v0=" + hmac.new(secret.encode(), b"v0:" + stamp.encode() + b":" + body, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(made.encode(), signature.encode("utf-8", "replace"))
 
 
 def pressed(body: bytes) -> Press:

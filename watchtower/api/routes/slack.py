@@ -13,8 +13,9 @@ from starlette.responses import JSONResponse, Response
 from watchtower.api import models
 from watchtower.api.port import VERBS, TowerPort
 from watchtower.api.problems import problem
+from watchtower.connectors.signatures import Arrived, authentic
 from watchtower.errors import WatchtowerError
-from watchtower.flow.slack import Press, authentic, pressed
+from watchtower.flow.slack import Press, pressed
 from watchtower.rulebook.telling import Receiver
 from watchtower.settings import read_secret
 
@@ -58,11 +59,10 @@ def routes(tower: TowerPort) -> APIRouter:
 
 
 def _signer(tower: TowerPort, request: Request, body: bytes) -> Receiver | None:
-    stamp = request.headers.get("x-slack-request-timestamp", "")
-    signature = request.headers.get("x-slack-signature", "")
+    arrived = Arrived(request.method, str(request.url), request.scope["headers"], body)
     for receiver in tower.rulebook.receivers.values():
         secret = read_secret(receiver.signing) if receiver.signing else None
-        if secret and authentic(body, stamp, signature, secret, tower.clock()):
+        if secret and authentic("slack", arrived, [secret], tower.clock()):
             return receiver
     return None
 
