@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     """0: any free port."""
     public_url: str | None = Field(default=None, pattern=r"^https?://[^\s/@]+[^\s@]*$")
     """Where people reach the review pages: notifications link there. None: they bear no links."""
+    subscriber_hosts: str = "hooks.zapier.com"
+    """Hosts to which whoever holds an operator's key may have alerts sent (POST /subscriptions), separated by commas;
+    `.example.com` is every host of that domain."""
     requests_per_minute: int = Field(default=6_000, ge=0)
     """Requests that each key, or each address without one, may send in a minute; 0: any number."""
     llm_base_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
@@ -91,6 +94,7 @@ _ACCEPTED = {
     "llm_slots": "a whole number from 1 to 256",
     "public_url": "an address such as https://watchtower.example.com",
     "requests_per_minute": "a whole number, 0 or more",
+    "subscriber_hosts": "host names, separated by commas",
     "llm_provider": "openai, azure or local",
     "host": "an address or host name",
     "port": "a whole number from 0 to 65535",

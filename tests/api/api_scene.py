@@ -15,7 +15,7 @@ from sqlalchemy import insert, select, update
 
 from watchtower.contract import parse_event
 from watchtower.errors import InputError, Missing, Stale
-from watchtower.flow import silencing
+from watchtower.flow import silencing, subscribing
 from watchtower.flow.door import Door
 from watchtower.flow.metrics import Measured
 from watchtower.flow.told import Told, why_told
@@ -24,6 +24,7 @@ from watchtower.store import schema
 from watchtower.store.alerts import lock_alert
 from watchtower.store.database import Database
 from watchtower.store.silences import Silence
+from watchtower.store.subscriptions import Subscription
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 TEXT = "Rossi Arredi S.r.l. builds office furniture in Brescia, Italy. About 240 people work there."
@@ -178,6 +179,15 @@ class Scene:
     def end_silence(self, silence_id: str, *, actor: str) -> Silence:
         with self.database.begin() as conn:
             return silencing.lift(conn, silence_id, by=actor, now=self.now)
+
+    def subscribe(self, url: str, narrowed: Mapping[str, Sequence[str]], *, actor: str) -> Subscription:
+        with self.database.begin() as conn:
+            hosts = {"hooks.zapier.com"}
+            return subscribing.subscribe(conn, url, narrowed, hosts=hosts, by=actor, now=self.now)
+
+    def unsubscribe(self, subscription_id: str, *, actor: str) -> Subscription:
+        with self.database.begin() as conn:
+            return subscribing.unsubscribe(conn, subscription_id, by=actor, now=self.now)
 
     def told(self, alert_id: str, *, person: str = "") -> list[Told]:
         with self.database.read() as conn:

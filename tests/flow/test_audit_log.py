@@ -104,6 +104,11 @@ def test_one_row_for_each_thing_done_over_http_under_its_name_and_key(tower: Tow
         assert (rows(tower)[0].actor, rows(tower)[0].what, rows(tower)[0].about) == ("Ann", "silence.add", made)
         client.post(f"/silences/{made}/end", headers=bearer)
         assert (rows(tower)[0].actor, rows(tower)[0].what, rows(tower)[0].about) == ("Ann", "silence.end", made)
+        subscribed = client.post("/subscriptions", json={"url": "https://hooks.zapier.com/h/1"}, headers=bearer).json()
+        made = subscribed["id"]
+        assert (rows(tower)[0].actor, rows(tower)[0].what, rows(tower)[0].about) == ("Ann", "subscription.add", made)
+        assert client.delete(f"/subscriptions/{made}", headers=bearer).status_code == 204
+        assert (rows(tower)[0].actor, rows(tower)[0].what, rows(tower)[0].about) == ("Ann", "subscription.end", made)
         for _, path, form, what, about in pages:
             before = len(rows(tower))
             answer = client.post(path, data=form, headers=SAME)
@@ -117,6 +122,7 @@ def test_one_row_for_each_thing_done_over_http_under_its_name_and_key(tower: Tow
 
     routes = {route.path for build_ in ROUTES for route in build_(tower).routes if "POST" in route.methods}  # type: ignore[attr-defined]
     seen = {path for path, *_ in done} | {path for path, *_ in pages} | {"/silences", "/silences/{silence_id}/end"}
+    seen.add("/subscriptions")
     assert routes == seen | NOT_AUDITED.keys(), "a route that changes something is held against the log here"
     with tower.database.read() as conn:
         count, faults, last_hash = audit.verify(conn)

@@ -38,6 +38,7 @@ CHANGE: tuple[tuple[re.Pattern[str], frozenset[Role]], ...] = (
     (re.compile(r"/alerts/.+"), frozenset({"operator", "admin"})),
     (re.compile(r"/proposals/.+"), frozenset({"operator", "admin"})),
     (re.compile(r"/silences(/.+)?"), frozenset({"operator", "admin"})),
+    (re.compile(r"/subscriptions(/.+)?"), frozenset({"operator", "admin"})),
     (re.compile(r"/handoffs"), frozenset({"operator", "admin"})),
     (re.compile(r"/review/((alerts|proposals)/.+|bulk)"), frozenset({"operator", "admin"})),
 )

@@ -250,6 +250,32 @@ class Silence(Answer):
     made_by: str
 
 
+class Subscribe(Ask):
+    """Who wants to be told of alerts. Each list narrows what is told; an empty one narrows nothing."""
+
+    url: str = Field(max_length=2000, examples=["https://hooks.zapier.com/hooks/standard/1/abc/"])
+    queues: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field([], max_length=100)
+    severities: list[Literal["low", "medium", "high", "critical"]] = Field([], max_length=4)
+    owners: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field([], max_length=100)
+    actor: str | None = Field(None, min_length=1, max_length=120, description="Who acts; with a key, whoever holds it.")
+
+
+class Subscription(Answer):
+    """An address that is told of alerts."""
+
+    id: str = Field(examples=["su_0f3a9b12cd45e6f7"])
+    url: str
+    queues: list[str]
+    severities: list[str]
+    owners: list[str]
+    made_by: str
+    made_at: Time
+
+
+class Subscribed(Subscription):
+    secret: str = Field(description="With it the messages are signed (Standard Webhooks). It is told once.")
+
+
 class Told(Answer):
     """Whether one receiver knows of an alert, and why."""
 

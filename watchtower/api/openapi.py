@@ -26,6 +26,7 @@ TAGS = [
     {"name": "events", "description": "What happened: CloudEvents in, a verdict for each."},
     {"name": "alerts", "description": "What stands in the queues, and what people do about it."},
     {"name": "silences", "description": "Of what nobody is told for a while."},
+    {"name": "subscriptions", "description": "REST hooks: have alerts sent to an address."},
     {"name": "handoffs", "description": "Gates: a record goes through, or is refused with what is missing."},
     {"name": "records", "description": "What is known about a record, and who says so."},
     {"name": "proposals", "description": "What workers propose, for people to accept or reject."},

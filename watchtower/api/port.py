@@ -12,6 +12,7 @@ from watchtower.flow.metrics import Measured
 from watchtower.flow.told import Told
 from watchtower.rulebook.model import Rulebook
 from watchtower.store.silences import Silence
+from watchtower.store.subscriptions import Subscription
 
 Verb = Literal["acknowledge", "snooze", "resolve", "reopen", "assign", "comment"]
 VERBS: tuple[Verb, ...] = ("acknowledge", "snooze", "resolve", "reopen", "assign", "comment")
@@ -115,6 +116,14 @@ class TowerPort(Protocol):
 
     def end_silence(self, silence_id: str, *, actor: str) -> Silence:
         """Let a silence end now. Missing."""
+        ...
+
+    def subscribe(self, url: str, narrowed: Mapping[str, Sequence[str]], *, actor: str) -> Subscription:
+        """Tell an address of alerts from now on. InputError."""
+        ...
+
+    def unsubscribe(self, subscription_id: str, *, actor: str) -> Subscription:
+        """Tell it of nothing any more. Missing."""
         ...
 
     def told(self, alert_id: str, *, person: str = "") -> Sequence[Told]:

@@ -18,13 +18,16 @@ from watchtower.flow.erasure import Erasure, erase
 from watchtower.flow.intake import Sent, Verdict
 from watchtower.flow.retention import Retained
 from watchtower.flow.settle import Settled
+from watchtower.flow.subscribing import receivers, secret_name
 from watchtower.flow.watching import job_heard
+from watchtower.rulebook.telling import Receiver
 from watchtower.settings import Settings, read_secret
 from watchtower.store import audit, spans, turns
 from watchtower.store.backup import forget
 from watchtower.store.database import Connection, Database
 from watchtower.store.deadletters import DeadLetter, add_deadletters, discard, next_due
 from watchtower.store.group import Group
+from watchtower.store.subscriptions import subscriptions
 
 
 class Taking(Core):
@@ -130,11 +133,20 @@ class Taking(Core):
             known = (spans.next_instant(conn), next_due(conn))
         return min((instant for instant in known if instant is not None), default=None)
 
+    def _receivers(self) -> dict[str, Receiver]:
+        with self.database.read() as conn:
+            return receivers(conn, self.rulebook)
+
+    def _secret(self, name: str) -> str | None:
+        with self.database.read() as conn:
+            own = {secret_name(one.id): one.secret for one in subscriptions(conn)}
+        return own.get(name) or read_secret(name)
+
     @contextmanager
     def courier(self) -> Iterator[Courier]:
-        """What carries notifications to the receivers that the rulebook in force names."""
+        """What carries notifications to the receivers of the rulebook in force, and to who subscribed."""
         courier = Courier(
-            self.database, lambda: self.rulebook.receivers, read_secret, self.clock,
+            self.database, self._receivers, self._secret, self.clock,
             zone=lambda: self.rulebook.zone, pages=self.settings.public_url or "",
         )  # fmt: skip
         try:

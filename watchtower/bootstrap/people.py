@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 from watchtower.bootstrap.core import Core
 from watchtower.contract import format_time
-from watchtower.flow import silencing, work
+from watchtower.flow import silencing, subscribing, work
 from watchtower.flow.acts import Verb, act
 from watchtower.flow.explain_stored import explain_stored
 from watchtower.flow.handover import Crossing, cross
@@ -16,6 +16,7 @@ from watchtower.flow.outbox import tell, tell_ended
 from watchtower.flow.told import Told, why_told
 from watchtower.store import audit, journal
 from watchtower.store.silences import Silence
+from watchtower.store.subscriptions import Subscription
 
 
 class Hearing(Core):
@@ -59,6 +60,17 @@ class Hearing(Core):
             ended = silencing.lift(conn, silence_id, by=actor, now=now)
             tell(conn, self._engine.program.book, journal.last_seq(conn), now)
             return ended
+
+    def subscribe(self, url: str, narrowed: Mapping[str, Sequence[str]], *, actor: str) -> Subscription:
+        """Tell an address of alerts from now on: of those of these queues, severities and owners. InputError."""
+        hosts = {host.strip().lower() for host in self.settings.subscriber_hosts.split(",") if host.strip()}
+        with self._write() as conn:
+            return subscribing.subscribe(conn, url, narrowed, hosts=hosts, by=actor, now=self.clock())
+
+    def unsubscribe(self, subscription_id: str, *, actor: str) -> Subscription:
+        """Tell it of nothing any more. Missing."""
+        with self._write() as conn:
+            return subscribing.unsubscribe(conn, subscription_id, by=actor, now=self.clock())
 
     def told(self, alert_id: str, *, person: str = "") -> list[Told]:
         """Which receivers know of an alert, and why, or why not. Missing."""

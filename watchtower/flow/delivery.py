@@ -26,6 +26,7 @@ from watchtower.rulebook.telling import Receiver, midnight
 from watchtower.store import outbox
 from watchtower.store.database import Connection, Database
 from watchtower.store.outbox import Lane, Message
+from watchtower.store.subscriptions import end_subscription
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +37,8 @@ GIVE_UP_AFTER = timedelta(days=5)
 _LANE_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 5, 10, 20, 30, 60))
 """After so many failures in a row a lane rests for this long: a receiver that is down costs little, and one that is
 back is noticed within a minute, however long it was away."""
+GONE = 410
+"""The answer by which a subscriber says that it is no more (Zapier sends it for a zap that was switched off)."""
 LOOK_EVERY = 0.5
 """Seconds between two looks for what is due."""
 
@@ -152,6 +155,9 @@ class Courier:
             try:
                 self._send(receiver, messages, now)
             except Undelivered as fault:
+                if fault.status == GONE and end_subscription(conn, lane.receiver, now, f"its answer, {GONE}"):
+                    log.info("subscription ended", receiver=lane.receiver, because=fault.message)
+                    return "dead"
                 states = [self._failed(conn, message, now, fault) for message in messages]
                 self._rest(lane, now)
                 log.warning(

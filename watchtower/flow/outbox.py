@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from watchtower.contract import format_time
+from watchtower.flow.subscribing import receivers
 from watchtower.rulebook.model import Rulebook
 from watchtower.rulebook.telling import Receiver
 from watchtower.store import outbox
@@ -30,9 +31,10 @@ def tell(conn: Connection, book: Rulebook, after_seq: int, now: datetime) -> int
     An alert that may be inhibited, or is silenced, waits, then is told at once or once nothing holds it back any more;
     where it ends before that, nobody is told of it at all.
     """
-    if not book.receivers:
+    everyone = receivers(conn, book)
+    if not everyone:
         return 0
-    told = _write(conn, book, outbox.decided(conn, after_seq), now)
+    told = _write(conn, book, everyone, outbox.decided(conn, after_seq), now)
     outbox.release(conn, now)
     return told
 
@@ -42,7 +44,8 @@ def tell_ended(conn: Connection, book: Rulebook, alerts: Sequence[str], event: s
 
     `event` names what ended them. Who was never told of such an alert is not told of its end.
     """
-    return _write(conn, book, outbox.ended(conn, alerts, event, now), now) if book.receivers and alerts else 0
+    everyone = receivers(conn, book) if alerts else {}
+    return _write(conn, book, everyone, outbox.ended(conn, alerts, event, now), now) if everyone else 0
 
 
 def tell_proposals(conn: Connection, book: Rulebook, waiting: Sequence[NewProposal], now: datetime) -> int:
@@ -69,14 +72,16 @@ def _asked(proposal: NewProposal, now: datetime) -> dict[str, Any]:
     return {"type": "proposal.review", "timestamp": format_time(now), "data": said}
 
 
-def _write(conn: Connection, book: Rulebook, decisions: Sequence[Decided], now: datetime) -> int:
+def _write(
+    conn: Connection, book: Rulebook, everyone: Mapping[str, Receiver], decisions: Sequence[Decided], now: datetime
+) -> int:
     messages: list[NewMessage] = []
     quiet = active_silences(conn, now) if decisions else []
     known = outbox.known(conn, sorted({d.alert["id"] for d in decisions})) if decisions else {}
     for decision in decisions:
         alert = decision.alert
         held = _held(alert, quiet)
-        for name, receiver in book.receivers.items():
+        for name, receiver in everyone.items():
             if not _wants(receiver, alert):
                 continue
             due = receiver.due(alert["severity"], now, book.zone)

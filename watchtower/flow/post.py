@@ -28,7 +28,11 @@ READ_LIMIT = 16 * 1024
 
 
 class Undelivered(WatchtowerError):
-    """The receiver did not take the message: `message` says why."""
+    """The receiver did not take the message: `message` says why. `status`: what it answered; 0 where it did not."""
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def key_of(secret: str) -> bytes:
@@ -82,7 +86,7 @@ class Postman:
         if 300 <= answer.status < 400:
             raise Undelivered(f"answered {answer.status}; redirects are not followed")
         if not 200 <= answer.status < 300:
-            raise Undelivered(f"answered {answer.status}: {said[:200].decode(errors='replace')}")
+            raise Undelivered(f"answered {answer.status}: {said[:200].decode(errors='replace')}", status=answer.status)
         return said
 
     def close(self) -> None:

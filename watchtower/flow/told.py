@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from watchtower.contract import format_time
 from watchtower.errors import Missing
+from watchtower.flow.subscribing import receivers
 from watchtower.rulebook.model import Rulebook
 from watchtower.rulebook.telling import Receiver
 from watchtower.store import outbox, queries
@@ -45,7 +46,7 @@ def why_told(conn: Connection, book: Rulebook, alert_id: str, now: datetime, *, 
     rows = {row.receiver: row for row in outbox.of_alert(conn, alert_id)}
     quiet = [silence for silence in active_silences(conn, now) if silence.covers(_matched(alert))]
     found = []
-    for name, receiver in book.receivers.items():
+    for name, receiver in receivers(conn, book).items():
         if person and person not in (receiver.person, name):
             continue
         row = rows.pop(name, None)

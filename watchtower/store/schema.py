@@ -13,6 +13,7 @@ subject_key  the keys of personal data, one a person; erased by destroying it
 api_key, session: who may come in, and who has signed in
 silence      of what nobody is told for a while
 system_state, system_link: how far each connected system was read, and which of its objects is which record
+subscription who asked over HTTP to be told of alerts, beside the receivers of the rulebook
 audit        who did what when, each row bound to the one before by its hash
 """
 
@@ -372,6 +373,21 @@ silence = Table(
     Index("ix_silence_ends_at", "ends_at"),
 )
 """Nobody is told of alerts that are all it names, from `begins_at` until `ends_at`; null: whatever it is."""
+
+subscription = Table(
+    "subscription",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    *(Column(name, ARRAY(Text), nullable=False) for name in ("queues", "severities", "owners")),
+    Column("made_by", Text, nullable=False),
+    _time("made_at"),
+    _time("ended_at", nullable=True),
+    Column("ended_by", Text, nullable=False, server_default=""),
+    Index("ix_subscription_id", "id", postgresql_where=text("ended_at is null")),
+)
+"""Each is a receiver of its own, under its id, until `ended_at`."""
 
 outbox = Table(
     "outbox",
