@@ -136,6 +136,11 @@ def read_secret(variable: str) -> str | None:
     return os.environ.get(variable) or None
 
 
+def read_secrets(variable: str) -> list[str]:
+    """A secret under which others sign, and the one before it (VARIABLE_OLD) while it is being replaced."""
+    return [secret for name in (variable, f"{variable}_OLD") if (secret := read_secret(name))]
+
+
 class Needed(Protocol):
     """What a kind of system reads from the environment (watchtower.rulebook.kinds)."""
 

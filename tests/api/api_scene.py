@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
+from watchtower.connectors.signatures import Arrived
 from watchtower.contract import parse_event
 from watchtower.errors import InputError, Missing, Stale
 from watchtower.flow import silencing, subscribing
@@ -126,6 +127,9 @@ class Scene:
             else:
                 verdicts.append(Verdict(str(item["id"]), "conflict", f"event {item['id']} has another body"))
         return verdicts
+
+    def hear(self, name: str, arrived: Arrived) -> bool:
+        return False
 
     def act(
         self,

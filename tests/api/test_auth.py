@@ -47,6 +47,7 @@ EXPECTED: dict[tuple[str, str], set[str] | None] = {
     ("POST", "/subscriptions"): ACTORS,
     ("DELETE", "/subscriptions/{subscription_id}"): ACTORS,
     ("POST", "/slack/interactions"): None,
+    ("POST", "/hooks/{name}"): None,
     ("GET", "/metrics"): READERS,
     ("GET", "/openapi.json"): READERS,
     ("HEAD", "/openapi.json"): READERS,
@@ -125,7 +126,9 @@ def test_every_route_lets_in_the_roles_of_the_table_and_no_other(
     for (method, path), allowed in EXPECTED.items():
         for role, key in keys.items():
             answer = client.request(method, filled(path), headers=bearer(key), follow_redirects=False)
-            if path == "/slack/interactions":
+            if path == "/hooks/{name}":
+                assert answer.status_code == 401 and answer.json()["detail"] == "refused", "its signature is its key"
+            elif path == "/slack/interactions":
                 assert answer.status_code == 403 and "signed" in answer.text, "its signature is its key"
             elif allowed is None or role in allowed:
                 assert answer.status_code not in (401, 403, 405), (method, path, role, answer.text)

@@ -341,6 +341,6 @@ def test_the_description_of_the_interface_names_every_address(client: TestClient
         "/proposals/{proposal_id}/accept", "/proposals/{proposal_id}/reject", "/rulebook", "/handoffs", "/explain",
         "/healthz", "/readyz", "/metrics", "/changes",
         "/silences", "/silences/{silence_id}/end", "/alerts/{alert_id}/told", "/slack/interactions",
-        "/subscriptions", "/subscriptions/{subscription_id}",
+        "/subscriptions", "/subscriptions/{subscription_id}", "/hooks/{name}",
     }  # fmt: skip
     assert "application/cloudevents+json" in description["paths"]["/events"]["post"]["requestBody"]["content"]

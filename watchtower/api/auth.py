@@ -28,8 +28,8 @@ from watchtower.store.audit import KEY
 
 COOKIE = "watchtower_session"
 
-OPEN = re.compile(r"/(healthz|readyz|login|logout|slack/interactions|static/.*)")
-"""Asked for no key: probes have none, who signs in has none yet, and Slack signs what it sends."""
+OPEN = re.compile(r"/(healthz|readyz|login|logout|slack/interactions|hooks/[^/]+|static/.*)")
+"""Asked for no key: probes have none, who signs in has none yet, and Slack and others sign what they send."""
 PROBES = re.compile(r"/(healthz|readyz|static/.*)")
 READ: frozenset[Role] = frozenset({"viewer", "operator", "admin"})
 ADMIN: frozenset[Role] = frozenset({"admin"})

@@ -32,6 +32,10 @@ class EventVerdict(Answer):
     reason: str = ""
 
 
+class Heard(Answer):
+    status: str = Field(examples=["taken"])
+
+
 class EventVerdicts(Answer):
     verdicts: list[EventVerdict]
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from watchtower.connectors.signatures import Arrived
 from watchtower.flow.door import Door
 from watchtower.flow.metrics import Measured
 from watchtower.flow.told import Told
@@ -71,6 +72,10 @@ class TowerPort(Protocol):
 
     def take(self, raw: Sequence[Mapping[str, Any]], *, source: str | None = None) -> Sequence[Verdict]:
         """The one door for events: decoded CloudEvents, one verdict for each, in order."""
+        ...
+
+    def hear(self, name: str, arrived: Arrived) -> bool:
+        """A webhook of a connected system; False where it is not one, for whatever reason."""
         ...
 
     def act(

@@ -10,9 +10,8 @@ from pathlib import Path
 from watchtower.bootstrap.core import Clock, engine_of, system_clock
 from watchtower.bootstrap.detection import Detected, Detecting
 from watchtower.bootstrap.enrichment import Enriched, Enriching, Fetched, HandedOver
-from watchtower.bootstrap.people import Hearing
+from watchtower.bootstrap.hooks import Hooking
 from watchtower.bootstrap.rules import Ruling
-from watchtower.bootstrap.systems import Syncing
 from watchtower.contract.batch import DETECTION, ENRICHMENT
 from watchtower.flow.activation import activate
 from watchtower.flow.apply import Engine
@@ -23,7 +22,7 @@ from watchtower.store import rulebooks
 from watchtower.store.database import connect, migrate
 
 
-class Tower(Enriching, Detecting, Hearing, Ruling, Syncing):
+class Tower(Enriching, Detecting, Hooking, Ruling):
     """The tower: the one object that commands, the API and the pages speak to."""
 
     def hand_down(

@@ -15,6 +15,7 @@ from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.outbox import tell, tell_ended
 from watchtower.flow.told import Told, why_told
 from watchtower.store import audit, journal
+from watchtower.store.database import Connection
 from watchtower.store.silences import Silence
 from watchtower.store.subscriptions import Subscription
 
@@ -36,17 +37,19 @@ class Hearing(Core):
     ) -> None:
         """A person acts on an alert. Missing, InputError; Stale where it is not at the revision `expected` any more."""
         with self._write() as conn:
-            now, begun = self.clock(), journal.last_seq(conn)
-            said = act(
-                conn, alert_id, verb, actor=actor, note=note, until=until, assignee=assignee, verdict=verdict,
-                expected=expected, now=now,
-            )  # fmt: skip
-            audit.note(conn, actor=actor, what=f"alert.{verb}", about=alert_id, now=now, data={"note": said})
-            book = self._engine.program.book
-            if verb == "resolve":
-                tell_ended(conn, book, [alert_id], f"{alert_id}.{format_time(now)}", now)
-            elif verb == "reopen":
-                tell(conn, book, begun, now)
+            self._act(conn, alert_id, verb, actor=actor, note=note, until=until, assignee=assignee, verdict=verdict,
+                      expected=expected)  # fmt: skip
+
+    def _act(self, conn: Connection, alert_id: str, verb: Verb, *, actor: str, **more: Any) -> None:
+        """What `act` does, within a transaction."""
+        now, begun = self.clock(), journal.last_seq(conn)
+        said = act(conn, alert_id, verb, actor=actor, now=now, **more)
+        audit.note(conn, actor=actor, what=f"alert.{verb}", about=alert_id, now=now, data={"note": said})
+        book = self._engine.program.book
+        if verb == "resolve":
+            tell_ended(conn, book, [alert_id], f"{alert_id}.{format_time(now)}", now)
+        elif verb == "reopen":
+            tell(conn, book, begun, now)
 
     def silence(self, matched: Mapping[str, str | None], *, until: datetime, because: str, actor: str) -> Silence:
         """Tell nobody of alerts that are all this, until a time. InputError."""

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import structlog
 
+from watchtower.flow.clickup import Call, tell_clickup
 from watchtower.flow.mail import notify_apprise, send_mail
 from watchtower.flow.post import Postman, Undelivered, signed
 from watchtower.flow.slack import post_to_slack
@@ -43,7 +44,6 @@ LOOK_EVERY = 0.5
 """Seconds between two looks for what is due."""
 
 Outcome = Literal["delivered", "pending", "dead", "none"]
-Post = Callable[[str, Mapping[str, str], str], bytes | None]
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Courier:
         receivers: Callable[[], Mapping[str, Receiver]],
         secret: Callable[[str], str | None],
         clock: Callable[[], datetime],
-        post: Post | None = None,
+        post: Call | None = None,
         *,
         zone: Callable[[], ZoneInfo] = lambda: ZoneInfo("UTC"),
         pages: str = "",
@@ -153,7 +153,7 @@ class Courier:
             if not messages:
                 return "none"
             try:
-                self._send(receiver, messages, now)
+                self._send(conn, receiver, lane.receiver, messages, now)
             except Undelivered as fault:
                 if fault.status == GONE and end_subscription(conn, lane.receiver, now, f"its answer, {GONE}"):
                     log.info("subscription ended", receiver=lane.receiver, because=fault.message)
@@ -188,7 +188,9 @@ class Courier:
         outbox.tried(conn, message.id, state, now, now + pause(message.id, message.attempts + 1), fault.message)
         return state
 
-    def _send(self, receiver: Receiver, messages: Sequence[Message], now: datetime) -> None:
+    def _send(
+        self, conn: Connection, receiver: Receiver, name: str, messages: Sequence[Message], now: datetime
+    ) -> None:
         secret = self._secret(receiver.secret)
         if not secret:
             raise Undelivered(f"the environment has no {receiver.secret}, which holds the receiver's secret")
@@ -199,6 +201,9 @@ class Courier:
         bodies = [(message.id, msgspec.json.decode(message.body)) for message in messages]
         if receiver.kind == "slack":
             post_to_slack(self._post, receiver, secret, bodies, self._pages)
+        elif receiver.kind == "clickup":
+            for _, body in bodies:
+                tell_clickup(conn, self._post, receiver, name, secret, body, self._pages)
         elif receiver.kind == "email":
             send_mail(receiver, secret, bodies, now, self._pages)
         else:

@@ -69,16 +69,18 @@ class Postman:
             max_connections=None, keepalive_expiry=30, network_backend=_Backend(self._until), retries=0
         )
 
-    def __call__(self, url: str, headers: Mapping[str, str], body: str) -> bytes:
-        """Post; the beginning of the answer where it is 2xx. Undelivered otherwise."""
+    def __call__(
+        self, url: str, headers: Mapping[str, str], body: str, method: str = "POST", limit: int = READ_LIMIT
+    ) -> bytes:
+        """Post (or put, or get); the beginning of the answer where it is 2xx. Undelivered otherwise."""
         given = [("content-type", "application/json"), ("user-agent", f"watchtower/{__version__}"), *headers.items()]
         self._until.deadline = time.monotonic() + self._seconds
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), self._seconds)
         try:
             with self._pool.stream(
-                "POST", url, headers=given, content=body.encode(), extensions={"timeout": timeouts}
+                method, url, headers=given, content=body.encode(), extensions={"timeout": timeouts}
             ) as answer:
-                said = _beginning(answer.iter_stream())
+                said = _beginning(answer.iter_stream(), limit)
         except httpcore2.TimeoutException:
             raise Undelivered(f"no whole answer within {self._seconds:g} s") from None
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.UnsupportedProtocol) as error:
@@ -93,11 +95,11 @@ class Postman:
         self._pool.close()
 
 
-def _beginning(chunks: Iterable[bytes]) -> bytes:
+def _beginning(chunks: Iterable[bytes], limit: int) -> bytes:
     read = b""
     for chunk in chunks:
         read += chunk
-        if len(read) > READ_LIMIT:
+        if len(read) > limit:
             break
     return read
 

@@ -55,12 +55,12 @@ class Queue(Part):
 class Receiver(Part):
     """Who is told of alerts, and by what way. Each list narrows what it is told; an empty one narrows nothing."""
 
-    kind: Literal["webhook", "slack", "email", "apprise"] = "webhook"
+    kind: Literal["webhook", "slack", "email", "apprise", "clickup"] = "webhook"
     url: Annotated[str, Field(max_length=2000)] = ""
     """Where messages go: an address; of e-mail `mailto:anna@example.com`; of apprise nothing, the secret has it all."""
     secret: str
-    """The name of the environment variable that holds the signing secret of a webhook, the token of Slack, the address
-    of the mail server (smtp://USER:PASSWORD@HOST:PORT), or apprise's address."""
+    """The name of the environment variable that holds the signing secret of a webhook, the token of Slack or ClickUp,
+    the address of the mail server (smtp://USER:PASSWORD@HOST:PORT), or apprise's address."""
     queues: Texts = []
     severities: list[Severity] = []
     owners: Texts = []
@@ -80,9 +80,12 @@ class Receiver(Part):
     channel: Annotated[str, Field(max_length=80)] = ""
     """Of Slack: the channel that a message goes to."""
     signing: str = ""
-    """The name of the environment variable that holds Slack's signing secret: its buttons then act."""
+    """The name of the environment variable that holds Slack's signing secret: its buttons then act; of ClickUp that of
+    its webhook (POST /hooks/NAME, by this receiver's name): what is done to a task there is then done to its alert."""
     people: dict[str, str] = {}
-    """Slack's user ids, and the names under which they act. Nobody else can press a button."""
+    """User ids of Slack or ClickUp, and the names under which they act here. Nobody else can."""
+    closing: Literal["acknowledge", "resolve"] = "acknowledge"
+    """Of ClickUp: what closing a task there does to its alert."""
     proposals: bool = False
     """Told, too, of proposals that wait for a person (Slack)."""
     description: Text = ""
@@ -99,9 +102,11 @@ class Receiver(Part):
     @classmethod
     def _an_address(cls, value: str, info: ValidationInfo) -> str:
         kind = info.data.get("kind")
-        if kind in ("webhook", "slack") and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@#]*)?", value):
+        if kind in ("webhook", "slack", "clickup") and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@#]*)?", value):
             shown = "" if "@" in value else f"{value!r:.80} "
             raise ValueError(f"{shown}is no address such as https://hooks.example.com/alerts, without user or password")
+        if kind == "clickup" and not re.fullmatch(r"[^?#]+/list/[A-Za-z0-9]+/task/?", value):
+            raise ValueError(f"{value!r:.80} is no list of ClickUp: https://api.clickup.com/api/v2/list/ID/task")
         if kind == "email" and not all(_ADDRESS.fullmatch(one) for one in _mailboxes(value) or [""]):
             raise ValueError(f"{value!r:.80} is not of the form mailto:anna@example.com,bruno@example.com")
         if kind == "apprise" and value:
@@ -112,10 +117,14 @@ class Receiver(Part):
     def _whole(self) -> Receiver:
         if not self.url and self.kind != "apprise":
             raise ValueError(f"url: is missing; a {self.kind} receiver has an address")
-        if self.kind != "slack" and (self.signing or self.people or self.proposals):
-            raise ValueError("signing, people and proposals belong to Slack")
-        if self.digest and self.kind == "webhook":
-            raise ValueError("digest: a webhook is sent each message by itself")
+        if self.kind not in ("slack", "clickup") and (self.signing or self.people):
+            raise ValueError("signing and people belong to Slack and ClickUp")
+        if self.kind != "slack" and self.proposals:
+            raise ValueError("proposals belong to Slack")
+        if self.kind != "clickup" and self.closing != "acknowledge":
+            raise ValueError("closing belongs to ClickUp")
+        if self.digest and self.kind in ("webhook", "clickup"):
+            raise ValueError(f"digest: a {self.kind} is sent each message by itself")
         if self.digest and self.per_day is not None:
             raise ValueError("per_day: a digest is one message however much is in it; give one of the two")
         return self

@@ -13,6 +13,7 @@ subject_key  the keys of personal data, one a person; erased by destroying it
 api_key, session: who may come in, and who has signed in
 silence      of what nobody is told for a while
 system_state, system_link: how far each connected system was read, and which of its objects is which record
+task         which task of a work tool is which alert
 subscription who asked over HTTP to be told of alerts, beside the receivers of the rulebook
 audit        who did what when, each row bound to the one before by its hash
 """
@@ -373,6 +374,18 @@ silence = Table(
     Index("ix_silence_ends_at", "ends_at"),
 )
 """Nobody is told of alerts that are all it names, from `begins_at` until `ends_at`; null: whatever it is."""
+
+task = Table(
+    "task",
+    metadata,
+    Column("receiver", Text, nullable=False),
+    Column("alert", Text, ForeignKey("alert.id"), nullable=False),
+    Column("task", Text, nullable=False),
+    Column("heard", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    PrimaryKeyConstraint("receiver", "alert"),
+    UniqueConstraint("receiver", "task"),
+)
+"""The task that a receiver (ClickUp) has for an alert. `heard`: the ids of what was done to it there and is taken."""
 
 subscription = Table(
     "subscription",

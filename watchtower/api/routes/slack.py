@@ -17,7 +17,7 @@ from watchtower.connectors.signatures import Arrived, authentic
 from watchtower.errors import WatchtowerError
 from watchtower.flow.slack import Press, pressed
 from watchtower.rulebook.telling import Receiver
-from watchtower.settings import read_secret
+from watchtower.settings import read_secrets
 
 log = structlog.get_logger(__name__)
 
@@ -61,8 +61,8 @@ def routes(tower: TowerPort) -> APIRouter:
 def _signer(tower: TowerPort, request: Request, body: bytes) -> Receiver | None:
     arrived = Arrived(request.method, str(request.url), request.scope["headers"], body)
     for receiver in tower.rulebook.receivers.values():
-        secret = read_secret(receiver.signing) if receiver.signing else None
-        if secret and authentic("slack", arrived, [secret], tower.clock()):
+        secrets = read_secrets(receiver.signing) if receiver.kind == "slack" and receiver.signing else []
+        if authentic("slack", arrived, secrets, tower.clock()):
             return receiver
     return None
 

@@ -1,4 +1,4 @@
-"""Subscriptions: who asked over HTTP to be told of alerts."""
+"""Subscriptions: who asked over HTTP to be told of alerts; and which task of a work tool is which alert."""
 
 from __future__ import annotations
 
@@ -13,6 +13,16 @@ depends_on: None = None
 
 
 def upgrade() -> None:
+    op.create_table(
+        "task",
+        sa.Column("receiver", sa.Text(), nullable=False),
+        sa.Column("alert", sa.Text(), nullable=False),
+        sa.Column("task", sa.Text(), nullable=False),
+        sa.Column("heard", ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+        sa.ForeignKeyConstraint(["alert"], ["alert.id"]),
+        sa.PrimaryKeyConstraint("receiver", "alert"),
+        sa.UniqueConstraint("receiver", "task", name="uq_task_receiver_task"),
+    )
     op.create_table(
         "subscription",
         sa.Column("id", sa.Text(), nullable=False),
@@ -32,3 +42,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("subscription")
+    op.drop_table("task")
