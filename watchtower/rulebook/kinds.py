@@ -32,4 +32,9 @@ KINDS: dict[str, Kind] = {
     "salesforce": Kind("Salesforce, REST and SOQL", needs=(("URL", "TOKEN"), ("URL", "CLIENT_ID", "CLIENT_SECRET")),
                        writes=True, activities=("task", "meeting")),
     "attio": Kind("Attio, records and notes (v2)", may=("URL",), writes=True, activities=("note",)),
+    "stripe": Kind("Stripe, customers, subscriptions and invoices", may=("URL",)),
+    "outreach": Kind("Outreach, accounts, prospects and opportunities (v2)", may=("URL",),
+                     activities=("call", "email", "task")),
+    "gong": Kind("Gong, calls with their transcripts (v2)", needs=(("KEY", "SECRET"),), may=("URL",),
+                 activities=("call", "warning")),
 }  # fmt: skip
