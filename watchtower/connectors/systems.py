@@ -8,6 +8,7 @@ from __future__ import annotations
 from watchtower.connectors import hubspot
 from watchtower.connectors.gong import Gong
 from watchtower.connectors.outreach import Outreach
+from watchtower.connectors.sql import Sql
 from watchtower.connectors.stripe import Stripe
 from watchtower.contract.system import Connect
 
@@ -16,4 +17,5 @@ SYSTEMS: dict[str, Connect] = {
     "stripe": Stripe,
     "outreach": Outreach,
     "gong": Gong,
+    "sql": Sql,
 }

@@ -37,4 +37,5 @@ KINDS: dict[str, Kind] = {
                      activities=("call", "email", "task")),
     "gong": Kind("Gong, calls with their transcripts (v2)", needs=(("KEY", "SECRET"),), may=("URL",),
                  activities=("call", "warning")),
+    "sql": Kind("Tables and views of a database", needs=(("URL",),)),
 }  # fmt: skip
