@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from platformdirs import user_cache_path, user_data_path
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -168,6 +168,33 @@ def read_secret(variable: str) -> str | None:
 def read_secrets(variable: str) -> list[str]:
     """A secret under which others sign, and the one before it (VARIABLE_OLD) while it is being replaced."""
     return [secret for name in (variable, f"{variable}_OLD") if (secret := read_secret(name))]
+
+
+class Needed(Protocol):
+    """What a kind of system reads from the environment (watchtower.rulebook.kinds)."""
+
+    @property
+    def needs(self) -> tuple[tuple[str, ...], ...]: ...
+    @property
+    def may(self) -> tuple[str, ...]: ...
+
+
+def credential(system: str, end: str) -> str:
+    """The variable of a system's credential or address: of `hubspot` and `TOKEN`, WATCHTOWER_HUBSPOT_TOKEN."""
+    return f"{PREFIX}{system.upper()}_{end}"
+
+
+def read_credentials(system: str, kind: Needed) -> dict[str, str] | None:
+    """A connected system's credentials and address, by the ends of their variables' names; None where some lack."""
+    ends = {end for several in kind.needs for end in several} | set(kind.may)
+    found = {end: value for end in sorted(ends) if (value := read_secret(credential(system, end)))}
+    whole = not kind.needs or any(all(end in found for end in several) for several in kind.needs)
+    return found if whole else None
+
+
+def lacking(system: str, kind: Needed) -> str:
+    """What to set for a system's credentials, in words: `WATCHTOWER_CRM_TOKEN`, or one set of several."""
+    return ", or ".join(" and ".join(credential(system, end) for end in several) for several in kind.needs)
 
 
 def variable_of(setting: str) -> str:

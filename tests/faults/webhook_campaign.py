@@ -9,10 +9,16 @@ Each mutation starts from a request that the vendor's own library signed, and ch
 
 from __future__ import annotations
 
+import argparse
+import asyncio
+import os
 import random
 import sys
+import tempfile
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,9 +27,14 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from webhook_samples import SIGN, secret_of, signed
+from pydantic import SecretStr
+from webhook_samples import HOST, SIGN, secret_of, signed
 
+from watchtower.api.app import create_app
+from watchtower.bootstrap import Tower, build
 from watchtower.connectors.signatures import Arrived, authentic
+from watchtower.settings import Settings
+from watchtower.store import embedded
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 ODD = (b"", b"\x00", b"\xff", "é".encode(), "１".encode(), b",", b"=", b".", b"v1,", b"v1=", b"%00", b"\xed\xa0\x80")
@@ -141,31 +152,68 @@ def wrongly_taken(scheme: str, mutated: Iterable[tuple[str, Arrived]], now: date
 
 @dataclass
 class Report:
-    """What came of a campaign against a service. `answers`: how often which status."""
+    """What came of a campaign. `answers`: how often which status; `wrong`: any that was not the one plain refusal."""
 
     sent: int = 0
     answers: Counter[int] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
 
-async def post_all(app: Any, path: str, scheme: str, mutated: Sequence[tuple[str, Arrived]], report: Report) -> None:
-    """Each request to the application, as its server hands it over; any answer but a 401 is wrong."""
+REFUSED = b'{"type":"about:blank","title":"Unauthorized","status":401,"detail":"refused"}'
+SYSTEMS = tuple(scheme for scheme in SIGN if scheme not in ("standard", "slack", "clickup"))
+BOOK = """
+name: webhooks
+objects: {account: {fields: {name: {type: text}}}}
+rules: [{id: unnamed, object: account, when: name is null}]
+receivers:
+  clickup: {kind: clickup, url: "https://api.clickup.com/api/v2/list/1/task", secret: TOKEN_X, signing: CLICKUP_SIGNING}
+systems:
+""" + "\n".join(
+    f"  {name}: {{kind: {name}, owner: ops, objects: {{account: {{from: x, "
+    f"{'master: true, ' if name == SYSTEMS[0] else ''}fields: {{}}}}}}}}"
+    for name in SYSTEMS
+)
+
+
+@contextmanager
+def service(database_url: str, folder: Path) -> Iterator[Tower]:
+    """A tower under a rulebook with every system, its clock at NOW, and every secret set."""
+    (folder / "book.yaml").write_text(BOOK)
+    secrets = {f"WATCHTOWER_{name.upper()}_WEBHOOK_SECRET": secret_of(name) for name in SYSTEMS}
+    secrets["CLICKUP_SIGNING"] = secret_of("clickup")
+    before = {name: os.environ.get(name) for name in secrets}
+    os.environ.update(secrets)
+    settings = Settings(data=folder, database_url=SecretStr(database_url), public_url=HOST, requests_per_minute=0)
+    try:
+        with build(settings, rulebook=folder / "book.yaml", clock=lambda: NOW) as tower:
+            yield tower
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+async def campaign(app: Any, scheme: str, mutated: Iterable[tuple[str, Arrived]]) -> Report:
+    """The genuine request is taken; then each mutation is answered with the one plain refusal."""
+    report = Report()
+    status, _ = await post(app, f"/hooks/{scheme}", signed(scheme, NOW))
+    if status != 200:
+        report.wrong.append(f"{scheme}: the genuine request was answered {status}")
     for kind, arrived in mutated:
-        status, body = await post(app, path, arrived)
+        status, body = await post(app, f"/hooks/{scheme}", arrived)
         report.sent += 1
         report.answers[status] += 1
         if status != 401 or body != REFUSED:
             report.wrong.append(f"{scheme} {kind}: {status} {body[:80]!r} {arrived.headers!r:.300}")
-
-
-REFUSED = b'{"type":"about:blank","title":"Unauthorized","status":401,"detail":"refused"}'
+    return report
 
 
 async def post(app: Any, path: str, arrived: Arrived) -> tuple[int, bytes]:
-    """One request by ASGI: the status, and the body of the answer."""
+    """One request to the application, as its server hands it over: the status, and the body of the answer."""
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": arrived.method, "path": path,
-        "raw_path": path.encode(), "query_string": b"", "scheme": "http", "root_path": "",
+        "raw_path": path.encode(), "query_string": b"", "scheme": "http", "root_path": "", "state": {},
         "headers": [(b"host", b"127.0.0.1"), *arrived.headers], "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
     }  # fmt: skip
     said: list[dict[str, Any]] = []
@@ -179,3 +227,38 @@ async def post(app: Any, path: str, arrived: Arrived) -> tuple[int, bytes]:
 
     await app(scope, receive, send)
     return int(said[0]["status"]), b"".join(message.get("body", b"") for message in said[1:])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=10_000, help="mutations of each scheme")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--http", action="store_true", help="through the whole service, where it is a system's scheme")
+    given = parser.parse_args()
+    wrong: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="watchtower-hooks-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with embedded.start(folder / "database") if given.http else nullcontext() as server:
+            opened = service(server.url, folder) if server is not None else nullcontext()
+            with opened as tower:
+                app = None if tower is None else create_app(tower)
+                for scheme in SIGN:
+                    began, mutated = time.monotonic(), mutations(scheme, given.count, seed=given.seed, now=NOW)
+                    if app is not None and scheme not in ("standard", "slack"):
+                        report = asyncio.run(campaign(app, scheme, mutated))
+                        wrong += report.wrong
+                        what = ", ".join(f"{count} answered {status}" for status, count in report.answers.items())
+                    else:
+                        taken = [f"{scheme} {kind}" for kind, _ in wrongly_taken(scheme, mutated, NOW)]
+                        wrong += taken
+                        what = f"{len(taken)} accepted by the check"
+                    seconds = time.monotonic() - began
+                    print(f"{scheme:10} {given.count} mutations: {what} ({seconds:.0f} s)", flush=True)
+    for line in wrong[:20]:
+        print(line)
+    print(f"{len(wrong)} wrong")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from watchtower.connectors.credentials import lacking, read_credentials
 from watchtower.errors import RulebookError
 from watchtower.flow.examples import run_examples
 from watchtower.rulebook import Loaded, from_content, load
-from watchtower.rulebook.kinds import KINDS, variable
+from watchtower.rulebook.kinds import KINDS
 from watchtower.rulebook.systems import master_of
 from watchtower.rules.compile import compile_rulebook
+from watchtower.settings import credential, lacking, read_credentials
 
 BOOK = """
 objects:
@@ -137,7 +137,7 @@ def test_two_systems_may_feed_one_field_where_its_sources_rank_them(tmp_path: Pa
 def test_credentials_come_from_the_environment_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     kind = KINDS["salesforce"]
     for end in ("URL", "TOKEN", "CLIENT_ID", "CLIENT_SECRET"):
-        monkeypatch.delenv(variable("crm", end), raising=False)
+        monkeypatch.delenv(credential("crm", end), raising=False)
     monkeypatch.setenv("WATCHTOWER_CRM_URL", "https://x.my.salesforce.com")
     monkeypatch.setenv("WATCHTOWER_CRM_CLIENT_ID", "i")
     assert read_credentials("crm", kind) is None

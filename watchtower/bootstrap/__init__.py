@@ -12,7 +12,6 @@ from watchtower.bootstrap.detection import Detected, Detecting
 from watchtower.bootstrap.enrichment import Enriched, Enriching, Fetched, HandedOver
 from watchtower.bootstrap.hooks import Hooking
 from watchtower.bootstrap.rules import Ruling
-from watchtower.bootstrap.systems import Syncing
 from watchtower.contract.batch import DETECTION, ENRICHMENT
 from watchtower.flow.activation import activate
 from watchtower.flow.apply import Engine
@@ -24,7 +23,7 @@ from watchtower.store.database import connect, migrate
 from watchtower.tracing import span
 
 
-class Tower(Enriching, Detecting, Hooking, Ruling, Syncing):
+class Tower(Enriching, Detecting, Hooking, Ruling):
     """The tower: the one object that commands, the API and the pages speak to."""
 
     def hand_down(

@@ -9,35 +9,73 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 import structlog
 
-from watchtower.bootstrap.events import Taking
 from watchtower.bootstrap.people import Hearing
+from watchtower.bootstrap.systems import Syncing
 from watchtower.connectors import Refused
+from watchtower.connectors.hooks import HOOKS, Hook
 from watchtower.connectors.signatures import Arrived, authentic
+from watchtower.contract.system import Pulled
 from watchtower.errors import StoreError, WatchtowerError
 from watchtower.flow.acts import Verb
 from watchtower.flow.clickup import Done, done_to_tasks
+from watchtower.flow.systems import taking
 from watchtower.rulebook.telling import Receiver
-from watchtower.settings import read_secrets
+from watchtower.settings import credential, read_secrets
+from watchtower.store import systems as store
 from watchtower.store.tasks import alert_of_task, hear_task
 
 log = structlog.get_logger(__name__)
 
 
-class Hooking(Hearing, Taking):
+FAULTS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What reading a payload raises that is not as its vendor's documentation has it."""
+
+
+class Hooking(Hearing, Syncing):
     """What others send by webhook."""
 
     def hear(self, name: str, arrived: Arrived) -> bool:
         """Take a webhook that a connected system or a work tool sent. False where it is not one of theirs, and for
         whatever reason: nothing was read of it then."""
-        receiver = self.rulebook.receivers.get(name)
+        receiver, system = self.rulebook.receivers.get(name), self.rulebook.systems.get(name)
+        if system is not None and system.kind in HOOKS:
+            hook = HOOKS[system.kind]
+            if not self._signed(hook.scheme, arrived, credential(name, "WEBHOOK_SECRET")):
+                return False
+            self._hear_system(name, hook, arrived.body)
+            return True
         if receiver is None or receiver.kind != "clickup" or not receiver.signing:
             return False
-        if not authentic("clickup", self._addressed(arrived), read_secrets(receiver.signing), self.clock()):
+        if not self._signed("clickup", arrived, receiver.signing):
             return False
-        payload = self._payload(name, arrived.body)
-        for done in done_to_tasks(payload):
+        for done in done_to_tasks(self._payload(name, arrived.body)):
             self._hear_task(name, receiver, done)
         return True
+
+    def _signed(self, scheme: str, arrived: Arrived, secret: str) -> bool:
+        return authentic(scheme, self._addressed(arrived), read_secrets(secret), self.clock())
+
+    def _hear_system(self, name: str, hook: Hook, body: bytes) -> None:
+        """Take what a system says as if it had been read there, and let be read what it only names."""
+        payload = self._payload(name, body)
+        if payload is None:
+            return
+        try:
+            heard = hook.hear(payload)
+        except FAULTS as error:
+            self._keep(name, f"the webhook is not as {hook.scheme}'s are: {type(error).__name__}: {error}", payload)
+            return
+        if not heard.changes and not heard.again:
+            return
+        with self._write() as conn:
+            if name not in self._engine.program.book.systems:
+                return  # a rulebook that came into force meanwhile no longer names it
+            if heard.changes:
+                held = store.hold(conn, name)
+                pulled = Pulled(changes=heard.changes, cursor={} if held is None else held.cursor)
+                taking.take_page(conn, self._engine, name, pulled, 0 if held is None else held.round, self.clock())
+            if heard.again:
+                store.wake(conn, name)
 
     def _addressed(self, arrived: Arrived) -> Arrived:
         """With the address under which the sender knows us: behind a proxy it is another than the one that was asked
@@ -49,11 +87,14 @@ class Hooking(Hearing, Taking):
         return replace(arrived, url=urlunsplit((ours.scheme, ours.netloc, path, asked.query, "")))
 
     def _payload(self, name: str, body: bytes) -> Any:
-        """What a webhook holds; None where it is no JSON: then it is kept among the dead letters."""
+        """What a webhook holds; None where it is no JSON, or cannot be stored: then it is kept among the dead
+        letters."""
         try:
+            if b"\\u0000" in body:
+                raise ValueError("the character U+0000 cannot be stored")
             return msgspec.json.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            self._keep(name, f"the webhook is no JSON: {error}", body.decode(errors="replace")[:10_000])
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            self._keep(name, f"the webhook cannot be read: {error}", body.decode(errors="replace")[:10_000])
             return None
 
     def _keep(self, name: str, because: str, raw: Any) -> None:

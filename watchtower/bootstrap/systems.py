@@ -7,15 +7,17 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
+
 from watchtower.bootstrap.events import Taking
-from watchtower.connectors.credentials import lacking, read_credentials
 from watchtower.connectors.systems import SYSTEMS
 from watchtower.contract.system import Cursor, Pulled, Pulls, Pushes
 from watchtower.errors import Busy, Missing, SystemFault, WatchtowerError
 from watchtower.flow.systems import state, taking
-from watchtower.flow.systems.mapping import asked_of
+from watchtower.flow.systems.mapping import asked_of, mapping_mark
 from watchtower.flow.systems.state import Standing
 from watchtower.rulebook.systems import System
+from watchtower.settings import lacking, read_credentials
 from watchtower.store import systems as store
 
 
@@ -28,6 +30,8 @@ class Synced:
     pages: int = 0
     gone: int = 0
     """Objects that a whole reading did not bring, and that are no more."""
+    wrote: int = 0
+    """Writes that reached it."""
     fault: str = ""
     remedy: str = ""
 
@@ -109,17 +113,26 @@ class Syncing(Taking):
         progress: Callable[[Synced], None],
         enough: Callable[[], bool],
     ) -> None:
+        asked, by = asked_of(self.rulebook, system), mapping_mark(system)
         with self._write() as conn:
             begun = store.begin(conn, name, self.clock(), anew=full)
-        cursor, whole = begun.cursor, set[str]()
-        for pulled in connector.pull(asked_of(self.rulebook, system), cursor):
-            done.took += self._take_page(name, cursor, pulled, begun.round)
-            cursor = pulled.cursor
+        cursor, whole, last = begun.cursor, set[str](), None
+        # Where the rulebook maps otherwise now, what was read before says more, or something else.
+        there = cursor.get("at", {}) if cursor.get("mapping") == by else {}
+        for pulled in connector.pull(asked, there):
+            last = msgspec.structs.replace(pulled, cursor={"mapping": by, "at": pulled.cursor})
             whole.update(pulled.whole)
+            if not (pulled.changes or pulled.events):
+                continue  # how far it was read is written with the next page, or at the end
+            done.took += self._take_page(name, cursor, last, begun.round)
+            cursor, last = last.cursor, None
             done.pages += 1
             progress(done)
             if enough():
                 return
+        if last is not None and last.cursor != cursor:
+            self._take_page(name, cursor, last, begun.round)
+            cursor = last.cursor
         for theirs in sorted(whole):
             self._look_for_missing(name, theirs, connector, done, cursor, begun.round)
 

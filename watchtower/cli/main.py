@@ -27,6 +27,8 @@ COMMANDS = {
     "outbox": "outbox:app",
     "rules": "rules:app",
     "import": "tower:import_file",
+    "sync": "systems:sync",
+    "systems": "systems:systems",
     "enrich": "training:app",
     "fetch": "fetch:fetch",
     "detect": "detect:app",

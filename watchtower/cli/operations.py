@@ -10,6 +10,7 @@ import typer
 
 from watchtower.bootstrap import system_clock
 from watchtower.cli.output import console, print_json
+from watchtower.cli.systems import systems_examined
 from watchtower.cli.tower import AsJson, Data, open_tower, settings_of
 from watchtower.errors import InputError, StoreError
 from watchtower.flow import doctor as doctors
@@ -136,6 +137,7 @@ def doctor(data: Data = None, as_json: AsJson = False) -> None:
         try:
             found = list(doctors.examine(database, system_clock()))
             found.append(_jobs(settings, database))
+            found += systems_examined(database)
         finally:
             database.close()
     if settings.data.is_dir():

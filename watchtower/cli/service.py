@@ -35,6 +35,8 @@ KEPT_DAYS = 90
 """Days that operations keep what is over."""
 PAGES = 10
 """Records whose pages are read before each enrichment run."""
+SYNC_LOOK = 5.0
+"""Seconds between two looks for a system whose time to be read has come."""
 LOOK_EVERY = 2.0
 """Seconds between two looks for what worker processes have answered."""
 
@@ -156,6 +158,21 @@ def desk_work(tower: Tower, *, enrich_every: timedelta, detect_every: timedelta)
     return work
 
 
+def syncing(tower: Tower, stop: threading.Event) -> Callable[[], float]:
+    """Connected systems, each when its time has come."""
+
+    def work() -> float:
+        for name in tower.due_systems(tower.clock()):
+            done = tower.sync(name, enough=stop.is_set)
+            if done.fault:
+                log.error("not read", system=name, because=done.fault, remedy=done.remedy)
+            elif done.took.said or done.wrote:
+                log.info("read", system=name, changes=done.took.said, events=done.took.events, written=done.wrote)
+        return SYNC_LOOK
+
+    return work
+
+
 def up(
     data: Data = None,
     rulebook: RulebookOption = None,
@@ -168,7 +185,9 @@ def up(
     enrich_every: EnrichEvery = 15,
     detect_every: DetectEvery = 24 * 60,
 ) -> None:
-    """Service, clock, workers and notifications in one process, over the embedded database or DATABASE_URL.
+    """Service, clock, workers, connected systems and notifications in one process.
+
+    Over the embedded database, or DATABASE_URL.
 
     Example: watchtower up --rulebook rulebook/ --port 8080
     """
@@ -186,6 +205,7 @@ def up(
             repeat(ticking(tower), stop, "clock"),
             repeat(work, stop, "workers"),
             repeat(letting_go(tower), stop, "retention"),
+            repeat(syncing(tower, stop), stop, "systems"),
             repeat(stack.enter_context(tower.courier()).look, stop, "outbox"),
         ]
         try:

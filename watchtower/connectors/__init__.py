@@ -12,6 +12,7 @@ from watchtower.connectors.jsonl import JsonlSource
 from watchtower.connectors.mapping import Mapping, load_mapping
 from watchtower.connectors.parquet import ParquetSource
 from watchtower.connectors.source import Batch, EventSource, Refused
+from watchtower.connectors.spreadsheet import SpreadsheetSource
 from watchtower.connectors.xes import XesSource
 from watchtower.errors import InputError
 
@@ -32,6 +33,7 @@ FORMATS = (
     Format((".jsonl", ".ndjson"), "CloudEvents, one a line", events=JsonlSource),
     Format((".csv",), "a table with a header", table=CsvSource),
     Format((".parquet",), "a table", table=ParquetSource),
+    Format((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), "a spreadsheet", table=SpreadsheetSource),
     Format((".xes", ".xes.gz"), "an event log (IEEE 1849)", table=XesSource),
 )
 

@@ -54,7 +54,7 @@ class Http:
         self._seconds, self._in_all, self._read_limit = seconds, in_all, read_limit
         self._sleep, self._clock = sleep, clock
         self._client = httpx2.Client(
-            timeout=seconds, follow_redirects=False, trust_env=False,
+            timeout=seconds, follow_redirects=False, trust_env=False, verify=parts.scheme == "https",
             headers={"user-agent": f"watchtower/{__version__}", "accept-encoding": "identity"},
         )  # fmt: skip
 

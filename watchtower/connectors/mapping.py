@@ -5,6 +5,7 @@
     timezone: Europe/Rome            # for times without offset; such times are refused without it
     time: {at: 2026-03-01T00:00:00Z} # optional: the time of entries that name none
     csv: {delimiter: ";", encoding: cp1252}   # optional; a comma and UTF-8 otherwise
+    sheet: Deals                     # optional; of a spreadsheet: which; otherwise the first visible one
     events:                          # a row gives one event for each entry whose `when` matches
       - subject: account/{Account ID}
         when: {Type: [Customer, Partner], Deleted: {not: "true"}}
@@ -246,6 +247,8 @@ class Mapping(_Part):
     timezone: str | None = None
     time: Annotated[TimeOf | None, _short("column")] = None
     csv: CsvForm = CsvForm()
+    sheet: str | None = None
+    """Of a spreadsheet: which sheet."""
     events: tuple[Entry, ...] = Field(min_length=1)
     folder: Path = Field(default=Path(), exclude=True)
 

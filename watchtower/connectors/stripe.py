@@ -39,10 +39,10 @@ FAILING = frozenset({"past_due", "unpaid", "incomplete", "incomplete_expired"})
 PAYING = frozenset({"active", "trialing"})
 YEARLY = {"day": 365, "week": 52, "month": 12, "year": 1}
 WHOLE = frozenset(
-    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"]
+    ("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf")
 )
 """Currencies without a smaller unit."""
-THOUSANDTHS = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
+THOUSANDTHS = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 PAID = frozenset({"invoice.paid", "invoice.payment_succeeded"})
 FAILED = "invoice.payment_failed"
 
@@ -60,13 +60,19 @@ def _changes(event: Mapping[str, Any]) -> Iterator[Change]:
     if kind in ("customer.deleted", "invoice.deleted"):
         yield Gone(object=name, id=str(thing["id"]), at=at)
         return
-    yield Seen(object=name, id=str(thing["id"]), at=at, properties=PROPERTIES[name](thing))
+    yield _seen(name, thing, at)
     of = _subscription_of(thing) if name == "invoices" else None
     if of is not None and (kind == FAILED or kind in PAID):
         failed = kind == FAILED
         said = {"payment_status": "failed" if failed else "ok"}
         said["last_payment_failed_at" if failed else "last_paid_at"] = format_time(at)
         yield Seen(object="subscriptions", id=of, at=at, properties=said, whole=False)
+
+
+def _seen(name: str, thing: Mapping[str, Any], at: datetime) -> Seen:
+    """Of a subscription not all is in it: when it was last paid is told by invoices."""
+    whole = name != "subscriptions"
+    return Seen(object=name, id=str(thing["id"]), at=at, properties=PROPERTIES[name](thing), whole=whole)
 
 
 def _customer(thing: Mapping[str, Any]) -> dict[str, Any]:
@@ -207,11 +213,7 @@ class Stripe:
                 last = not page["has_more"] or not things
                 there = {name: after} if not last else {names[index + 1]: ""} if index + 1 < len(names) else None
                 moved: Cursor = {"since": since} | ({} if there is None else {"loading": there})
-                seen = tuple(
-                    Seen(object=name, id=str(thing["id"]), at=began or _moment(thing["created"]),
-                         properties=PROPERTIES[name](thing))
-                    for thing in things
-                )  # fmt: skip
+                seen = tuple(_seen(name, thing, began or _moment(thing["created"])) for thing in things)
                 yield Pulled(changes=seen, cursor=moved)
                 if last:
                     break

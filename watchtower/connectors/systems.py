@@ -5,6 +5,17 @@ What a kind can do stands in `watchtower.rulebook.kinds`, so that a rulebook is 
 
 from __future__ import annotations
 
+from watchtower.connectors import hubspot
+from watchtower.connectors.gong import Gong
+from watchtower.connectors.outreach import Outreach
+from watchtower.connectors.sql import Sql
+from watchtower.connectors.stripe import Stripe
 from watchtower.contract.system import Connect
 
-SYSTEMS: dict[str, Connect] = {}
+SYSTEMS: dict[str, Connect] = {
+    "hubspot": hubspot.connect,
+    "stripe": Stripe,
+    "outreach": Outreach,
+    "gong": Gong,
+    "sql": Sql,
+}

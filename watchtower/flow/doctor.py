@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from watchtower.contract import format_time
 from watchtower.errors import WatchtowerError
+from watchtower.flow.systems.state import Standing
 from watchtower.rulebook import Loaded, from_content
 from watchtower.rules.compile import compile_rulebook
 from watchtower.store.database import Database
@@ -93,6 +94,24 @@ def model(name: str) -> Finding:
         "model", "note", "no language model is at hand: enrichment goes by patterns, gazetteer and classifiers",
         "watchtower models pull, or name an endpoint by WATCHTOWER_LLM_BASE_URL.",
     )  # fmt: skip
+
+
+def systems(standing: Sequence[Standing], lacking: Mapping[str, str], now: datetime) -> Finding:
+    """Connected systems. `lacking`: by name, what to set for credentials that are missing."""
+    if lacking:
+        listed = "; ".join(f"{name} ({says})" for name, says in lacking.items())
+        return Finding(
+            "systems", "wrong", f"credentials are missing: {', '.join(lacking)}", f"Set the variables: {listed}."
+        )
+    failing = [one for one in standing if one.failure]
+    if failing:
+        says = "; ".join(f"{one.name}: {next(iter(one.failure.splitlines()))}" for one in failing)
+        return Finding("systems", "wrong", says, "watchtower sync tries again, and says more.")
+    listed = ", ".join(
+        f"{one.name} {_span(now - one.succeeded_at)} ago" if one.succeeded_at else f"{one.name} never"
+        for one in standing
+    )
+    return Finding("systems", "ok", f"last read: {listed}" if listed else "the rulebook connects none")
 
 
 def _revision(facts: Facts) -> Finding:

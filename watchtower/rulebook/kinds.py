@@ -32,9 +32,10 @@ KINDS: dict[str, Kind] = {
     "salesforce": Kind("Salesforce, REST and SOQL", needs=(("URL", "TOKEN"), ("URL", "CLIENT_ID", "CLIENT_SECRET")),
                        writes=True, activities=("task", "meeting")),
     "attio": Kind("Attio, records and notes (v2)", may=("URL",), writes=True, activities=("note",)),
+    "stripe": Kind("Stripe, customers, subscriptions and invoices", may=("URL",)),
+    "outreach": Kind("Outreach, accounts, prospects and opportunities (v2)", may=("URL",),
+                     activities=("call", "email", "task")),
+    "gong": Kind("Gong, calls with their transcripts (v2)", needs=(("KEY", "SECRET"),), may=("URL",),
+                 activities=("call", "warning")),
+    "sql": Kind("Tables and views of a database", needs=(("URL",),)),
 }  # fmt: skip
-
-
-def variable(system: str, end: str) -> str:
-    """The environment variable of a system's credential or address: `hubspot`, `TOKEN` is WATCHTOWER_HUBSPOT_TOKEN."""
-    return f"WATCHTOWER_{system.upper()}_{end}"

@@ -52,6 +52,7 @@ _BEGIN = text(
     """
 )
 _MOVE = text("update system_state set cursor = cast(:cursor as jsonb), moved_at = :now where system = :system")
+_WAKE = text("update system_state set began_at = null where system = :system")
 _SUCCEEDED = text("update system_state set succeeded_at = :now, failure = '', round = round + 1 where system = :system")
 _FAILED = text(
     """
@@ -115,6 +116,11 @@ def begin(conn: Connection, system: str, now: datetime, *, anew: bool) -> State:
 def move(conn: Connection, system: str, cursor: dict[str, Any], now: datetime) -> None:
     """It was read up to here."""
     conn.execute(_MOVE, {"system": system, "cursor": msgspec.json.encode(cursor).decode(), "now": now})
+
+
+def wake(conn: Connection, system: str) -> None:
+    """It is due to be read: it said itself that something changed. One that failed rests as long as ever."""
+    conn.execute(_WAKE, {"system": system})
 
 
 def succeeded(conn: Connection, system: str, now: datetime) -> None:

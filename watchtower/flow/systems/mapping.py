@@ -6,11 +6,14 @@ as the field's type has them. What is still none of the type goes on as it is: t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from watchtower.contract import format_time
 from watchtower.contract.system import Asked, Seen
@@ -44,6 +47,15 @@ def asked_of(book: Rulebook, system: System) -> Asked:
         objects={system.objects[name].from_: _properties(system.objects[name]) for name in ordered},
         activities=tuple(system.activities),
     )
+
+
+def mapping_mark(system: System) -> str:
+    """A mark of what is read of a system and how: another one, and all of it has to be read again."""
+    content = [
+        {name: mapped.model_dump(mode="json") for name, mapped in system.objects.items()},
+        system.activities,
+    ]
+    return hashlib.blake2b(msgspec.json.encode(content), digest_size=6).hexdigest()
 
 
 def _properties(mapped: MappedObject) -> tuple[str, ...]:

@@ -1,0 +1,80 @@
+"""Outreach's API (v2, JSON:API) as far as prospects, accounts, opportunities, calls and mailings go, with webhooks."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from fakes.serving import Answer, Asked, serving
+
+TOKEN = "outreach-token"
+SECRET = "outreach-webhook-secret-0123456789"
+
+
+def text(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass
+class Outreach:
+    """`sent`: webhooks as (headers, body); who does not deliver one has lost it: Outreach never sends it again."""
+
+    url: str = ""
+    things: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    sent: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    broken: list[int] = field(default_factory=list)
+
+    def answer(self, asked: Asked) -> Answer:
+        if asked.headers.get("authorization") != f"Bearer {TOKEN}":
+            return Answer({"errors": [{"id": "unauthorizedOauthRequest", "title": "Unauthorized OAuth Request"}]}, 401)
+        if self.broken:
+            return Answer({"errors": [{"id": "rateLimited"}]}, self.broken.pop(0), {"retry-after": "0"})
+        kind = asked.path.removeprefix("/api/v2/")
+        found = sorted(self.things.get(kind, {}).values(), key=lambda one: one["attributes"]["updatedAt"])
+        if since := asked.one("filter[updatedAt]"):
+            begin = datetime.fromisoformat(since.removesuffix("..inf"))
+            found = [one for one in found if datetime.fromisoformat(one["attributes"]["updatedAt"]) >= begin]
+        if ids := asked.one("filter[id]"):
+            found = [one for one in found if str(one["id"]) in ids.split(",")]
+        size, start = min(int(asked.one("page[size]", "50")), 3), int(asked.one("page[after]", "0"))
+        links = {}
+        if start + size < len(found):
+            more = f"{self.url}{asked.path}?page[size]={size}&page[after]={start + size}"
+            links = {"next": more + (f"&filter[updatedAt]={since}" if since else "")}
+        return Answer({"data": found[start : start + size], "links": links})
+
+    def set(self, kind: str, type_: str, id_: int, at: datetime, refs: dict[str, tuple[str, int]], **own: Any) -> None:
+        """Somebody makes or changes a thing; a webhook tells of what changed."""
+        things = self.things.setdefault(kind, {})
+        new = str(id_) not in things
+        relationships = {name: {"data": {"type": to, "id": other}} for name, (to, other) in refs.items()}
+        thing = things.setdefault(str(id_), {"type": type_, "id": id_, "attributes": {}, "relationships": {}})
+        thing["attributes"] |= own | {"updatedAt": text(at)}
+        thing["relationships"] |= relationships
+        changed = {**thing, "attributes": {**own, "updatedAt": text(at)}, "relationships": relationships}
+        self._send(f"{type_}.{'created' if new else 'updated'}", changed, at)
+
+    def destroy(self, kind: str, id_: int, at: datetime) -> None:
+        thing = self.things[kind].pop(str(id_))
+        self._send(f"{thing['type']}.destroyed", thing, at)
+
+    def _send(self, name: str, data: dict[str, Any], at: datetime) -> None:
+        said = {"data": data, "meta": {"deliveredAt": text(at), "eventName": name, "payloadVersion": 2}}
+        body = json.dumps(said, ensure_ascii=False).encode()
+        made = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+        headers = {"outreach-webhook-signature": made, "content-type": "application/vnd.api+json"}
+        self.sent.append((headers, body))
+
+
+@contextmanager
+def outreach() -> Iterator[Outreach]:
+    fake = Outreach()
+    with serving(fake.answer) as url:
+        fake.url = url
+        yield fake
