@@ -21,13 +21,12 @@ from evals.acceptance import GateCase, Quote
 from evals.cases import Case, CaseDocument, CaseInput, Split
 from evals.fields import FIELDS, canonical
 from watchtower.contract import format_time
+from watchtower.store.alerts import CALLED_WRONG
 from watchtower.store.rows import ActionRow, AlertRow, DocumentRow, ProposalRow, RecordRow
 
 PERSON = "person:"
 KEPT = ("name", "legal_name", "domain", "website")
 """Fields of the record that a case shows: what says which company it is."""
-FALSE_ALARM = ("false alarm", "false positive", "noise", "not useful", "wrong")
-"""A resolution that begins so calls the alert wrong; any other by a person calls it right."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,13 +82,13 @@ def verdict_on_proposal(row: ProposalRow) -> Verdict | None:
 
 
 def verdict_on_alert(row: AlertRow, acts: Sequence[ActionRow]) -> Verdict | None:
-    """None where no person resolved it."""
-    resolved = [one for one in acts if one.verb == "resolve"]
-    if row.status != "resolved" or not resolved:
+    """None where no person resolved it, or somebody took that back."""
+    ends = [one for one in acts if one.verb in ("resolve", "resolved", "reopen")]
+    if row.status != "resolved" or not ends or ends[-1].verb != "resolve":
         return None
-    last = resolved[-1]
+    last = ends[-1]
     said = (row.resolution or last.note).strip()
-    wrong = said.casefold().startswith(FALSE_ALARM)
+    wrong = said.casefold().startswith(CALLED_WRONG)
     return Verdict(
         about=row.id,
         kind="alert",

@@ -16,13 +16,16 @@ from sqlalchemy import insert, select, update
 from watchtower.contract import parse_event
 from watchtower.errors import InputError, Missing, Stale
 from watchtower.flow import silencing
+from watchtower.flow.costs import Costs, costs
 from watchtower.flow.door import Door
 from watchtower.flow.metrics import Measured
+from watchtower.flow.plan import Cost
 from watchtower.flow.told import Told, why_told
 from watchtower.rulebook.model import Rulebook
 from watchtower.store import schema
 from watchtower.store.alerts import lock_alert
 from watchtower.store.database import Database
+from watchtower.store.ledger import DaysCalls
 from watchtower.store.silences import Silence
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -95,6 +98,8 @@ class Scene:
     rulebook: Rulebook = RULEBOOK
     now: datetime = NOW
     taken: list[Mapping[str, Any]] = field(default_factory=list)
+    models: Sequence[str] = ("small", "small@batch", "local")
+    """What was called, by the ledger."""
     fault: Exception | None = None
     """What `take` is to raise, if anything."""
 
@@ -166,10 +171,21 @@ class Scene:
             done = conn.execute(
                 update(proposal)
                 .where(proposal.c.id == proposal_id, proposal.c.status == "review")
-                .values(status=f"{verdict}ed", decided_by=actor, decided_at=self.now)
+                .values(status=f"{verdict}ed", decided_by=f"person:{actor}", decided_at=self.now)
             )
             if done.rowcount == 0:
                 raise Missing(f"proposal {proposal_id!r} does not wait for review")
+
+    def withdraw(self, proposal_id: str, *, actor: str, note: str = "") -> None:
+        proposal = schema.proposal
+        with self.database.begin() as conn:
+            done = conn.execute(
+                update(proposal)
+                .where(proposal.c.id == proposal_id, proposal.c.decided_by.startswith("person:"))
+                .values(status="review", decided_by=f"person:{actor}", decided_at=self.now)
+            )
+            if done.rowcount == 0:
+                raise InputError(f"proposal {proposal_id}: there is no person's verdict to take back")
 
     def silence(self, matched: Mapping[str, str | None], *, until: datetime, because: str, actor: str) -> Silence:
         with self.database.begin() as conn:
@@ -185,6 +201,15 @@ class Scene:
 
     def measure(self, start: datetime, end: datetime) -> list[Measured]:
         return []
+
+    def costs(self, days: int) -> Costs:
+        since = self.now.replace(hour=0) - timedelta(days=days - 1)
+        made = [
+            DaysCalls((self.now - timedelta(days=ago)).date(), model, 40 - ago, 52_000, 3_100, 0.019, ago % 2)
+            for ago in range(5)
+            for model in self.models
+        ]
+        return costs(made, {"small": 31}, frozenset({"small"}), Cost(40, 55_100, 0.019), since)
 
     def explain(self, rule_id: str, subject: str, at: datetime) -> dict[str, Any]:
         if self.rulebook.rule(rule_id) is None:

@@ -36,6 +36,7 @@ EXPECTED: dict[tuple[str, str], set[str] | None] = {
     ("GET", "/proposals"): READERS,
     ("POST", "/proposals/{proposal_id}/accept"): ACTORS,
     ("POST", "/proposals/{proposal_id}/reject"): ACTORS,
+    ("POST", "/proposals/{proposal_id}/withdraw"): ACTORS,
     ("GET", "/explain"): READERS,
     ("GET", "/rulebook"): READERS,
     ("GET", "/changes"): READERS,
@@ -51,6 +52,11 @@ EXPECTED: dict[tuple[str, str], set[str] | None] = {
     ("GET", "/review/alerts/{alert_id}"): READERS,
     ("GET", "/review/proposals"): READERS,
     ("GET", "/review/rules"): READERS,
+    ("GET", "/review/why"): READERS,
+    ("GET", "/review/silences"): READERS,
+    ("POST", "/review/silences"): ACTORS,
+    ("POST", "/review/silences/{silence_id}/end"): ACTORS,
+    ("POST", "/review/advance"): READERS,
     ("GET", "/review/health"): READERS,
     ("GET", "/review/handoffs"): READERS,
     ("GET", "/review/metrics"): READERS,
@@ -203,7 +209,7 @@ def test_what_is_done_stands_under_the_name_of_the_key(scene: Scene, client: Tes
     assert same.status_code == 200
     assert client.post("/proposals/p2/accept", headers=operator, json={}).status_code == 200
     with scene.database.read() as conn:
-        assert conn.execute(text("select decided_by from proposal where id = 'p2'")).scalar() == "Ann operator"
+        assert conn.execute(text("select decided_by from proposal where id = 'p2'")).scalar() == "person:Ann operator"
 
 
 def sign_in(browser: TestClient, key: str, next_: str = "/") -> Any:

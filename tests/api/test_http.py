@@ -273,7 +273,7 @@ def test_proposals_are_listed_and_decided(client: TestClient) -> None:
     waiting = client.get("/proposals?status=review").json()["items"]
     assert [(p["id"], p["record"], p["value"]) for p in waiting] == [("p2", "account/A-1", "Brescia")]
     accepted = client.post("/proposals/p2/accept", json={"actor": "Anna"}).json()
-    assert (accepted["status"], accepted["decided_by"]) == ("accepted", "Anna")
+    assert (accepted["status"], accepted["decided_by"]) == ("accepted", "person:Anna")
     assert client.get("/proposals?status=review").json() == {"items": [], "next": None}
     problem(client.post("/proposals/p2/reject", json={}), 404)
 
@@ -338,7 +338,8 @@ def test_the_description_of_the_interface_names_every_address(client: TestClient
         "/events", "/alerts", "/alerts/{alert_id}", "/alerts/{alert_id}/acknowledge",
         "/alerts/{alert_id}/snooze", "/alerts/{alert_id}/resolve", "/alerts/{alert_id}/assign",
         "/alerts/{alert_id}/comment", "/alerts/{alert_id}/reopen", "/records/{object_name}/{record_id}", "/proposals",
-        "/proposals/{proposal_id}/accept", "/proposals/{proposal_id}/reject", "/rulebook", "/handoffs", "/explain",
+        "/proposals/{proposal_id}/accept", "/proposals/{proposal_id}/reject", "/proposals/{proposal_id}/withdraw",
+        "/rulebook", "/handoffs", "/explain",
         "/healthz", "/readyz", "/metrics", "/changes",
         "/silences", "/silences/{silence_id}/end", "/alerts/{alert_id}/told", "/slack/interactions",
     }  # fmt: skip

@@ -12,12 +12,14 @@ from api_scene import NOW, add_alert, add_event, add_proposal, add_record
 from payloads import PAYLOADS
 from sqlalchemy import insert
 
-from watchtower.store import schema
+from watchtower.store import rulebooks, schema
 from watchtower.store.database import Database
 from watchtower.store.deadletters import DeadLetter, add_deadletters
+from watchtower.store.silences import Silence, add_silence
 
 pytestmark = pytest.mark.browser
 
+DAY = timedelta(days=1)
 
 FOREIGN = (
     "img, iframe, object, embed, video, math, base, meta[http-equiv], style, [onload], [onerror], [onfocus], "
@@ -71,7 +73,28 @@ def plant(database: Database) -> None:
                 opened_at=NOW - timedelta(minutes=number),
             )  # fmt: skip
             conn.execute(insert(schema.action).values(alert=alert, at=NOW, actor=payload, verb=payload, note=payload))
+            add_silence(
+                conn,
+                Silence(
+                    f"si{number}", payload, "account", payload, payload, payload, None, NOW - DAY,
+                    NOW + (DAY if number % 40 == 0 else -DAY / 2), payload, payload,
+                ),
+            )  # fmt: skip
             add_deadletters(conn, [DeadLetter(origin=payload, reason=payload, body={"id": payload})], NOW)
+
+    with database.begin() as conn:
+        parts = [
+            {"path": f"rules.mql_uncontacted.{text}", "change": "changed", "old": text, "new": text}
+            for text in PAYLOADS
+        ]
+        rulebooks.save(conn, PAYLOADS[1], PAYLOADS[2], {}, NOW)
+        rulebooks.activate(conn, PAYLOADS[1], by=PAYLOADS[3], now=NOW, note=PAYLOADS[4], changes=parts)
+        conn.execute(
+            insert(schema.outbox).values(
+                id="m1", receiver=PAYLOADS[0], event="e", type="alert.opened", ai_informed=False, rank=1, body="{}",
+                state="pending", created_at=NOW, due_at=NOW, held=PAYLOADS[6],
+            )
+        )  # fmt: skip
 
 
 def test_no_payload_in_any_field_opens_a_dialog(
@@ -87,6 +110,9 @@ def test_no_payload_in_any_field_opens_a_dialog(
     pages = [
         "/?status=open",
         "/review/rules",
+        "/review/silences",
+        f"/review/silences?rule={quote(PAYLOADS[9])}&record={quote(PAYLOADS[25])}&owner={quote(PAYLOADS[26])}",
+        f"/review/alerts/a1000?person={quote(PAYLOADS[10])}&done=a1007",
         "/review/health",
         "/review/handoffs",
         "/review/metrics",
@@ -97,6 +123,7 @@ def test_no_payload_in_any_field_opens_a_dialog(
     pages += [f"/review/account/X-{n}" for n in range(len(PAYLOADS) // 30 + 1)]
     pages += [f"/review/alerts/a{1000 + n}" for n in range(0, len(PAYLOADS), 7)]
     pages += [f"/?queue={quote(payload)}&rule={quote(payload)}" for payload in PAYLOADS[::9]]
+    pages += [f"/review/why?rule={quote(p)}&record={quote(p)}&person={quote(p)}" for p in PAYLOADS[::21]]
     pages += [f"/review/{quote(PAYLOADS[0], safe='')}/{quote(payload, safe='')}" for payload in PAYLOADS[::11]]
     seen, links = set(), []
     while pages:

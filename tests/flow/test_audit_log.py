@@ -21,9 +21,12 @@ from watchtower.settings import Settings
 from watchtower.store import audit
 
 SAME = {"sec-fetch-site": "same-origin", "origin": "http://127.0.0.1:8000"}
+FORM = SAME | {"content-type": "application/x-www-form-urlencoded"}
+QUIET = {"/silences", "/silences/{silence_id}/end", "/review/silences", "/review/silences/{silence_id}/end"}
 NOT_AUDITED = {
     "/events": "the journal is its log: each event stands there with its source",
     "/slack/interactions": "it acts as the routes above do, and leaves their rows (tests/api/test_silences.py)",
+    "/review/advance": "it sets a cookie in the browser and nothing here",
     "/review/reviewer": "it sets a cookie in the browser and nothing here",
 }
 
@@ -64,6 +67,7 @@ def test_one_row_for_each_thing_done_over_http_under_its_name_and_key(tower: Tow
     proposals = column(tower, "select id from proposal where status = 'review' order by record")
     assert len(alerts) == len(proposals) == 2
     later = format_time(START + 9 * DAY)
+    taken_back = "/proposals/{proposal_id}/withdraw"
     done = [
         ("/alerts/{alert_id}/acknowledge", f"/alerts/{alerts[0]}/acknowledge", {}, "alert.acknowledge", alerts[0]),
         ("/alerts/{alert_id}/snooze", f"/alerts/{alerts[0]}/snooze", {"until": later}, "alert.snooze", alerts[0]),
@@ -72,6 +76,14 @@ def test_one_row_for_each_thing_done_over_http_under_its_name_and_key(tower: Tow
         ("/alerts/{alert_id}/resolve", f"/alerts/{alerts[0]}/resolve", {}, "alert.resolve", alerts[0]),
         ("/alerts/{alert_id}/reopen", f"/alerts/{alerts[0]}/reopen", {}, "alert.reopen", alerts[0]),
         ("/proposals/{proposal_id}/accept", f"/proposals/{proposals[0]}/accept", {}, "proposal.accept", proposals[0]),
+        ("/proposals/{proposal_id}/reject", f"/proposals/{proposals[1]}/reject", {}, "proposal.reject", proposals[1]),
+        (
+            taken_back,
+            f"/proposals/{proposals[1]}/withdraw",
+            {},
+            "proposal.withdraw",
+            proposals[1],
+        ),
         ("/proposals/{proposal_id}/reject", f"/proposals/{proposals[1]}/reject", {}, "proposal.reject", proposals[1]),
         ("/handoffs", "/handoffs", {"record": "lead/L2", "fields": {"stage": "sql"}}, "handoff.moved", "lead/L2"),
     ]
@@ -114,9 +126,16 @@ def test_one_row_for_each_thing_done_over_http_under_its_name_and_key(tower: Tow
             assert len(rows(tower)) == before + 1, path
             last = rows(tower)[0]
             assert (last.actor, last.what, last.about) == ("Ann", what, about)
+        quiet = {"rule": "waiting", "length": "1h", "because": "the fair"}
+        client.post("/login", data={"key": key}, headers=SAME)
+        assert client.post("/review/silences", data=quiet, headers=SAME).status_code == 303
+        made = rows(tower)[0].about
+        assert (rows(tower)[0].actor, rows(tower)[0].what) == ("Ann", "silence.add")
+        assert client.post(f"/review/silences/{made}/end", data={}, headers=FORM).status_code == 303
+        assert (rows(tower)[0].actor, rows(tower)[0].what, rows(tower)[0].about) == ("Ann", "silence.end", made)
 
     routes = {route.path for build_ in ROUTES for route in build_(tower).routes if "POST" in route.methods}  # type: ignore[attr-defined]
-    seen = {path for path, *_ in done} | {path for path, *_ in pages} | {"/silences", "/silences/{silence_id}/end"}
+    seen = {path for path, *_ in done} | {path for path, *_ in pages} | QUIET
     assert routes == seen | NOT_AUDITED.keys(), "a route that changes something is held against the log here"
     with tower.database.read() as conn:
         count, faults, last_hash = audit.verify(conn)

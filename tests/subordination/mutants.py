@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import any_, func, select, text
 from subordination import runs
 
-from watchtower.bootstrap import Tower
+from watchtower.bootstrap import Tower, people
 from watchtower.contract import Event, format_time
 from watchtower.flow import apply, intake, settle, work
 from watchtower.flow.apply import apply_events
@@ -320,13 +320,13 @@ def _connections(patch: pytest.MonkeyPatch, tower: Tower) -> None:
 
 def _feedback(patch: pytest.MonkeyPatch, tower: Tower) -> None:
     """What people say of proposals makes rules' alerts less grave."""
-    kept = work.person_decides
+    kept = people.person_decides
 
     def decides(conn: Any, engine: Any, proposal_id: str, verdict: str, **rest: Any) -> None:
         kept(conn, engine, proposal_id, verdict, **rest)
         conn.execute(text("update alert set severity = 'low'"))
 
-    patch.setattr(work, "person_decides", decides)
+    patch.setattr(people, "person_decides", decides)
 
 
 def _worker_fold(patch: pytest.MonkeyPatch, tower: Tower) -> None:

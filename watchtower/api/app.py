@@ -19,6 +19,7 @@ from watchtower.api.port import TowerPort
 from watchtower.api.rate import Rate
 from watchtower.api.review import login
 from watchtower.api.review import routes as review
+from watchtower.api.review import silences as quiet
 from watchtower.api.review.boards import Meter
 from watchtower.api.review.environment import STATIC
 from watchtower.api.review.remembered import Remembered
@@ -30,7 +31,7 @@ value and the remedy. Times are UTC with six digits. Lists go on with `cursor` u
 
 ROUTES = (
     events.routes, alerts.routes, handoffs.routes, records.routes, silences.routes, slack.routes, live.routes,
-    service.routes, login.routes, review.routes,
+    service.routes, login.routes, quiet.routes, review.routes,
 )  # fmt: skip
 """Every route there is; who may use it stands in `auth`."""
 

@@ -152,6 +152,7 @@ class Proposal(Answer):
     decided_by: str
     decided_at: Time
     proposed_at: Time
+    undo_until: Time | None = Field(description="Until when a person's verdict can be taken back.")
 
 
 class ProposalPage(Answer):

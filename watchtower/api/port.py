@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from watchtower.flow.costs import Costs
 from watchtower.flow.door import Door
 from watchtower.flow.metrics import Measured
 from watchtower.flow.told import Told
@@ -92,6 +93,11 @@ class TowerPort(Protocol):
         """A person's verdict on a proposal. Missing, InputError as in `act`."""
         ...
 
+    def withdraw(self, proposal_id: str, *, actor: str, note: str = "") -> None:
+        """A person takes back a person's verdict on a proposal. Missing; InputError where it is too late, or the field
+        has been set since."""
+        ...
+
     def cross(
         self,
         subject: str,
@@ -123,6 +129,10 @@ class TowerPort(Protocol):
 
     def measure(self, start: datetime, end: datetime) -> list[Measured]:
         """Every metric of the rulebook over [start, end). It reads the whole journal."""
+        ...
+
+    def costs(self, days: int) -> Costs:
+        """What language models have cost over the last so many days. StoreError where nobody can tell."""
         ...
 
     def explain(self, rule_id: str, subject: str, at: datetime) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from watchtower.api import models
 from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort
 from watchtower.errors import InputError, Missing, WatchtowerError
+from watchtower.flow.verdicts import undo_until
 from watchtower.rulebook.model import Rulebook
 from watchtower.rules.fold import SIGNAL_ADMITTED, speaker
 from watchtower.store import queries
@@ -211,8 +212,9 @@ def _alert_fields(rulebook: Rulebook, row: AlertRow) -> dict[str, Any]:
 
 def proposal_model(row: ProposalRow) -> models.Proposal:
     """A proposal as it goes over the wire."""
-    names = models.Proposal.model_fields.keys() - {"record"}
-    return models.Proposal(record=row.subject, **{name: getattr(row, name) for name in names})
+    names = models.Proposal.model_fields.keys() - {"record", "undo_until"}
+    until = undo_until(row.status, row.decided_by, row.decided_at)
+    return models.Proposal(record=row.subject, undo_until=until, **{name: getattr(row, name) for name in names})
 
 
 def record_model(tower: TowerPort, view: RecordView) -> models.Record:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, timedelta
 from time import monotonic
 
 from watchtower.bootstrap.core import Progress
@@ -13,11 +13,13 @@ from watchtower.bootstrap.events import Taking
 from watchtower.contract import EnrichmentWorker, FieldRequest
 from watchtower.contract.batch import ENRICHMENT
 from watchtower.flow import work
+from watchtower.flow.costs import Costs, costs
 from watchtower.flow.jobs import Tally, own_queue
 from watchtower.flow.pages import SOURCE as WEB
 from watchtower.flow.pages import Wanted, page_event, wanted
 from watchtower.flow.plan import ASK_AGAIN, Cost, Means, Plan, ask, plan
 from watchtower.store import work as stored_work
+from watchtower.store.boards import accepted_of
 from watchtower.store.ledger import Ledger
 from watchtower.workers import (
     Bench,
@@ -139,6 +141,15 @@ class Enriching(Taking):
             done.unread += [(f"{one.domain}{path}", because) for path, because in unread]
             progress(number, len(pages))
         return done
+
+    def costs(self, days: int) -> Costs:
+        """What language models have cost over the last so many days, today included."""
+        asking, desk = self.rulebook.enrichment, self.desk
+        began = desk.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        since = began - timedelta(days=days - 1)
+        with self.database.read() as conn:
+            accepted = accepted_of(conn, since)
+        return costs(desk.calls_by_day(since), accepted, frozenset(asking.prices), desk.spent(began), since)
 
     def _spent(self) -> Cost:
         """What calls have cost today; and the rulebook's budget of the day goes down to where it is kept."""

@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 from watchtower.bootstrap.core import Core
 from watchtower.contract import format_time
-from watchtower.flow import silencing, work
+from watchtower.flow import silencing
 from watchtower.flow.acts import Verb, act
 from watchtower.flow.explain_stored import explain_stored
 from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.outbox import tell, tell_ended
 from watchtower.flow.told import Told, why_told
+from watchtower.flow.verdicts import person_decides, person_withdraws
 from watchtower.store import audit, journal
 from watchtower.store.silences import Silence
 
@@ -69,8 +70,15 @@ class Hearing(Core):
         """A person accepts or rejects a proposal. Missing, InputError."""
         with self._write() as conn:
             now = self.clock()
-            work.person_decides(conn, self._engine, proposal_id, verdict, actor=actor, note=note, now=now)
+            person_decides(conn, self._engine, proposal_id, verdict, actor=actor, note=note, now=now)
             audit.note(conn, actor=actor, what=f"proposal.{verdict}", about=proposal_id, now=now, data={"note": note})
+
+    def withdraw(self, proposal_id: str, *, actor: str, note: str = "") -> None:
+        """A person takes back a person's verdict on a proposal. Missing, InputError."""
+        with self._write() as conn:
+            now = self.clock()
+            person_withdraws(conn, self._engine, proposal_id, actor=actor, note=note, now=now)
+            audit.note(conn, actor=actor, what="proposal.withdraw", about=proposal_id, now=now, data={"note": note})
 
     def cross(
         self,

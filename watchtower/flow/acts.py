@@ -10,6 +10,7 @@ from watchtower.contract import Event, format_time
 from watchtower.errors import InputError, Missing, Stale
 from watchtower.store import journal
 from watchtower.store.alerts import (
+    CALLED_WRONG,
     Held,
     NewAction,
     add_actions,
@@ -83,7 +84,7 @@ def act(
     elif verb == "resolve":
         if verdict not in VERDICTS:
             raise InputError(f"verdict: {verdict!r:.40} is not one of {', '.join(VERDICTS[1:])}")
-        wrong = "a false alarm" if verdict == FALSE_ALARM else ""
+        wrong = CALLED_WRONG[0] if verdict == FALSE_ALARM else ""
         data["resolution"] = ": ".join(filter(None, (wrong, note))) or f"{actor} says so"
         if verdict:
             data["verdict"] = verdict

@@ -11,7 +11,15 @@ from typing import Any
 from watchtower.contract import Document, Event, format_time
 from watchtower.flow.gathered import gathered_values, refer_to
 from watchtower.rules.compile import CompiledRule, Program
-from watchtower.rules.fold import FIELD_ACCEPTED, HEARD, SIGNAL_ADMITTED, ObjectFold, Record, build_folds
+from watchtower.rules.fold import (
+    FIELD_ACCEPTED,
+    FIELD_WITHDRAWN,
+    HEARD,
+    SIGNAL_ADMITTED,
+    ObjectFold,
+    Record,
+    build_folds,
+)
 from watchtower.rules.spans import FOREVER, shift
 from watchtower.rules.spans_kept import RawSpan, Span, revise
 from watchtower.store import journal, records
@@ -55,7 +63,7 @@ class Applied:
 
 def folded(entry_type: str, layer: str) -> bool:
     """Whether a journal entry changes a record: what sources and people say, and the rule layer's acceptances."""
-    return layer == "core" or entry_type in (FIELD_ACCEPTED, SIGNAL_ADMITTED, HEARD)
+    return layer == "core" or entry_type in (FIELD_ACCEPTED, FIELD_WITHDRAWN, SIGNAL_ADMITTED, HEARD)
 
 
 def apply_events(conn: Connection, engine: Engine, events: Sequence[Event]) -> Applied:
@@ -72,7 +80,11 @@ def apply_events(conn: Connection, engine: Engine, events: Sequence[Event]) -> A
         late = [
             record
             for record, new in groups.items()
-            if record in stored and min(event.time for event in new) < stored[record].changed_at
+            if record in stored
+            and (
+                min(event.time for event in new) < stored[record].changed_at
+                or any(event.type == FIELD_WITHDRAWN for event in new)
+            )
         ]
         past = past_of(conn, name, late)
         for record, new in groups.items():

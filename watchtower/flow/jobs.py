@@ -110,6 +110,11 @@ class Desk:
             began = jobs.time(conn).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
             return Cost(*ledger.spending(conn, since or began))
 
+    def calls_by_day(self, since: datetime) -> list[ledger.DaysCalls]:
+        """Calls to language models since then, by day and model."""
+        with self.database.begin() as conn:
+            return ledger.by_day(conn, since)
+
     def now(self) -> datetime:
         """The time by the clock of the jobs database."""
         with self.database.begin() as conn:

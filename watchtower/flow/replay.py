@@ -30,6 +30,7 @@ from watchtower.flow.replay_compare import (
     rows_differ,
 )
 from watchtower.flow.settle import APART, settle
+from watchtower.flow.verdicts import FIELD_REJECTED, WITHDRAWALS, person_decides, person_withdraws
 from watchtower.rulebook import Loaded, from_content
 from watchtower.rules.compile import compile_rulebook
 from watchtower.rules.fold import FIELD_ACCEPTED, HEARD
@@ -263,9 +264,11 @@ def _decide(conn: Connection, engine: Engine, entry: Entry) -> None:
             until=parse_time(data["until"]) if "until" in data else None, assignee=data.get("assignee"),
             verdict=data.get("verdict", ""), now=now,
         )  # fmt: skip
-    elif entry.type in (FIELD_ACCEPTED, "field.rejected") and data.get("by") == "person":
+    elif entry.type in (FIELD_ACCEPTED, FIELD_REJECTED) and data.get("by") == "person":
         verdict = "accept" if entry.type == FIELD_ACCEPTED else "reject"
-        work.person_decides(conn, engine, data["proposal"], verdict, actor=data["actor"], note=data["because"], now=now)
+        person_decides(conn, engine, data["proposal"], verdict, actor=data["actor"], note=data["because"], now=now)
+    elif entry.type in WITHDRAWALS:
+        person_withdraws(conn, engine, data["proposal"], actor=data["actor"], note=data["because"], now=now)
     elif entry.type in _REFUSALS:
         cross(
             conn, engine, entry.event.subject, handoff=data["handoff"], action=data.get("action", "offer"),

@@ -19,13 +19,12 @@ from watchtower.contract import (
     Signal,
     format_time,
 )
-from watchtower.errors import InputError, Missing
 from watchtower.flow.apply import Applied, Engine, apply_events
 from watchtower.flow.discoveries import DECIDED, HELD, SIGNAL_HELD, rule_on_signals
 from watchtower.flow.outbox import tell_proposals
 from watchtower.flow.settle import settle
 from watchtower.rules.acceptance import ACCEPTED, Decision, decide
-from watchtower.rules.fold import FIELD_ACCEPTED, SIGNAL_ADMITTED, may_set
+from watchtower.rules.fold import FIELD_ACCEPTED, SIGNAL_ADMITTED
 from watchtower.rules.origin import origin
 from watchtower.store import journal, records, work
 from watchtower.store.database import Connection
@@ -250,53 +249,6 @@ def _decision_event(event: Event, proposal: Proposal, decision: Decision, now: d
         time=now,
         data=data,
     )
-
-
-def person_decides(
-    conn: Connection, engine: Engine, proposal_id: str, verdict: str, *, actor: str, note: str, now: datetime
-) -> None:
-    """A person accepts or rejects a proposal. Missing, InputError."""
-    journal.wait(conn)
-    row = work.lock_proposal(conn, proposal_id)
-    if row is None:
-        raise Missing(f"proposal {proposal_id!r} does not exist")
-    if row["status"] != "review":
-        raise InputError(
-            f"proposal {proposal_id}: is {row['status']} already", remedy="only one in review is decided on"
-        )
-    if verdict == "accept":
-        _person_may_set(conn, engine, row["object"], row["record"], row["field"], proposal_id)
-    status = {"accept": "accepted", "reject": "rejected"}[verdict]
-    work.set_proposal(
-        conn, proposal_id, status=status, because=note or f"{actor} says so", by=f"person:{actor}", now=now
-    )
-    kind = FIELD_ACCEPTED if verdict == "accept" else "field.rejected"
-    event = Event(
-        id=f"{proposal_id}.{status}", source=CORE_SOURCE, type=kind,
-        subject=f"{row['object']}/{row['record']}", time=now,
-        data={
-            "proposal": proposal_id, "field": row["field"], "value": row["value"], "by": "person", "actor": actor,
-            "because": note,
-        },
-    )  # fmt: skip
-    journal.append(conn, [event], layer="decision", received_at=now)
-    applied = apply_events(conn, engine, [event]) if verdict == "accept" else None
-    settle(conn, engine, now, applied, spoken=True, informed_only=True)
-
-
-def _person_may_set(conn: Connection, engine: Engine, name: str, record: str, field: str, proposal_id: str) -> None:
-    """InputError where the field's sources leave no room for what a person says."""
-    ranks = engine.folds[name].ranks.get(field)
-    known = records.load(conn, name, [record]).get(record)
-    if ranks is None or known is None:
-        return
-    by = known.provenance.get(field, {}).get("by", "")
-    if not may_set(ranks, "person", known.state.get(field), by):
-        why = f"{by} ranks above a person" if "person" in ranks else "a person is not among its sources"
-        raise InputError(
-            f"proposal {proposal_id}: {name}.{field} is not a person's to set: {why} ({', '.join(ranks)})",
-            remedy="reject it, or change the field's sources in the rulebook",
-        )
 
 
 def take_signals(

@@ -13,6 +13,8 @@ from datetime import datetime
 from itertools import zip_longest
 from typing import Any, Protocol
 
+import msgspec
+
 from watchtower.contract import Event, format_time, parse_time
 from watchtower.rulebook import Rulebook
 from watchtower.rulebook.duties import HANDOFF_STATUS
@@ -25,8 +27,11 @@ from watchtower.rules.spans import FOREVER
 from watchtower.rules.values import Parser, parser
 
 FIELD_ACCEPTED, SIGNAL_ADMITTED = "field.accepted", "signal.admitted"
+FIELD_WITHDRAWN = "field.withdrawn"
+"""A person takes back that a person accepted a proposal: the field goes back to what it was before. That follows from
+the record's history alone, so such an event is folded together with all that came before it."""
 _HANDOFFS = {f"handoff.{status}": status for status in HANDOFF_STATUS}
-_DECISIONS = (FIELD_ACCEPTED, SIGNAL_ADMITTED)
+_DECISIONS = (FIELD_ACCEPTED, FIELD_WITHDRAWN, SIGNAL_ADMITTED)
 HEARD = "tower.heard"
 """The rule layer's word that a source spoke, or a job ran: it sets `last_event_at` of a built-in record."""
 _PATCHES = ("record.updated", "handoff.offered", "handoff.accepted", "handoff.rejected", HEARD)
@@ -47,6 +52,8 @@ class Record:
     alive: bool = False
     state: dict[str, Any] = field(default_factory=dict)
     who: dict[str, dict[str, str]] = field(default_factory=dict)
+    before: dict[str, dict[str, tuple[Any, dict[str, str]]]] = field(default_factory=dict, compare=False, repr=False)
+    """By acceptance of a person: the columns it set, with their values and marks before it."""
 
 
 class Spoken(Protocol):
@@ -62,7 +69,7 @@ class Spoken(Protocol):
 
 def speaker(event: Spoken) -> str:
     """`person`, `ai` or the system's name: what `source_of` says of a field this event sets."""
-    if event.type == FIELD_ACCEPTED:
+    if event.type in (FIELD_ACCEPTED, FIELD_WITHDRAWN):
         return str(event.data.get("by", "ai"))
     if event.source == "person" or event.source.startswith("person:"):
         return "person"
@@ -200,7 +207,7 @@ class ObjectFold:
                 self._decide(record, event, time)
             return
         if kind in _ENDS:
-            record.alive, record.state, record.who = False, {}, {}
+            record.alive, record.state, record.who, record.before = False, {}, {}, {}
             return
         if not record.alive:
             record.alive = True
@@ -301,6 +308,11 @@ class ObjectFold:
                 value = self.parsers[key](data["value"])
             except ValueError:
                 return
+            if data.get("by") == "person":
+                columns = filter(None, (key, self.verified.get(key)))
+                record.before[event.id] = {
+                    column: (record.state.get(column), record.who.get(column, {})) for column in columns
+                }
             if key in self.verified and data.get("by", "ai") != "ai":
                 self.verify(record, key, value, event, time)
             # Late news may show that a person or a system had set the field by then: theirs stays.
@@ -311,6 +323,9 @@ class ObjectFold:
                 return
             self.set(record, key, value, event, time)
             return
+        if event.type == FIELD_WITHDRAWN:
+            self._withdraw(record, event, time)
+            return
         raised_at = time if data["p_value"] is not None else None
         for key, value in (*((k, data[k]) for k in ("p_value", "strength", "began_at")), ("raised_at", raised_at)):
             column = f"{data['signal']}.{key}"
@@ -319,6 +334,22 @@ class ObjectFold:
             else:
                 record.state[column] = value
                 record.who[column] = _mark(event, time)
+
+    def _withdraw(self, record: Record, event: Event, time: str) -> None:
+        """Put back what an acceptance replaced, where the field is still its word."""
+        accepted = event.data["accepted"]
+        for column, (value, mark) in record.before.pop(accepted, {}).items():
+            if record.who.get(column, {}).get("id") != accepted:
+                continue
+            old = record.state.pop(column, None)
+            record.who.pop(column)
+            if value is not None:
+                record.state[column] = value
+            if mark:
+                record.who[column] = mark
+            if column in self.tracked:
+                earlier = msgspec.structs.replace(event, data={**event.data, "by": mark.get("by", "")})
+                self._follow(record, column, value, old, earlier, time)
 
     def versions(self, events: Iterable[Event], record: Record | None = None) -> Iterator[tuple[datetime, Record]]:
         """The record after each distinct time of its events, in order. The same Record object, changed in between."""

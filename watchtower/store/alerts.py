@@ -12,6 +12,10 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from watchtower.store.schema import REVISION
 
+CALLED_WRONG = ("a false alarm", "false alarm", "false positive", "noise", "not useful", "wrong")
+"""A resolution by a person that begins so, in any case, calls the alert wrong; any other calls it right. The first is
+what the button writes."""
+
 
 class NewAlert(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `alert` as it opens. Times as ISO text."""

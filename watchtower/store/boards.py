@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from watchtower.store.alerts import CALLED_WRONG
 from watchtower.store.sealing import open_all
 
 
@@ -40,11 +41,12 @@ class Tally(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """A source, and when it last spoke."""
+    """A source, when it last spoke, and how late its events come: the median from their time to their arrival."""
 
     source: str
     events: int
     last_at: datetime
+    late: timedelta
 
 
 _TREND = text(
@@ -56,12 +58,12 @@ _TREND = text(
 _TALLIES = text(
     """
     select rule, count(*) filter (where status <> 'resolved'), count(*),
-      count(*) filter (where starts_with(resolution, 'a false alarm')),
+      count(*) filter (where lower(resolution) like any(:wrong)),
       count(*) filter (where resolution is not null and not starts_with(resolution, 'withdrawn') and
         resolution not in ('by the facts', 'the rule is no longer in force', 'the rule has changed'))
     from alert group by rule
     """
-)
+).bindparams(bindparam("wrong", [f"{words}%" for words in CALLED_WRONG], type_=ARRAY(Text)))
 _HANDED = text(
     """
     select object, id, state, state ->> cast(:status as text) as status, state ->> cast(:offered as text) as offered_at,
@@ -88,10 +90,34 @@ _NEXT_DUE = text(
 ).bindparams(bindparam("rules", type_=ARRAY(Text)))
 _SOURCES = text(
     """
-    select source, count(*), max(received_at) from (
-      select source, received_at from journal where layer = 'core' order by seq desc limit :limit) recent
+    select source, count(*), max(received_at), percentile_disc(.5) within group (order by received_at - time) from (
+      select source, received_at, time from journal where layer = 'core' order by seq desc limit :limit) recent
     group by source order by max(received_at)
     """
+)
+_STANDING_ON = text(
+    """
+    select a.object, a.record, count(*) from alert a
+    join unnest(cast(:objects as text[]), cast(:records as text[])) as g(object, record)
+      on a.object = g.object and a.record = g.record
+    where a.status in ('open', 'acknowledged') group by 1, 2
+    """
+)
+_ACCEPTED = text(
+    "select model, count(*) from proposal where status = 'accepted' and model <> '' and proposed_at >= :since "
+    "group by 1"
+)
+_WAITING = text(
+    """
+    select case kind when 'fields' then 'records asked about' else 'looks of detectors' end, count(*), min(asked_at)
+    from request where answered_at is null group by 1
+    union all
+    select 'messages', count(*), min(due_at) from outbox where state = 'pending' and due_at <= :now having count(*) > 0
+    """
+)
+_PUT_OFF = text(
+    "select receiver, held, count(*), min(due_at) from outbox where held <> '' and state in ('pending', 'waiting') "
+    "group by 1, 2 order by 1, 2"
 )
 _MODELS = text("select coalesce(nullif(model, ''), method), status, count(*) from proposal group by 1, 2 order by 1, 2")
 
@@ -139,7 +165,39 @@ def next_due(conn: Connection, rules: Sequence[str], now: datetime) -> dict[str,
 
 def sources(conn: Connection, *, limit: int = 20_000) -> list[Heard]:
     """The sources among the last so many events, the one that has been silent for longest first."""
-    return [Heard(row[0], row[1], row[2].astimezone(UTC)) for row in conn.execute(_SOURCES, {"limit": limit})]
+    return [Heard(row[0], row[1], row[2].astimezone(UTC), row[3]) for row in conn.execute(_SOURCES, {"limit": limit})]
+
+
+def accepted_of(conn: Connection, since: datetime) -> dict[str, int]:
+    """By model, how many of its proposals since then became values."""
+    return {row[0]: row[1] for row in conn.execute(_ACCEPTED, {"since": since})}
+
+
+class Waiting(NamedTuple):
+    """Work that nobody has done yet: fields asked for, looks of detectors, messages."""
+
+    what: str
+    many: int
+    oldest: datetime
+
+
+def waiting(conn: Connection, now: datetime) -> list[Waiting]:
+    """What waits for a worker or a receiver, and since when the oldest does."""
+    return [Waiting(row[0], row[1], row[2].astimezone(UTC)) for row in conn.execute(_WAITING, {"now": now})]
+
+
+class PutOff(NamedTuple):
+    """Messages to one receiver that could have left and wait; why, and until when."""
+
+    receiver: str
+    because: str
+    many: int
+    until: datetime
+
+
+def put_off(conn: Connection) -> list[PutOff]:
+    """What budgets and silences hold back, by receiver."""
+    return [PutOff(row[0], row[1], row[2], row[3].astimezone(UTC)) for row in conn.execute(_PUT_OFF)]
 
 
 def proposed_by(conn: Connection) -> Mapping[str, Mapping[str, int]]:
@@ -148,3 +206,10 @@ def proposed_by(conn: Connection) -> Mapping[str, Mapping[str, int]]:
     for name, status, count in conn.execute(_MODELS):
         found.setdefault(name, {})[status] = count
     return found
+
+
+def standing_on(conn: Connection, subjects: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """How many alerts are open or acknowledged on each of these records (object, id)."""
+    different = list(dict.fromkeys(subjects))
+    given = {"objects": [name for name, _ in different], "records": [record for _, record in different]}
+    return {(row[0], row[1]): row[2] for row in conn.execute(_STANDING_ON, given)}

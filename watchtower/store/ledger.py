@@ -8,7 +8,7 @@ made again either. One that cost nothing may be.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import TextClause, text
@@ -29,6 +29,15 @@ _SPENDING = text(
     "coalesce(sum(case when outcome is null then reserved_tokens else tokens_in + tokens_out end), 0)::bigint, "
     "coalesce(sum(case when outcome is null then reserved_money else money end), 0) "
     "from call where intended_at >= :since and not free"
+)
+_BY_DAY = text(
+    """
+    select (intended_at at time zone 'UTC')::date as day, model, count(*) filter (where not free) as calls,
+      sum(tokens_in)::bigint as tokens_in, sum(tokens_out)::bigint as tokens_out,
+      sum(case when free then 0 when outcome is null then reserved_money else money end) as money,
+      count(*) filter (where outcome is null) as unknown
+    from call where intended_at >= :since group by 1, 2 order by 1, 2
+    """
 )
 _PRICE = text(
     "insert into price (model, input, output) values (:model, :input, :output) "
@@ -120,6 +129,23 @@ class Spending(NamedTuple):
 def spending(conn: Connection, since: datetime) -> Spending:
     """What was spent since then (by the clock of this database). Calls whose end is unknown count at their most."""
     return Spending(*conn.execute(_SPENDING, {"since": since}).one())
+
+
+class DaysCalls(NamedTuple):
+    """The calls of one day (UTC) to one model. Those whose end is `unknown` count at the most that they may cost."""
+
+    day: date
+    model: str
+    calls: int
+    tokens_in: int
+    tokens_out: int
+    money: float
+    unknown: int
+
+
+def by_day(conn: Connection, since: datetime) -> list[DaysCalls]:
+    """Calls by day and model, the first day first."""
+    return [DaysCalls(*row) for row in conn.execute(_BY_DAY, {"since": since})]
 
 
 def allow(conn: Connection, quotas: Mapping[str, int | None]) -> None:

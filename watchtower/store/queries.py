@@ -130,6 +130,8 @@ def _passes(wanted: AlertFilter) -> list[ColumnElement[bool]]:
         tests.append(alert.c.object == wanted.object)
     if wanted.record is not None:
         tests.append(alert.c.record == wanted.record)
+    if wanted.subjects is not None:
+        tests.append(tuple_(alert.c.object, alert.c.record).in_(list(wanted.subjects)))
     if wanted.ai_informed is not None:
         tests.append(alert.c.ai_informed.is_(wanted.ai_informed))
     if wanted.inhibited is not None:

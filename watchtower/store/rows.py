@@ -148,6 +148,8 @@ class AlertFilter(msgspec.Struct, frozen=True, kw_only=True):
     rule: tuple[str, ...] = ()
     object: str | None = None
     record: str | None = None
+    subjects: tuple[tuple[str, str], ...] | None = None
+    """On any of these records (object, id)."""
     ai_informed: bool | None = None
     inhibited: bool | None = None
     due: tuple[tuple[str, int, datetime], ...] | None = None

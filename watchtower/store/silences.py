@@ -43,6 +43,11 @@ _ADD = text(f"insert into silence ({_COLUMNS}) values ({', '.join(':' + name for
 _END = text(f"update silence set ends_at = :now where id = :id and ends_at > :now returning {_COLUMNS}")
 _LIST = text(f"select {_COLUMNS} from silence where :every or ends_at > :now order by ends_at desc, id limit :limit")
 _ACTIVE = text(f"select {_COLUMNS} from silence where begins_at <= :now and ends_at > :now order by ends_at, id")
+_COVERS = text(
+    "select s.id, count(distinct a.id), count(o.seq) from silence s join alert a on a.status <> 'resolved' and "
+    + " and ".join(f"(s.{name} is null or s.{name} = a.{name})" for name in MATCHED)
+    + " left join outbox o on o.alert = a.id and o.state = 'waiting' where s.ends_at > :now group by s.id"
+)
 
 
 def _silence(row: Any) -> Silence:
@@ -68,3 +73,9 @@ def silences(conn: Connection, now: datetime, *, every: bool = False, limit: int
 def active_silences(conn: Connection, now: datetime) -> list[Silence]:
     """Those that last now."""
     return [_silence(row) for row in conn.execute(_ACTIVE, {"now": now})]
+
+
+def covered(conn: Connection, now: datetime) -> dict[str, tuple[int, int]]:
+    """For each silence that lasts, or will: how many standing alerts it is about, and how many messages of theirs
+    wait."""
+    return {row[0]: (row[1], row[2]) for row in conn.execute(_COVERS, {"now": now})}

@@ -94,7 +94,14 @@ _SIGNALS = text(
     on conflict (id) do nothing
     """
 )
-_PROPOSAL = text("select object, record, field, value, status, request from proposal where id = :id for update")
+_PROPOSAL = text(
+    "select object, record, field, value, status, request, decided_by, decided_at from proposal where id = :id "
+    "for update"
+)
+_WITHDRAWALS = text(
+    "select count(*) from journal where object = :object and record = :record and type = any(:kinds) "
+    "and layer = 'decision' and data ->> 'proposal' = :id"
+).bindparams(bindparam("kinds", type_=ARRAY(Text)))
 _VERDICT = text(
     "update proposal set status = :status, because = :because, decided_by = :by, decided_at = :now where id = :id"
 )
@@ -151,9 +158,16 @@ def add_signals(conn: Connection, signals: Sequence[NewSignal]) -> None:
 
 
 def lock_proposal(conn: Connection, proposal_id: str) -> Mapping[str, Any] | None:
-    """object, record, field, value, status, request of a proposal, held until the transaction ends."""
+    """object, record, field, value, status, request, decided_by, decided_at of a proposal, held until the transaction
+    ends."""
     row = conn.execute(_PROPOSAL, {"id": proposal_id}).mappings().one_or_none()
     return None if row is None else dict(row)
+
+
+def withdrawals(conn: Connection, object_name: str, record: str, proposal_id: str, kinds: Sequence[str]) -> int:
+    """How often a verdict on this proposal was taken back: its entries of these types."""
+    given = {"object": object_name, "record": record, "id": proposal_id, "kinds": list(kinds)}
+    return int(conn.execute(_WITHDRAWALS, given).scalar_one())
 
 
 def set_proposal(conn: Connection, proposal_id: str, *, status: str, because: str, by: str, now: datetime) -> None:

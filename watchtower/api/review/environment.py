@@ -119,7 +119,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(shown=shown, safe_url=safe_url)
+    environment.filters.update(shown=shown, safe_url=safe_url, span=distance)
     environment.globals.update(asset=asset, path_to=path_to, time_tag=time_tag)
     return environment
 
@@ -157,6 +157,15 @@ def reviewer(request: Request) -> str:
         return str(credential.name)
     name = unquote(request.cookies.get("watchtower_reviewer", "")).strip()
     return name if 0 < len(name) <= 120 and name.isprintable() else "operator"
+
+
+STAY = "watchtower_stay"
+"""The cookie of those who want to stay on an alert's page after a decision."""
+
+
+def goes_on(request: Request) -> bool:
+    """Whether this browser goes on to the next alert after a decision on an alert's page."""
+    return request.cookies.get(STAY) != "yes"
 
 
 def error_page(request: Request, status: int, title: str, detail: str, remedy: str) -> HTMLResponse:

@@ -1,10 +1,9 @@
-"""The pages of records, proposals, rules and health."""
+"""The pages of records and proposals."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,20 +14,15 @@ from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort
 from watchtower.api.review.environment import page
 from watchtower.api.review.evidence import Piece, pieces, quotes_in
-from watchtower.api.review.pictures import bars, plot, stretches, trend
+from watchtower.api.review.pictures import bars, plot, stretches
 from watchtower.api.review.queue import row_words
-from watchtower.api.review.remembered import Remembered
 from watchtower.api.views import RecordView, field_values, record_view, title
-from watchtower.store import boards, outbox, queries, rulebooks
-from watchtower.store.boards import Tally
-from watchtower.store.rows import AlertFilter, DocumentRow, ProposalRow, TimeKey
-from watchtower.store.rulebooks import Activation
-from watchtower.store.silences import silences
+from watchtower.flow.verdicts import undo_until
+from watchtower.store import boards, queries
+from watchtower.store.rows import DocumentRow, ProposalRow, TimeKey
 
 PROPOSALS = 20
 PROPOSAL_STATUSES = ("review", "accepted", "refused", "rejected")
-WEEKS = 12
-NONE = Tally(0, 0, 0, 0)
 DOCUMENTS = 8
 """Documents shown on a record's page; evidence first. The JSON answer has them all."""
 
@@ -196,6 +190,7 @@ def _card(tower: TowerPort, conn: Any, row: ProposalRow) -> dict[str, Any]:
         "type": spec.type if spec else None,
         "unit": spec.unit if spec else "",
         "texts": texts,
+        "undo_until": undo_until(row.status, row.decided_by, row.decided_at),
     }
 
 
@@ -215,70 +210,3 @@ def _near(found: list[Piece], around: int = 300) -> list[Piece]:
                 Piece(piece.text[-around:] if place_ < len(found) - 1 else "", False, cut=True),
             ]
     return short
-
-
-def rules_page(tower: TowerPort, request: Request) -> Response:
-    """Each rule with its sentence, its condition, and how much stands because of it."""
-    now = tower.clock()
-    remembered: Remembered = request.app.state.remembered
-    tallies, trends, waiting = remembered.about("rules", tower.database.mark(), lambda: _told_by_rule(tower, now))
-    with tower.database.read() as conn:
-        past = rulebooks.history(conn)
-    known = {rule.id for rule in tower.rulebook.rules}
-    words = {
-        "now": now,
-        "waiting": waiting,
-        "book": tower.rulebook,
-        "rules": [
-            (rule, tallies.get(rule.id, NONE), trend(trends.get(rule.id, {}), WEEKS), last_change(past, rule.id))
-            for rule in tower.rulebook.rules
-        ],
-        "weeks": WEEKS,
-        "gone": sorted((rule, tally.ever) for rule, tally in tallies.items() if rule not in known),
-    }
-    return page(request, "rules.html", words)
-
-
-def _told_by_rule(tower: TowerPort, now: datetime) -> tuple[Any, Any, int]:
-    with tower.database.read() as conn:
-        trends = boards.trends(conn, now, now - timedelta(weeks=WEEKS))
-        return boards.tallies(conn), trends, queries.proposal_counts(conn).get("review", 0)
-
-
-def last_change(past: Sequence[Activation], rule: str) -> tuple[Activation, str] | None:
-    """When a rule last changed: the activation, and what it did; None where it is as it was at first."""
-    for activation in reversed(past):
-        for change in activation.changes:
-            path = str(change["path"])
-            if path == f"rules.{rule}" or path.startswith(f"rules.{rule}."):
-                return activation, str(change["change"])
-    return None
-
-
-def _by_receiver(counts: Iterable[tuple[str, str, int]]) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = defaultdict(dict)
-    for receiver, state, count in counts:
-        found[receiver][state] = count
-    return found
-
-
-def health_page(tower: TowerPort, request: Request) -> Response:
-    """How much is in, how late it is, and what was set aside."""
-    with tower.database.read() as conn:
-        proposals = queries.proposal_counts(conn)
-        words = {
-            "now": tower.clock(),
-            "book": tower.rulebook,
-            "waiting": proposals.get("review", 0),
-            "health": queries.health(conn),
-            "journal": queries.journal_counts(conn),
-            "alerts": queries.alert_counts(conn, AlertFilter(), "status"),
-            "proposals": proposals,
-            "dead": queries.dead_letters(conn),
-            "sources": boards.sources(conn),
-            "messages": _by_receiver(outbox.counts(conn)),
-            "failing": outbox.listed(conn, state="dead", receiver=None, limit=10),
-            "silences": silences(conn, tower.clock()),
-            "proposed": boards.proposed_by(conn),
-        }
-    return page(request, "health.html", words)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -124,3 +124,32 @@ def stretches(history: Sequence[StateSpan], now: datetime) -> list[Stretch]:
         )
         for value, since, until in joined
     ]
+
+
+class Column(NamedTuple):
+    """One day as a column: where it stands in a picture of WIDTH by COLUMNS, and what it says."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    day: date
+    value: float
+
+
+COLUMNS = 80.0
+
+
+def columns(by_day: Mapping[date, float], first: date, days: int) -> list[Column]:
+    """A column for each of so many days, those without a value included; empty where there is none."""
+    top = max(by_day.values(), default=0.0)
+    if top <= 0:
+        return []
+    wide = WIDTH / days
+    found = []
+    for number in range(days):
+        day = first + timedelta(days=number)
+        value = by_day.get(day, 0.0)
+        height = value / top * (COLUMNS - 4)
+        found.append(Column(number * wide, COLUMNS - height, wide * 0.8, height, day, value))
+    return found

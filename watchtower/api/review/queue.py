@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -12,11 +12,13 @@ from starlette.responses import Response
 
 from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort
-from watchtower.api.review.environment import address, page, render
+from watchtower.api.review.environment import address, goes_on, page, render
 from watchtower.api.review.remembered import Remembered
+from watchtower.api.review.silences import silence_link
 from watchtower.api.views import cause_keys, due_at, labels, named, title
 from watchtower.errors import Missing, WatchtowerError
-from watchtower.store import queries
+from watchtower.flow.told import Told
+from watchtower.store import boards, queries
 from watchtower.store.rows import AlertFilter, AlertKey, AlertRow
 
 PAGE = 40
@@ -55,12 +57,13 @@ class Group(NamedTuple):
     rows: list[dict[str, Any]]
 
 
-def row_words(tower: TowerPort, row: AlertRow) -> dict[str, Any]:
-    """What a template needs of an alert."""
+def row_words(tower: TowerPort, row: AlertRow, more: int = 0) -> dict[str, Any]:
+    """What a template needs of an alert. `more`: how many others are open on the same record."""
     return {
         "alert": row,
         "title": title(tower.rulebook, row.object, row.record, row.state),
         "due": due_at(tower.rulebook, row),
+        "beside": more,
     }
 
 
@@ -110,10 +113,11 @@ def _rows(
     """The list as it is shown, and where the next page is. Nothing of it depends on who looks."""
     with tower.database.read() as conn:
         rows = queries.alerts(conn, _filter(tower, chosen), after=after, limit=PAGE + 1)
+        beside = boards.standing_on(conn, [(row.object, row.record) for row in rows[:PAGE]])
     here, more = rows[:PAGE], None
     if len(rows) > PAGE:
         more = _href(chosen, cursor=cursor(queries.alert_key(here[-1])))
-    return render("queue_rows.html", {**words, "chosen": chosen, "groups": _groups(tower, here)}), more
+    return render("queue_rows.html", {**words, "chosen": chosen, "groups": _groups(tower, here, beside)}), more
 
 
 def _counted(tower: TowerPort, chosen: Mapping[str, str]) -> dict[str, dict[str, int]]:
@@ -164,17 +168,19 @@ def _choices(
     return found
 
 
-def _groups(tower: TowerPort, rows: list[AlertRow]) -> list[Group]:
+def _groups(tower: TowerPort, rows: list[AlertRow], beside: Mapping[tuple[str, str], int]) -> list[Group]:
     groups: list[Group] = []
     for row in rows:
         if not groups or (groups[-1].heading, groups[-1].informed) != (row.severity, row.ai_informed):
             groups.append(Group(row.severity, row.ai_informed, []))
-        groups[-1].rows.append(row_words(tower, row))
+        itself = row.status in ("open", "acknowledged")
+        groups[-1].rows.append(row_words(tower, row, beside.get((row.object, row.record), 0) - itself))
     return groups
 
 
-def alert_words(tower: TowerPort, alert_id: str) -> dict[str, Any]:
-    """All that the page of an alert shows. Missing where there is no such alert."""
+def alert_words(tower: TowerPort, alert_id: str, *, person: str = "", done: str = "") -> dict[str, Any]:
+    """All that the page of an alert shows. Missing where there is no such alert. `person`: who asks whether they were
+    told; `done`: the alert that was just decided on, from whose page one has come on to this one."""
     now = tower.clock()
     with tower.database.read() as conn:
         row = queries.alert_by_id(conn, named(alert_id, "alert"))
@@ -185,6 +191,8 @@ def alert_words(tower: TowerPort, alert_id: str) -> dict[str, Any]:
         waiting = queries.proposal_counts(conn).get("review", 0)
         standing = AlertFilter(status=("open",), inhibited=False)
         following = queries.alerts(conn, standing, after=queries.alert_key(row), limit=1)
+        beside = boards.standing_on(conn, [(row.object, row.record)]).get((row.object, row.record), 0)
+        before = queries.alert_by_id(conn, done) if done and done != alert_id and "\x00" not in done else None
     rule = tower.rulebook.rule(row.rule)
     at = now if row.resolved_at is None else row.opened_at
     explained: Mapping[str, Any] = {}
@@ -193,8 +201,10 @@ def alert_words(tower: TowerPort, alert_id: str) -> dict[str, Any]:
             explained = tower.explain(row.rule, row.subject, at)
         except WatchtowerError as fault:
             explained = {"fault": str(fault)}
+    told, unknown = told_words(tower, alert_id, person)
     return {
-        **row_words(tower, row),
+        **row_words(tower, row, beside - (row.status in ("open", "acknowledged"))),
+        "before": row_words(tower, before) if before is not None else None,
         "live": row.id,
         "now": now,
         "waiting": waiting,
@@ -206,11 +216,28 @@ def alert_words(tower: TowerPort, alert_id: str) -> dict[str, Any]:
         "verbs": VERB_WORDS,
         "causes": causes,
         "following": following[0].id if following else None,
-        "told": tower.told(alert_id),
+        "told": told,
+        "person": person,
+        "nobody": unknown,
+        "people": sorted({one.person for one in tower.rulebook.receivers.values() if one.person}),
+        "silence": {"rule": silence_link(rule=row.rule), "record": silence_link(record=row.subject)},
         "ladder": tower.rulebook.queues[row.queue].ladder if row.queue in tower.rulebook.queues else [],
     }
 
 
+def told_words(tower: TowerPort, alert_id: str, person: str) -> tuple[Sequence[Told], str]:
+    """Who was told, or whether one person was; and why there is no answer, where there is none."""
+    try:
+        return tower.told(alert_id, person=person), ""
+    except Missing as fault:
+        if not person:
+            raise
+        return [], f"{fault.message}."
+
+
 def alert_page(tower: TowerPort, request: Request, alert_id: str) -> Response:
     """One alert: the sentence, why, since when, its history, and what can be done."""
-    return page(request, "alert.html", alert_words(tower, alert_id))
+    asked = request.query_params
+    person = named(asked.get("person", ""), "person").strip()[:120]
+    words = alert_words(tower, alert_id, person=person, done=asked.get("done", ""))
+    return page(request, "alert.html", {**words, "goes_on": goes_on(request)})

@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from watchtower.api.auth import acting, credential_of
 from watchtower.api.port import VERBS, TowerPort
-from watchtower.api.review import boards, pages, queue
-from watchtower.api.review.environment import page, reviewer
+from watchtower.api.review import boards, health, pages, queue, rules
+from watchtower.api.review.environment import STAY, page, reviewer
 from watchtower.api.review.forms import back, form_of, pairs_of
 from watchtower.api.review.picked import bulk
 from watchtower.api.routes.alerts import scoped
@@ -50,7 +50,11 @@ def routes(tower: TowerPort) -> APIRouter:
 
     @router.get("/review/rules")
     def get_rules(request: Request) -> Response:
-        return pages.rules_page(tower, request)
+        return rules.rules_page(tower, request)
+
+    @router.get("/review/why")
+    def get_why(request: Request) -> Response:
+        return rules.why_page(tower, request)
 
     @router.get("/review/handoffs")
     def get_handoffs(request: Request) -> Response:
@@ -62,7 +66,7 @@ def routes(tower: TowerPort) -> APIRouter:
 
     @router.get("/review/health")
     def get_health(request: Request) -> Response:
-        return pages.health_page(tower, request)
+        return health.health_page(tower, request)
 
     @router.get("/review/{object_name}/{record_id:path}")
     def get_record(request: Request, object_name: str, record_id: str) -> Response:
@@ -76,6 +80,14 @@ def routes(tower: TowerPort) -> APIRouter:
             return response  # the key says who this is
         name = actor_name(form.get("name", ""))
         response.set_cookie("watchtower_reviewer", quote(name), max_age=31_536_000, httponly=True, samesite="strict")
+        return response
+
+    @router.post("/review/advance")
+    async def post_advance(request: Request) -> Response:
+        form = await form_of(request)
+        response = back(form, "/")
+        stay = "yes" if form.get("stay") == "yes" else "no"
+        response.set_cookie(STAY, stay, max_age=31_536_000, httponly=True, samesite="strict")
         return response
 
     @router.post("/review/alerts/{alert_id}/{verb}")
@@ -138,12 +150,17 @@ def routes(tower: TowerPort) -> APIRouter:
         return back(form, "/")
 
     @router.post("/review/proposals/{proposal_id}/{verdict}")
-    async def post_decide(request: Request, proposal_id: str, verdict: Literal["accept", "reject"]) -> Response:
+    async def post_decide(
+        request: Request, proposal_id: str, verdict: Literal["accept", "reject", "withdraw"]
+    ) -> Response:
         form = await form_of(request)
         actor, note = acting(request, reviewer(request)), form.get("note", "").strip()[:4000]
 
         def decide() -> Response:
-            tower.decide(named(proposal_id, "proposal"), verdict, actor=actor, note=note)
+            if verdict == "withdraw":
+                tower.withdraw(named(proposal_id, "proposal"), actor=actor, note=note)
+            else:
+                tower.decide(named(proposal_id, "proposal"), verdict, actor=actor, note=note)
             request.app.state.remembered.doubt()
             if form.get("part") == "row" and "hx-request" in request.headers:
                 with tower.database.read() as conn:

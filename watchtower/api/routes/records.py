@@ -58,11 +58,15 @@ def routes(tower: TowerPort) -> APIRouter:
         return models.ProposalPage(items=[proposal_model(row) for row in rows[:limit]], next=more)
 
     def decide(
-        request: Request, proposal_id: str, verdict: Literal["accept", "reject"], ask: models.Act
+        request: Request, proposal_id: str, verdict: Literal["accept", "reject", "withdraw"], ask: models.Act
     ) -> models.Proposal:
         if "\x00" in ask.note:
             raise InputError("note: the character U+0000 cannot be stored")
-        tower.decide(named(proposal_id, "proposal"), verdict, actor=acting(request, ask.actor), note=ask.note)
+        actor = acting(request, ask.actor)
+        if verdict == "withdraw":
+            tower.withdraw(named(proposal_id, "proposal"), actor=actor, note=ask.note)
+        else:
+            tower.decide(named(proposal_id, "proposal"), verdict, actor=actor, note=ask.note)
         with tower.database.read() as conn:
             row = queries.proposal_by_id(conn, proposal_id)
         if row is None:
@@ -76,6 +80,14 @@ def routes(tower: TowerPort) -> APIRouter:
     @router.post("/proposals/{proposal_id}/reject", summary="Refuse it", tags=["proposals"])
     def reject(request: Request, proposal_id: str, ask: Annotated[models.Act | None, Body()] = None) -> models.Proposal:
         return decide(request, proposal_id, "reject", ask or models.Act())
+
+    @router.post("/proposals/{proposal_id}/withdraw", summary="Take back a verdict", tags=["proposals"])
+    def withdraw(
+        request: Request, proposal_id: str, ask: Annotated[models.Act | None, Body()] = None
+    ) -> models.Proposal:
+        """Within 24 hours of it, as long as the field is still what was accepted: it goes back to what it was before,
+        and the proposal waits for review again. The journal keeps both."""
+        return decide(request, proposal_id, "withdraw", ask or models.Act())
 
     @router.get("/explain", summary="Why a rule holds on a record, or does not", tags=["rulebook"])
     def get_explanation(

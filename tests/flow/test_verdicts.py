@@ -1,0 +1,188 @@
+"""A person's verdict on a proposal is taken back: the field is what it was before, and the journal keeps all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tower_scene import Clock, tower_under
+
+from watchtower.bootstrap import Tower
+from watchtower.contract import Evidence, FieldRequest, Proposal, format_time
+from watchtower.errors import InputError, Missing
+from watchtower.flow.verdicts import UNDO
+from watchtower.store import queries
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+BOOK = """
+name: verdicts
+objects:
+  account:
+    fields:
+      city: {type: text, fill: enrichment}
+      motto: {type: text}
+rules:
+  - {id: abroad, object: account, when: "city = 'Turin'"}
+  - {id: moved, object: account, when: "changed_at(city) <= now() - interval '30 days'"}
+  - {id: entered, object: account, when: "source_of(city) = 'person'"}
+  - {id: certain, object: account, when: "verified(city) = 'Turin'"}
+acceptance:
+  account.city: {accept_at: 0.9, review_at: 0.3}
+"""
+TEXT = "Acme works in Turin."
+
+
+class Unsure:
+    """Proposes Turin, and leaves it to a person."""
+
+    def propose(self, requests: Sequence[FieldRequest]) -> list[Proposal]:
+        at = TEXT.index("Turin")
+        quote = Evidence(document="d1", quote="Turin", start=at, end=at + 5)
+        return [
+            Proposal(request=one.id, field="city", value="Turin", confidence=0.6, evidence=(quote,), method="m")
+            for one in requests
+        ]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(START)
+
+
+@pytest.fixture
+def tower(database_url: str, tmp_path: Path, clock: Clock) -> Iterator[Tower]:
+    with tower_under(BOOK, database_url, tmp_path, clock) as built:
+        yield built
+        assert list(map(str, built.replay().differences)) == []
+
+
+_numbers = iter(range(10**9))
+
+
+def say(tower: Tower, at: datetime, type_: str = "record.updated", **data: Any) -> None:
+    body = {"fields": data} if type_ == "record.updated" else data
+    event = {
+        "id": f"e{next(_numbers)}", "source": "crm", "type": type_, "subject": "account/A", "time": format_time(at),
+        "data": body,
+    }  # fmt: skip
+    assert tower.take([event])[0].status == "accepted"
+
+
+def proposed(tower: Tower, **fields: Any) -> str:
+    """An account of which these fields are known, with a proposal of its city that waits for a person."""
+    say(tower, START - HOUR, **(fields or {"motto": "on"}))
+    say(tower, START - HOUR, "document.added", document="d1", kind="web", text=TEXT)
+    tower.enrich(Unsure())
+    with tower.database.read() as conn:
+        [row] = queries.proposals(conn, status=("review",))
+    return row.id
+
+
+def field(tower: Tower) -> tuple[Any, Any]:
+    """The city, and whose word it is."""
+    with tower.database.read() as conn:
+        row = queries.record_by_id(conn, "account", "A")
+    assert row is not None
+    return row.state.get("city"), row.provenance.get("city", {}).get("by")
+
+
+def status(tower: Tower, proposal: str) -> tuple[str, str]:
+    with tower.database.read() as conn:
+        row = queries.proposal_by_id(conn, proposal)
+    assert row is not None
+    return row.status, row.because
+
+
+def standing(tower: Tower) -> set[str]:
+    tower.tick()
+    with tower.database.read() as conn:
+        rows = queries.alerts(conn, queries.AlertFilter(status=("open",)), after=None, limit=9)
+    return {row.rule for row in rows}
+
+
+def entries(tower: Tower) -> list[str]:
+    with tower.database.read() as conn:
+        events = queries.timeline(conn, "account", "A", before=None, limit=99)
+    kinds = ("field.accepted", "field.withdrawn", "field.rejected", "rejection.withdrawn")
+    return [event.type for event in reversed(events) if event.type in kinds]
+
+
+def test_an_acceptance_that_is_taken_back_leaves_the_field_as_it_was(tower: Tower, clock: Clock) -> None:
+    proposal = proposed(tower)
+    assert field(tower) == (None, None)
+    tower.decide(proposal, "accept", actor="ann")
+    assert field(tower) == ("Turin", "person")
+    assert standing(tower) == {"abroad", "entered", "certain"}
+    clock.now += HOUR
+    tower.withdraw(proposal, actor="bea", note="another Acme")
+    assert field(tower) == (None, None)
+    assert standing(tower) == set()
+    assert status(tower, proposal) == ("review", "another Acme")
+    assert entries(tower) == ["field.accepted", "field.withdrawn"], "nothing is overwritten"
+
+
+def test_what_was_taken_back_is_decided_again_as_often_as_one_likes(tower: Tower, clock: Clock) -> None:
+    proposal = proposed(tower)
+    for verdict in ("accept", "reject", "accept"):
+        clock.now += HOUR
+        tower.decide(proposal, verdict, actor="ann")  # type: ignore[arg-type]
+        clock.now += HOUR
+        tower.withdraw(proposal, actor="ann")
+    tower.decide(proposal, "accept", actor="ann")
+    assert field(tower) == ("Turin", "person")
+    assert entries(tower) == [
+        "field.accepted", "field.withdrawn", "field.rejected", "rejection.withdrawn", "field.accepted",
+        "field.withdrawn", "field.accepted",
+    ]  # fmt: skip
+
+
+def test_late_news_from_before_the_acceptance_is_what_the_field_goes_back_to(tower: Tower, clock: Clock) -> None:
+    proposal = proposed(tower)
+    tower.decide(proposal, "accept", actor="ann")
+    clock.now += HOUR
+    tower.withdraw(proposal, actor="ann")
+    say(tower, START - timedelta(minutes=1), city="Milan")
+    assert field(tower) == ("Milan", "crm")
+
+
+def test_what_somebody_has_set_since_stays(tower: Tower, clock: Clock) -> None:
+    proposal = proposed(tower)
+    tower.decide(proposal, "accept", actor="ann")
+    clock.now += HOUR
+    say(tower, clock.now, city="Rome")
+    with pytest.raises(InputError, match="is crm's word now"):
+        tower.withdraw(proposal, actor="ann")
+    assert field(tower) == ("Rome", "crm") and status(tower, proposal)[0] == "accepted"
+
+
+def test_news_between_the_acceptance_and_its_withdrawal_that_comes_late_stays(tower: Tower, clock: Clock) -> None:
+    proposal = proposed(tower)
+    tower.decide(proposal, "accept", actor="ann")
+    clock.now += 2 * HOUR
+    tower.withdraw(proposal, actor="ann")
+    say(tower, START + HOUR, city="Rome")
+    assert field(tower) == ("Rome", "crm")
+
+
+@pytest.mark.parametrize("verdict", ["accept", "reject"])
+def test_a_verdict_can_be_taken_back_for_a_day_and_no_longer(tower: Tower, clock: Clock, verdict: Any) -> None:
+    proposal = proposed(tower)
+    tower.decide(proposal, verdict, actor="ann")
+    clock.now += UNDO + timedelta(microseconds=1)
+    with pytest.raises(InputError, match="more than 24 hours ago"):
+        tower.withdraw(proposal, actor="ann")
+    clock.now -= timedelta(microseconds=1)
+    tower.withdraw(proposal, actor="ann")
+    assert status(tower, proposal)[0] == "review"
+
+
+def test_where_no_person_decided_there_is_nothing_to_take_back(tower: Tower) -> None:
+    proposal = proposed(tower)
+    with pytest.raises(InputError, match="waits for review; there is no person's verdict"):
+        tower.withdraw(proposal, actor="ann")
+    with pytest.raises(Missing):
+        tower.withdraw("pr_none", actor="ann")
