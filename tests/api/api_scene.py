@@ -20,6 +20,7 @@ from watchtower.flow.costs import Costs, costs
 from watchtower.flow.door import Door
 from watchtower.flow.metrics import Measured
 from watchtower.flow.plan import Cost
+from watchtower.flow.recurring import Recurring, recurring
 from watchtower.flow.told import Told, why_told
 from watchtower.rulebook.model import Rulebook
 from watchtower.store import schema
@@ -201,6 +202,10 @@ class Scene:
 
     def measure(self, start: datetime, end: datetime) -> list[Measured]:
         return []
+
+    def rework(self, start: datetime, end: datetime) -> list[Recurring]:
+        with self.database.read() as conn:
+            return recurring(conn, self.rulebook, start, end)
 
     def costs(self, days: int) -> Costs:
         since = self.now.replace(hour=0) - timedelta(days=days - 1)

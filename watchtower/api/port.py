@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from watchtower.flow.costs import Costs
 from watchtower.flow.door import Door
 from watchtower.flow.metrics import Measured
+from watchtower.flow.recurring import Recurring
 from watchtower.flow.told import Told
 from watchtower.rulebook.model import Rulebook
 from watchtower.store.silences import Silence
@@ -129,6 +130,10 @@ class TowerPort(Protocol):
 
     def measure(self, start: datetime, end: datetime) -> list[Measured]:
         """Every metric of the rulebook over [start, end). It reads the whole journal."""
+        ...
+
+    def rework(self, start: datetime, end: datetime) -> list[Recurring]:
+        """Where work was done again in [start, end), the most frequent first. It reads all versions."""
         ...
 
     def costs(self, days: int) -> Costs:

@@ -14,6 +14,7 @@ from watchtower.flow.apply import Engine, folded
 from watchtower.flow.backtest import State, duckdb_engine, states_at
 from watchtower.flow.history import fold_history
 from watchtower.flow.metrics import Measured, measure
+from watchtower.flow.recurring import Recurring, recurring
 from watchtower.flow.replay import Replayed, replay
 from watchtower.flow.settle import Settled
 from watchtower.rulebook import Loaded, from_content
@@ -97,6 +98,11 @@ class Ruling(Core):
         """Every metric of the rulebook in force over [start, end), by the journal of today."""
         with self.database.read() as conn:
             return measure(Loaded(self.rulebook, {}), _folded(conn), start, end)
+
+    def rework(self, start: datetime, end: datetime) -> list[Recurring]:
+        """Where work was done again in [start, end), the most frequent first."""
+        with self.database.read() as conn:
+            return recurring(conn, self.rulebook, start, end)
 
     def replay(
         self,

@@ -15,10 +15,12 @@ from watchtower.api.views import title
 from watchtower.contract import parse_time
 from watchtower.errors import WatchtowerError
 from watchtower.flow.metrics import Measured
+from watchtower.flow.recurring import Recurring
 from watchtower.store import boards, queries
 from watchtower.store.rows import AlertFilter
 
 COLUMNS = ("offered", "rejected", "accepted")
+KINDS = {"back": "went back", "rejected": "handoff rejected", "corrected": "corrected after acceptance"}
 SHOWN = 30
 """Records in each column of the board."""
 PERIOD = timedelta(days=90)
@@ -80,6 +82,15 @@ class Gauge(NamedTuple):
     share: float | None
     low: float | None
     high: float | None
+    percent: bool = False
+
+
+class Measurements(NamedTuple):
+    """What was measured, and when."""
+
+    at: datetime
+    metrics: list[Measured]
+    rework: list[Recurring]
 
 
 class Meter:
@@ -87,18 +98,20 @@ class Meter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._last: tuple[str, datetime, list[Measured]] | None = None
+        self._last: Measurements | None = None
+        self._version = ""
 
-    def last(self, tower: TowerPort, *, measure: bool) -> tuple[datetime, list[Measured]] | None:
-        """When they were made, and the measurements; None where there are none, and none were to be made."""
+    def last(self, tower: TowerPort, *, measure: bool) -> Measurements | None:
+        """None where there are none, and none were to be made."""
         with self._lock:
             now, version = tower.clock(), tower.rulebook.version
-            if self._last is not None and self._last[0] == version and now - self._last[1] < KEPT:
-                return self._last[1:]
+            if self._last is not None and self._version == version and now - self._last.at < KEPT:
+                return self._last
             if not measure:
                 return None
-            self._last = (version, now, tower.measure(now - PERIOD, now))
-            return self._last[1:]
+            metrics = tower.measure(now - PERIOD, now) if tower.rulebook.metrics else []
+            self._last, self._version = Measurements(now, metrics, tower.rework(now - PERIOD, now)), version
+            return self._last
 
 
 def metrics_page(tower: TowerPort, request: Request) -> Response:
@@ -115,15 +128,18 @@ def metrics_page(tower: TowerPort, request: Request) -> Response:
     meter: Meter = request.app.state.meter
     fault = ""
     try:
-        found = meter.last(tower, measure=entries <= AT_ONCE) if book.metrics else None
+        found = meter.last(tower, measure=entries <= AT_ONCE)
     except WatchtowerError as error:
         found, fault = None, error.message
     gauges: dict[str, list[Gauge]] = {}
-    for measured in found[1] if found else ():
+    for measured in found.metrics if found else ():
         gauges.setdefault(measured.metric, []).append(_gauge(tower, measured))
     words = {
-        "now": now, "waiting": waiting, "book": book, "gauges": gauges, "as_of": found[0] if found else None,
-        "fault": fault, "days": PERIOD.days,
+        "now": now, "waiting": waiting, "book": book, "gauges": gauges,
+        "missed": [gauge for parts in gauges.values() for gauge in parts if gauge.met is False],
+        "aimed": sum(gauge.met is not None for parts in gauges.values() for gauge in parts),
+        "as_of": found.at if found else None,
+        "rework": found.rework if found else [], "kinds": KINDS, "fault": fault, "days": PERIOD.days,
         "cadences": [
             (name, cadence, standing.get(overdue[name], 0), due.get(overdue[name]), overdue[name])
             for name, cadence in book.cadences.items()
@@ -146,5 +162,7 @@ def _gauge(tower: TowerPort, measured: Measured) -> Gauge:
     if value is not None and target is not None:
         met = value >= target if metric.better == "higher" else value <= target
     share = min(max(value, 0.0), 1.0) if value is not None and is_share else None
-    goal = "" if target is None else f"{target:.0%}" if is_share or metric.kind == "retention" else f"{target:g}"
-    return Gauge(measured.metric, measured.part, shown, measured.n, goal, met, share, measured.low, measured.high)
+    percent = is_share or metric.kind == "retention"
+    goal = "" if target is None else f"{target:.0%}" if percent else f"{target:g}"
+    part = measured.part.replace(" -> ", " → ")
+    return Gauge(measured.metric, part, shown, measured.n, goal, met, share, measured.low, measured.high, percent)

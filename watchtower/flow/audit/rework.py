@@ -82,7 +82,7 @@ def rework(book: Rulebook, seen: Observed) -> list[Redone]:
 
 
 def _lifecycle(key: str, cycle: Lifecycle, stays: Sequence[Stay]) -> list[Redone]:
-    depth = _depths(cycle)
+    depth = depths(cycle)
     left = Counter(stay.state for stay in stays if stay.next)
     entered = Counter(stay.state for stay in stays)
     back: dict[tuple[str, str], list[Stay]] = {}
@@ -90,7 +90,7 @@ def _lifecycle(key: str, cycle: Lifecycle, stays: Sequence[Stay]) -> list[Redone
     been: set[tuple[str, str]] = set()
     for stay in stays:
         target = stay.next or ""
-        if _earlier(cycle, depth, target, stay.state):
+        if leads_back(cycle, depth, target, stay.state):
             back.setdefault((stay.state, target), []).append(stay)
         if (stay.record, stay.state) in been:
             again.setdefault(stay.state, []).append(stay)
@@ -109,14 +109,14 @@ def _lifecycle(key: str, cycle: Lifecycle, stays: Sequence[Stay]) -> list[Redone
     return found
 
 
-def _earlier(cycle: Lifecycle, depth: Mapping[str, int], target: str, state: str) -> bool:
+def leads_back(cycle: Lifecycle, depth: Mapping[str, int], target: str, state: str) -> bool:
     """Whether a move leads back. One that ends a record never does."""
     if target not in depth or state not in depth or cycle.states[target].final:
         return False
     return depth[target] < depth[state]
 
 
-def _depths(cycle: Lifecycle) -> dict[str, int]:
+def depths(cycle: Lifecycle) -> dict[str, int]:
     """How many moves a state is away from where records start."""
     found: dict[str, int] = {}
     edge, depth = list(cycle.starts or list(cycle.states)[:1]), 0
