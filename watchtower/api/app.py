@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 
 from fastapi import FastAPI
-from starlette.responses import Response
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -15,6 +18,7 @@ from watchtower.api.auth import Auth
 from watchtower.api.guard import Guard
 from watchtower.api.live import Feed
 from watchtower.api.openapi import describe
+from watchtower.api.packed import packed_file, takes_gzip
 from watchtower.api.port import TowerPort
 from watchtower.api.rate import Rate
 from watchtower.api.review import login
@@ -36,13 +40,23 @@ ROUTES = (
 """Every route there is; who may use it stands in `auth`."""
 
 
+_TEXTS = ("text/", "image/svg")
+
+
 class Assets(StaticFiles):
     """Static files; their addresses carry a hash of the content, so they may be kept for good."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        if response.status_code == 200:
-            response.headers["cache-control"] = "public, max-age=31536000, immutable"
+        if response.status_code != 200:
+            return response
+        wanted = scope["method"] == "GET" and takes_gzip(Headers(scope=scope))
+        if wanted and isinstance(response, FileResponse) and str(response.media_type).startswith(_TEXTS):
+            file = Path(response.path)
+            body = await run_in_threadpool(packed_file, file, file.stat().st_mtime_ns)
+            response = Response(body, media_type=response.media_type, headers={"content-encoding": "gzip"})
+        response.headers["vary"] = "accept-encoding"
+        response.headers["cache-control"] = "public, max-age=31536000, immutable"
         return response
 
 

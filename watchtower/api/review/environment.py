@@ -20,6 +20,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from watchtower.api.packed import pack
 from watchtower.contract import format_time
 
 HERE = Path(__file__).parent
@@ -137,7 +138,9 @@ def page(request: Request, template: str, context: Mapping[str, Any], *, status:
         "signed_in": getattr(request.state, "credential", None) is not None,
         **context,
     }
-    return HTMLResponse(ENVIRONMENT.get_template(template).render(words), status_code=status)
+    answer = HTMLResponse(ENVIRONMENT.get_template(template).render(words), status_code=status)
+    pack(answer, request.headers)
+    return answer
 
 
 def render(template: str, context: Mapping[str, Any]) -> Markup:
