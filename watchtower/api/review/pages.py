@@ -22,7 +22,7 @@ from watchtower.api.views import RecordView, field_values, record_view, title
 from watchtower.contract import parse_time
 from watchtower.flow.verdicts import undo_until
 from watchtower.store import boards, queries
-from watchtower.store.rows import DocumentRow, ProposalRow, TimeKey
+from watchtower.store.rows import DocumentRow, ProposalRow, RecordRow, TimeKey
 
 PROPOSALS = 20
 PROPOSAL_STATUSES = ("review", "accepted", "refused", "rejected")
@@ -75,6 +75,7 @@ def record_page(tower: TowerPort, request: Request, object_name: str, record_id:
         "paths": {name: path for name, path in paths.items() if path},
         "usage": {metric: drawn for metric, points in usage.items() if (drawn := plot(points, _found(view)))},
         **next_words(tower, view, moves),
+        "confirmable": confirmable(tower, view.row),
         "related": [
             (field, other, title(tower.rulebook, other.object, other.id, other.state)) for field, other in view.related
         ],
@@ -82,6 +83,18 @@ def record_page(tower: TowerPort, request: Request, object_name: str, record_id:
         "decided": [p for p in view.proposals if p.status != "review"],
     }
     return page(request, "record.html", words)
+
+
+def confirmable(tower: TowerPort, row: RecordRow) -> list[tuple[str, str, Any]]:
+    """(signal, field, value) of the fields in which a person says whether a record is odd: such verdicts are what a
+    detector's reference is cleaned by (`parameters.confirmed`)."""
+    model = tower.rulebook.objects.get(row.object)
+    named = [
+        (name, str(field))
+        for name, signal in tower.rulebook.signals.items()
+        if signal.object == row.object and (field := signal.parameters.get("confirmed"))
+    ]
+    return [(name, field, row.state.get(field)) for name, field in named if model and field in model.fields]
 
 
 def _found(view: RecordView) -> list[tuple[datetime, str]]:
