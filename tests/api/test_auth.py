@@ -65,6 +65,7 @@ EXPECTED: dict[tuple[str, str], set[str] | None] = {
     ("GET", "/review/handoffs"): READERS,
     ("GET", "/review/metrics"): READERS,
     ("POST", "/review/bulk"): ACTORS,
+    ("POST", "/review/confirm"): ACTORS,
     ("GET", "/review/{object_name}/{record_id:path}"): READERS,
     ("POST", "/review/reviewer"): {"admin"},
     ("POST", "/review/alerts/{alert_id}/{verb}"): ACTORS,

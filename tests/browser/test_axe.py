@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from api_scene import add_event
 from test_review import PAGES
 
 from watchtower.store.database import Database
@@ -35,7 +36,10 @@ def axe(project: Path) -> str:
 def test_no_page_breaks_a_rule_of_wcag_aa(
     chromium: Any, address: str, furnished: Callable[..., Database], axe: str, scheme: str, width: int
 ) -> None:
-    furnished()
+    with furnished().begin() as conn:
+        for number in range(1000, 1040):  # a plot to draw
+            data = {"metric": "logins", "value": number % 7}
+            add_event(conn, number, "account", "A-1", type="usage.recorded", source="p", data=data)
     # The policy of the pages would not let the checker in.
     context = chromium.new_context(color_scheme=scheme, viewport={"width": width, "height": 844}, bypass_csp=True)
     page = context.new_page()

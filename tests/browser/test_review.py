@@ -100,6 +100,44 @@ def test_proposals_are_decided_with_the_keyboard(
     page.keyboard.press("j")
     page.keyboard.press("r")
     page.wait_for_selector(".row.done[data-status=rejected]")
+    page.keyboard.press("u")
+    page.wait_for_selector(".row[data-id=p2][data-status=review]")
+    page.close()
+
+
+def test_alerts_are_decided_one_after_the_other_on_their_own_pages(
+    chromium: Any, address: str, furnished: Callable[..., Database]
+) -> None:
+    database = furnished()
+    page = chromium.new_page()
+    page.goto(f"{address}/review/alerts/a0001")
+    page.keyboard.press("r")
+    page.wait_for_url("**/review/alerts/a0002?done=a0001")
+    page.keyboard.press("f")
+    page.wait_for_url("**/review/alerts/a0003?done=a0002")
+    page.keyboard.press("u")
+    page.wait_for_url("**/review/alerts/a0002")
+    assert statuses(database, "a0001", "a0002") == ["resolved", "open"]
+    page.get_by_role("button", name="Stay instead").click()
+    page.keyboard.press("a")
+    page.wait_for_selector(".head .state:has-text('acknowledged')")
+    assert page.url == f"{address}/review/alerts/a0002"
+    page.close()
+
+
+def test_a_silence_is_made_and_ended_in_the_browser(
+    chromium: Any, address: str, furnished: Callable[..., Database]
+) -> None:
+    furnished()
+    page = chromium.new_page()
+    page.goto(f"{address}/review/alerts/a0001")
+    page.get_by_role("link", name="of this rule").click()
+    assert page.get_by_label("Rule").input_value() == "mql_uncontacted"
+    page.get_by_label("Because").fill("the fair")
+    page.get_by_role("button", name="Silence").click()
+    page.get_by_text("2 standing alerts").wait_for()
+    page.get_by_role("button", name="End now").click()
+    page.get_by_text("Nothing is silenced").wait_for()
     page.close()
 
 

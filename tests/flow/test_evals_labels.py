@@ -17,7 +17,7 @@ from evals.cases import read_cases
 from watchtower.bootstrap import Tower
 from watchtower.cli.evals_labels import labels_of
 from watchtower.contract import Evidence, FieldRequest, Proposal, format_time
-from watchtower.store import queries
+from watchtower.store import boards, queries
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 BOOK = """
@@ -121,6 +121,46 @@ def test_verdicts_of_people_come_out_as_labels_that_evals_take(tower: Tower, tmp
     assert len(read_cases(tmp_path / "cases.jsonl")) == 2
     gate = read_gate_cases(tmp_path / "gate.jsonl")
     assert {case.proposal().evidence[0].quote for case in gate} == {"Turin", "Milan", "Rome"}
+
+
+@pytest.mark.parametrize("said", ["", "false_alarm", "done"])
+def test_each_verdict_on_an_alert_arrives_as_a_label_and_what_is_taken_back_is_none(tower: Tower, said: str) -> None:
+    add(tower, "Acme", "Acme works in Turin.")
+    with tower.database.read() as conn:
+        [alert] = queries.alerts(conn, queries.AlertFilter(rule=("named",)), after=None, limit=9)
+    tower.act(alert.id, "resolve", actor="ada", verdict=said)
+    with tower.database.read() as conn:
+        [label] = labels_of(conn).verdicts
+        counted = boards.tallies(conn)["named"]
+    wrong = said == "false_alarm"
+    assert (label.verdict, label.by) == ("false alarm" if wrong else "right", "ada")
+    assert (counted.false_alarms, counted.judged) == (int(wrong), 1), "the rulebook browser counts the same"
+    tower.act(alert.id, "reopen", actor="ada")
+    tower.take([gone(tower)])
+    with tower.database.read() as conn:
+        row = queries.alert_by_id(conn, alert.id)
+        assert row is not None and row.status == "resolved", "by the facts"
+        assert labels_of(conn).verdicts == ()
+
+
+def test_a_verdict_on_a_proposal_that_is_taken_back_is_no_label(tower: Tower) -> None:
+    add(tower, "Acme", "Acme works in Turin.")
+    tower.enrich(Unsure())
+    with tower.database.read() as conn:
+        waiting = {p.field: p.id for p in queries.proposals(conn, status=("review",))}
+    for field, verdict in (("city", "accept"), ("motto", "reject")):
+        tower.decide(waiting[field], verdict, actor="ada")  # type: ignore[arg-type]
+        tower.withdraw(waiting[field], actor="ada")
+    with tower.database.read() as conn:
+        assert labels_of(conn).verdicts == ()
+
+
+def gone(tower: Tower) -> dict[str, Any]:
+    """Acme loses its name."""
+    return {
+        "id": "gone", "source": "crm", "type": "record.updated", "subject": "account/Acme",
+        "time": format_time(tower.clock()), "data": {"fields": {"name": None}},
+    }  # fmt: skip
 
 
 def test_where_nobody_decided_anything_there_are_no_labels(tower: Tower) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tower_scene import Clock, tower_under
 
 from watchtower.bootstrap import Tower
+from watchtower.cli.review import Session
 from watchtower.contract import Evidence, FieldRequest, Proposal, format_time
 from watchtower.errors import InputError, Missing
 from watchtower.flow.verdicts import UNDO
@@ -63,11 +64,11 @@ def tower(database_url: str, tmp_path: Path, clock: Clock) -> Iterator[Tower]:
 _numbers = iter(range(10**9))
 
 
-def say(tower: Tower, at: datetime, type_: str = "record.updated", **data: Any) -> None:
+def say(tower: Tower, at: datetime, type_: str = "record.updated", about: str = "A", **data: Any) -> None:
     body = {"fields": data} if type_ == "record.updated" else data
     event = {
-        "id": f"e{next(_numbers)}", "source": "crm", "type": type_, "subject": "account/A", "time": format_time(at),
-        "data": body,
+        "id": f"e{next(_numbers)}", "source": "crm", "type": type_, "subject": f"account/{about}",
+        "time": format_time(at), "data": body,
     }  # fmt: skip
     assert tower.take([event])[0].status == "accepted"
 
@@ -186,3 +187,15 @@ def test_where_no_person_decided_there_is_nothing_to_take_back(tower: Tower) -> 
         tower.withdraw(proposal, actor="ann")
     with pytest.raises(Missing):
         tower.withdraw("pr_none", actor="ann")
+
+
+def test_the_last_verdict_is_taken_back_in_the_terminal(tower: Tower) -> None:
+    for about in ("A", "B"):
+        say(tower, START - HOUR, about=about, motto="on")
+        say(tower, START - HOUR, "document.added", about=about, document="d1", kind="web", text=TEXT)
+    tower.enrich(Unsure())
+    session = Session(tower, "ann", iter("auaq"))
+    session.proposals()
+    with tower.database.read() as conn:
+        found = [row.status for row in queries.proposals(conn)]
+    assert found == ["review", "accepted"] and session.done == 1

@@ -41,7 +41,7 @@ CHANGE: tuple[tuple[re.Pattern[str], frozenset[Role]], ...] = (
     (re.compile(r"/subscriptions(/.+)?"), frozenset({"operator", "admin"})),
     (re.compile(r"/handoffs"), frozenset({"operator", "admin"})),
     (re.compile(r"/review/advance"), READ),
-    (re.compile(r"/review/((alerts|proposals)/.+|silences(/.+)?|bulk)"), frozenset({"operator", "admin"})),
+    (re.compile(r"/review/((alerts|proposals)/.+|silences(/.+)?|bulk|confirm)"), frozenset({"operator", "admin"})),
 )
 """Requests that change something: the first pattern that is the whole path decides."""
 

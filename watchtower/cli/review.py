@@ -73,7 +73,8 @@ class Session:
     def __init__(self, tower: Tower, name: str, pressed: Iterator[str]) -> None:
         self.tower, self.name, self.pressed = tower, name, pressed
         self.done = 0
-        self._last: str | None = None
+        self._last: tuple[str, Callable[[], object], str] | None = None
+        """What was decided on last, what takes it back, and how it then stands."""
         self._ended = False
 
     def alerts(self, queue: str | None) -> None:
@@ -129,7 +130,7 @@ class Session:
             return False
         verb, verdict = ACTS[key]
         until = self.tower.clock() + timedelta(days=1) if verb == "snooze" else None
-        self._last = row.id
+        self._last = (row.id, lambda: self.tower.act(row.id, "reopen", actor=self.name), "is open again")
         return self._said(
             lambda: self.tower.act(row.id, verb, actor=self.name, until=until, verdict=verdict, expected=row.revision),
             f"{verb}: {row.subject}",
@@ -138,17 +139,20 @@ class Session:
     def _undo(self) -> None:
         last, self._last = self._last, None
         if last is None:
-            console.print("there is nothing to take back; a verdict on a proposal is set right at its record")
+            console.print("there is nothing to take back")
             return
-        if self._said(lambda: self.tower.act(last, "reopen", actor=self.name), f"taken back: {last} is open again"):
-            self.done = max(0, self.done - 2)
+        about, work, words = last
+        before = self.done
+        self._said(work, f"taken back: {about} {words}")
+        if self.done > before:
+            self.done = before - 1
 
     def _decide(self, row: ProposalRow, key: str) -> bool:
         if key not in ("a", "r"):
             console.print(KEYS)
             return False
         verdict: Literal["accept", "reject"] = "accept" if key == "a" else "reject"
-        self._last = None
+        self._last = (row.id, lambda: self.tower.withdraw(row.id, actor=self.name), "waits for review again")
         return self._said(
             lambda: self.tower.decide(row.id, verdict, actor=self.name), f"{verdict}: {row.field} of {row.subject}"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,14 +13,16 @@ from starlette.responses import Response
 
 from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort
+from watchtower.api.review.around import next_words, standing_around
 from watchtower.api.review.environment import page
 from watchtower.api.review.evidence import Piece, pieces, quotes_in
 from watchtower.api.review.pictures import bars, plot, stretches
 from watchtower.api.review.queue import row_words
 from watchtower.api.views import RecordView, field_values, record_view, title
+from watchtower.contract import parse_time
 from watchtower.flow.verdicts import undo_until
 from watchtower.store import boards, queries
-from watchtower.store.rows import DocumentRow, ProposalRow, TimeKey
+from watchtower.store.rows import DocumentRow, ProposalRow, RecordRow, TimeKey
 
 PROPOSALS = 20
 PROPOSAL_STATUSES = ("review", "accepted", "refused", "rejected")
@@ -50,6 +53,7 @@ def record_page(tower: TowerPort, request: Request, object_name: str, record_id:
         named = [(to, str(view.row.state[name])) for name, to in targets.items() if view.row.state.get(name)]
         states = queries.record_states(conn, named)
         usage = boards.usage(conn, object_name, record_id)
+        moves = standing_around(conn, view)
     words = {
         "now": now,
         "waiting": waiting,
@@ -63,48 +67,45 @@ def record_page(tower: TowerPort, request: Request, object_name: str, record_id:
         "quotes": {name: _quotes(found) for name, found in by_field.items()},
         "standing": [row_words(tower, row) for row in view.alerts if row.status != "resolved"],
         "past": [row_words(tower, row) for row in view.alerts if row.status == "resolved"],
+        "ladders": {name: queue.ladder for name, queue in tower.rulebook.queues.items()},
         "rules": {rule.id: rule for rule in tower.rulebook.rules},
         "documents": documents[:DOCUMENTS],
         "more_documents": max(0, len(documents) - DOCUMENTS),
         "signals": [(signal, bars(signal.data.get("contributors"))) for signal in view.signals],
         "paths": {name: path for name, path in paths.items() if path},
-        "usage": {metric: plot(points, now) for metric, points in usage.items()},
-        "promised": _promised(tower, view),
-        "moves": _moves(tower, view),
+        "usage": {metric: drawn for metric, points in usage.items() if (drawn := plot(points, _found(view)))},
+        **next_words(tower, view, moves),
+        "confirmable": confirmable(tower, view.row),
         "related": [
             (field, other, title(tower.rulebook, other.object, other.id, other.state)) for field, other in view.related
         ],
-        "handoffs": handed_over(view),
         "pending": [p for p in view.proposals if p.status == "review"],
         "decided": [p for p in view.proposals if p.status != "review"],
     }
     return page(request, "record.html", words)
 
 
-PROMISES = ("contract_terms", "scope", "constraints", "next_step", "start_date", "renewal_plan", "stakeholders")
-"""Fields that say what was promised, where a record has them."""
+def confirmable(tower: TowerPort, row: RecordRow) -> list[tuple[str, str, Any]]:
+    """(signal, field, value) of the fields in which a person says whether a record is odd: such verdicts are what a
+    detector's reference is cleaned by (`parameters.confirmed`)."""
+    model = tower.rulebook.objects.get(row.object)
+    named = [
+        (name, str(field))
+        for name, signal in tower.rulebook.signals.items()
+        if signal.object == row.object and (field := signal.parameters.get("confirmed"))
+    ]
+    return [(name, field, row.state.get(field)) for name, field in named if model and field in model.fields]
 
 
-def _promised(tower: TowerPort, view: RecordView) -> list[tuple[str, str, str, Any]]:
-    """What was promised: (object, id, field, value), of the record and of those that name it."""
-    rows = [view.row, *(other for _, other in view.related)]
-    return [(row.object, row.id, name, row.state[name]) for row in rows for name in PROMISES if row.state.get(name)]
-
-
-def _moves(tower: TowerPort, view: RecordView) -> list[dict[str, Any]]:
-    """What is being done, and who owns the next move: what stands, else what is due."""
-    standing = [row_words(tower, row) for row in view.alerts if row.status != "resolved"]
-    return sorted(standing, key=lambda words: (words["alert"].ai_informed, words["alert"].opened_at))[:6]
-
-
-def handed_over(view: RecordView) -> list[tuple[str, str, str]]:
-    """(handoff, status, since) of a record's own handoffs."""
-    found = []
-    for key, value in view.row.state.items():
-        handoff, dot, part = key.partition(".")
-        if dot and part == "status" and isinstance(value, str):
-            found.append((handoff, value, str(view.row.state.get(f"{handoff}.{value}_at") or "")))
-    return found
+def _found(view: RecordView) -> list[tuple[datetime, str]]:
+    """(when it began, which signal) of the changes that detectors found, and that rules may read."""
+    told = []
+    for signal in view.signals:
+        began = signal.data.get("began_at")
+        held = isinstance(decided := signal.data.get("decided"), dict) and decided.get("state") == "held"
+        if isinstance(began, str) and not held:
+            told.append((parse_time(began), signal.name))
+    return told[:3]
 
 
 def _items(evidence: Any) -> list[Any]:

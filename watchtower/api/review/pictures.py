@@ -35,11 +35,15 @@ class Stretch(NamedTuple):
 
 
 class Plot(NamedTuple):
-    """A line of measurements. `line` and `usual` are the points of SVG polylines in a picture of WIDTH by HEIGHT;
-    `usual` is the median of the first half; `change` compares the median of the last quarter with it."""
+    """A line of measurements in a picture of WIDTH by HEIGHT. `line`: the points of an SVG polyline. `usual` is the
+    median of the first half, drawn through; `recent` that of the last quarter, drawn from `recent_x` on; `change`
+    compares them. `marks`: (x, when, what) of the changes that detectors found."""
 
     line: str
     usual_y: float
+    recent_x: float
+    recent_y: float
+    marks: list[tuple[float, datetime, str]]
     low: float
     high: float
     usual: float
@@ -53,8 +57,9 @@ class Plot(NamedTuple):
 HEIGHT = 120.0
 
 
-def plot(points: Sequence[Point], now: datetime) -> Plot | None:
-    """Measurements as a line, with what was usual before; None where there are fewer than two."""
+def plot(points: Sequence[Point], changes: Sequence[tuple[datetime, str]] = ()) -> Plot | None:
+    """Measurements as a line, with what was usual before and what is of late; None where there are fewer than two.
+    `changes`: (when, what) that detectors found; those within the picture are marked."""
     if len(points) < 2:
         return None
     values = [point.value for point in points]
@@ -65,11 +70,19 @@ def plot(points: Sequence[Point], now: datetime) -> Plot | None:
     def y(value: float) -> float:
         return HEIGHT - 6 - (value - low) / tall * (HEIGHT - 12)
 
-    line = " ".join(f"{(p.at - first).total_seconds() / whole * WIDTH:.1f},{y(p.value):.1f}" for p in points)
+    def x(at: datetime) -> float:
+        return (at - first).total_seconds() / whole * WIDTH
+
+    line = " ".join(f"{x(p.at):.1f},{y(p.value):.1f}" for p in points)
     usual = median(values[: max(1, len(values) // 2)])
-    recent = median(values[-max(1, len(values) // 4) :])
+    late = max(1, len(values) // 4)
+    recent = median(values[-late:])
     change = (recent - usual) / abs(usual) if usual else None
-    return Plot(line, y(usual), low, high, usual, recent, change, first, last, list(points))
+    marks = [(x(at), at, what) for at, what in changes if first <= at <= last]
+    return Plot(
+        line, y(usual), x(points[-late].at), y(recent), marks, low, high, usual, recent, change, first, last,
+        list(points),
+    )  # fmt: skip
 
 
 def trend(by_week: Mapping[int, int], weeks: int) -> list[tuple[int, float]]:

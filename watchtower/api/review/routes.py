@@ -13,7 +13,7 @@ from starlette.responses import Response
 from watchtower.api.auth import acting, credential_of
 from watchtower.api.port import VERBS, TowerPort
 from watchtower.api.review import boards, health, pages, queue, rules
-from watchtower.api.review.environment import STAY, page, reviewer
+from watchtower.api.review.environment import STAY, page, path_to, reviewer
 from watchtower.api.review.forms import back, form_of, pairs_of
 from watchtower.api.review.picked import bulk
 from watchtower.api.routes.alerts import scoped
@@ -134,6 +134,28 @@ def routes(tower: TowerPort) -> APIRouter:
             return back(form, f"/review/alerts/{quote(alert_id)}")
 
         return await run_in_threadpool(act)
+
+    @router.post("/review/confirm")
+    async def post_confirm(request: Request) -> Response:
+        form, actor = await form_of(request), acting(request, reviewer(request))
+        subject, odd = form.get("record", ""), {"yes": True, "no": False}.get(form.get("odd", ""))
+        object_name, _, record_id = subject.partition("/")
+
+        def confirm() -> Response:
+            if odd is None:
+                raise InputError(f"odd: {form.get('odd', '')!r:.20} is neither yes nor no")
+            with tower.database.read() as conn:
+                row = queries.record_by_id(conn, object_name, record_id)
+            if row is None:
+                raise Missing(f"{subject:.80}: there is no such record")
+            known = {name: field for name, field, _ in pages.confirmable(tower, row)}
+            field = known.get(form.get("signal", ""))
+            if field is None:
+                raise InputError(f"signal: {form.get('signal', '')!r:.60} asks for no verdict on {object_name}")
+            tower.cross(subject, fields={field: odd}, actor=actor, note=form.get("note", "")[:4000])
+            return back(form, path_to("review", object_name, record_id))
+
+        return await run_in_threadpool(confirm)
 
     @router.post("/review/bulk")
     async def post_bulk(request: Request) -> Response:
