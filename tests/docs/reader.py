@@ -30,7 +30,7 @@ class Reader:
         self.folder, self.port = folder, str(port)
         ours, theirs = os.pipe()
         self._codes = ours
-        self._log = folder.parent / f"{folder.name}.log"
+        self._turns = 0
         self._shell = subprocess.Popen(
             ["bash", "--norc"], cwd=folder, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, pass_fds=[theirs], start_new_session=True,
@@ -62,6 +62,7 @@ class Reader:
         """Its exit code and what it printed, both streams as they came."""
         text = re.sub(rf"\b{PORT}\b", self.port, command.text)
         behind = text.rstrip().endswith("&")
+        self._turns += 1  # a log for each: what runs behind goes on writing into its own
         assert self._shell.stdin is not None
         self._shell.stdin.write(f"{{ {text}\n}} >'{self._log}' 2>&1 </dev/null\necho $? >&{self._theirs}\n")
         self._shell.stdin.flush()
@@ -73,10 +74,14 @@ class Reader:
             return code, ""
         return code, self._said()
 
+    @property
+    def _log(self) -> Path:
+        return self.folder.parent / f"{self._turns}.log"
+
     def _said(self) -> str:
         said = self._log.read_text(encoding="utf-8", errors="replace")
-        said = re.sub(rf"\b{self.port}\b", PORT, said).strip("\n")
-        return "".join(line.rstrip() + "\n" for line in said.split("\n")) if said else ""
+        said = re.sub(rf"\b{self.port}\b", PORT, said)
+        return "".join(line.rstrip() + "\n" for line in said.split("\n") if line.strip())
 
     def _await(self) -> None:
         """Until what was put behind answers, as a reader would wait for the line that says so."""

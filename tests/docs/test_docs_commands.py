@@ -128,7 +128,7 @@ def test_a_block_gives_its_commands_and_what_they_print() -> None:
     text = "<!-- exit: 1 -->\n```console\n$ one \\\n>   two\nsaid\n\nmore\n$ three 'a\n> b'\n```\n"
     page = parse(PROJECT / "x.md", text)
     assert page.steps == [
-        Command(3, "one \\\n  two", "said\n\nmore", 1),
+        Command(3, "one \\\n  two", "said\n\nmore"),
         Command(8, "three 'a\nb'", None, 1),
     ]
 

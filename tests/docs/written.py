@@ -7,9 +7,9 @@
 
     ```console                                             commands; what follows one is what it prints
     $ watchtower rules check rulebook.yaml
-    ...                                                    any number of lines; within a line, any text
+    ...                                                    any number of lines; within a line, any text, also none
 
-    <!-- exit: 1 -->                                       before a block: how its commands end (0 where it is left out)
+    <!-- exit: 1 -->                                       before a block: how its last command ends (usually 0)
     <!-- not run: needs the network -->                    before a block: why it cannot run here; one of REASONS
 
 A block marked `sh` or `bash` is commands without prompts, whose output is not shown. Comments are invisible to readers.
@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
@@ -113,7 +113,8 @@ def parse(path: Path, text: str) -> Page:
         elif language in SHELLS:
             code = int(block.notes.get("exit", "0"))
             shown = language == "console"
-            page.steps += _commands(block, shown=shown, code=code, why_not=reason)
+            found = list(_commands(block, shown=shown, why_not=reason))
+            page.steps += [*found[:-1], *(replace(last, code=code) for last in found[-1:])]
         elif any(_COMMAND.match(line) for line in block.text.splitlines()):
             page.faults.append(
                 f"{where}: commands in a block that no test runs; "
@@ -162,7 +163,7 @@ def _blocks(text: str) -> Iterator[_Block]:
         number += 1
 
 
-def _commands(block: _Block, *, shown: bool, code: int, why_not: str) -> Iterator[Command]:
+def _commands(block: _Block, *, shown: bool, why_not: str) -> Iterator[Command]:
     """The commands of a block; one that is not whole yet (a quote, a backslash, a here-document) takes more lines."""
     lines = block.text.rstrip("\n").split("\n")
     place = 0
@@ -187,7 +188,7 @@ def _commands(block: _Block, *, shown: bool, code: int, why_not: str) -> Iterato
                 end += 1
             said = "\n".join(lines[place:end]).strip("\n")
             output = said or None
-        yield Command(block.line + 1 + first, line, output, code, why_not)
+        yield Command(block.line + 1 + first, line, output, why_not=why_not)
 
 
 def _whole(command: str) -> bool:
@@ -200,11 +201,17 @@ def _whole(command: str) -> bool:
 
 
 def as_pattern(shown: str) -> re.Pattern[str]:
-    """What is shown, as a pattern: `...` alone on a line is any lines, within one any text; spaces at ends are none."""
+    """What is shown, as a pattern: `...` alone on a line is any lines, within one any text.
+
+    Spaces in a row count as one and those at a line's end as none, for the width of a table's column depends on what else
+    is in it; empty lines do not count: where progress was shown, one is left.
+    """
     parts = []
-    for line in shown.split("\n"):
+    for line in filter(str.strip, shown.split("\n")):
         if line.strip() == "...":
             parts.append(r"(?:[^\n]*\n)*?")
         else:
-            parts.append(r"[^\n]*?".join(re.escape(part) for part in line.rstrip().split("...")) + r"[ \t]*\n")
+            words = re.split(r"( +|\.\.\.)", line.rstrip())
+            spaced = (r"[^\n]*?" if w == "..." else " +" if w[:1] == " " else re.escape(w) for w in words)
+            parts.append("".join(spaced) + r"[ \t]*\n")
     return re.compile("".join(parts))
