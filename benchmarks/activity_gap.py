@@ -11,12 +11,12 @@ does not end is what the detector is for, and no false alarm.
 
 from __future__ import annotations
 
-import argparse
 from time import perf_counter
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from benchmarks.figures import arguments, figure
 from benchmarks.usage_worlds import CDNOW, Array
 from detectors.activity_gap import EARLIER
 from detectors.rhythm import Gaps, Rhythm
@@ -85,12 +85,15 @@ def purchases() -> None:
 
 def report(name: str, shares: list[float]) -> None:
     """Print a line."""
+    for level, share in zip(LEVELS, shares, strict=True):
+        if level == 0.01:
+            figure(f"gaps against one's own rhythm, {name.strip()}: P(p <= .01)", share)
     print(f"{name:<62}" + "".join(f"  P(p<={a:g}) {share:.4f}" for a, share in zip(LEVELS, shares, strict=True)))
 
 
 def main() -> None:
     """Print both."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--records", type=int, default=100_000)
     simulated(parser.parse_args().records)
     purchases()

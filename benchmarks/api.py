@@ -38,6 +38,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from benchmarks.figures import arguments, figure
 from watchtower.api.app import create_app
 from watchtower.bootstrap import Tower, build
 from watchtower.flow.door import Door
@@ -204,7 +205,7 @@ def bare(listed: bytes) -> Starlette:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--alerts", type=int, default=50_000, help="open ones; as many resolved stand beside them")
     parser.add_argument("--rate", type=float, default=50, help="requests a second, of each of the two")
@@ -235,6 +236,7 @@ def _measure(tower: Tower, options: argparse.Namespace) -> None:
             with writing(tower, options.writes):
                 took = asyncio.run(open_loop(url + path, options.rate, options.seconds))
             middle, late = took[len(took) // 2], took[int(len(took) * 0.99)]
+            figure(f"{name}: p99 at {options.rate:g} requests a second", late, "ms", better="lower", aim=100)
             print(f"{name} at {options.rate:g}/s: median {middle:.1f} ms, p99 {late:.1f} ms, last {took[-1]:.1f} ms")
         with served(bare(listed)) as peer:
             body, kind = events(), {"content-type": "application/cloudevents-batch+json"}
@@ -248,6 +250,10 @@ def _measure(tower: Tower, options: argparse.Namespace) -> None:
                  lambda: client.post(f"{peer}/events", content=body, headers=kind)),
             ):  # fmt: skip
                 a, b = ratio(ours, theirs, options.seconds / 2)
+                aims = {"GET /alerts / bare JSONResponse": 0.4, "POST /events of 100, before storage": 0.3}
+                figure(name, a, "requests a second", peer="a bare Starlette endpoint", of_peer=a / b)
+                if name in aims:
+                    figure(f"{name}, share of the bare one", a / b, aim=aims[name])
                 print(f"{name}: {a:.0f}/s against {b:.0f}/s, ratio {a / b:.2f}")
 
 

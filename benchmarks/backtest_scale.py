@@ -13,7 +13,6 @@ no rules. It is what reading costs.
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ import duckdb
 import msgspec
 import yaml
 
+from benchmarks.figures import arguments, figure
 from benchmarks.full_evaluation_rules import BOOK
 from benchmarks.live import fields
 from watchtower.contract import format_time
@@ -86,7 +86,7 @@ def watched(command: list[str], output: Path) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--events", default="1000000,2500000,10000000")
     options = parser.parse_args()
     for count in map(int, options.events.split(",")):
@@ -107,6 +107,11 @@ def main() -> None:
             reading = time.perf_counter() - began
             size = events.stat().st_size / 1e6
         rules = len(BOOK["rules"])
+        figure(
+            f"backtest of {count:,} events", count / seconds, "events a second",
+            peer="DuckDB reading the lines", of_peer=reading / seconds,
+        )  # fmt: skip
+        figure(f"backtest of {count:,} events, peak memory", peak, "MB", better="lower")
         print(
             f"{count:>11,} events ({size:,.0f} MB), {rules} rules: {seconds:,.0f} s, {count / seconds:,.0f} events/s, "
             f"peak {peak:,.0f} MB, {intervals:,} intervals; DuckDB alone reads it in {reading:.1f} s "

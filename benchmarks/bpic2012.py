@@ -17,6 +17,10 @@ import tempfile
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
+from benchmarks.figures import arguments, figure
+
 ROOT = Path(__file__).resolve().parents[1]
 LOG = ROOT.parent / "shared/data/process/bpic2012_loan.parquet"
 EXAMPLE = ROOT / "examples/bpic2012"
@@ -33,13 +37,27 @@ def run(*arguments: str) -> tuple[str, float, float]:
 
 
 def main() -> None:
-    log = Path(sys.argv[1]) if len(sys.argv) > 1 else LOG
+    parser = arguments(__doc__)
+    parser.add_argument("log", type=Path, nargs="?", default=LOG)
+    parser.add_argument("--events", type=int, help="The first so many of the log.")
+    given = parser.parse_args()
+    log: Path = given.log
     if not log.exists():
         sys.exit(f"{log} is not there; name the log as the first argument")
+    with tempfile.TemporaryDirectory() as folder:
+        if given.events:
+            part = Path(folder) / log.name
+            pq.write_table(pq.read_table(log).slice(0, given.events), part)
+            log = part
+        measure(log)
+
+
+def measure(log: Path) -> None:
     mapping = ("--mapping", str(EXAMPLE / "mapping.yaml"))
     with tempfile.TemporaryDirectory() as folder:
         said, seconds, peak = run("import", str(log), *mapping, "--data", folder, "--json")
     events = json.loads(said)["accepted"]
+    figure("a real funnel in, folded and evaluated", events / seconds, "events a second", aim=5000)
     print(f"import: {events} events in {seconds:.1f} s, {events / seconds:,.0f} a second, peak {peak:.0f} MB")
 
     rulebook = str(EXAMPLE / "rulebook")
@@ -51,6 +69,10 @@ def main() -> None:
     oracle = ROOT / "tests/oracles/bpic2012.py"
     subprocess.run([sys.executable, str(oracle), str(log)], check=True, stdout=subprocess.DEVNULL)
     pandas = time.perf_counter() - began
+    figure(
+        "backtest of its four rules", backtest, "s", better="lower", aim=10, peer="the pandas oracle",
+        of_peer=backtest / pandas,
+    )  # fmt: skip
     print(f"the pandas oracle, these four rules alone: {pandas:.1f} s (backtest / oracle = {backtest / pandas:.2f})")
 
 

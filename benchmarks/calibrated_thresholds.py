@@ -13,7 +13,6 @@ threshold whose observed precision on the calibration half reaches the target.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from pathlib import Path
 import structlog
 
 import evals
+from benchmarks.figures import arguments, figure
 from evals.adapters import load_cases
 from evals.calibrate import STEPS, Answer, calibrate_field, held, split_in_two
 from evals.production import classifier_rows, rule_layer
@@ -42,7 +42,7 @@ def naive(answers: Sequence[Answer], target: float, lowest: float) -> float | No
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("cases", type=Path)
     parser.add_argument("--splits", type=int, default=200)
     given = parser.parse_args()
@@ -77,6 +77,10 @@ def main() -> None:
             guess = naive(one, rule.precision, rule.review_at)
             bare += guess is None or (held(other, guess).precision or 1.0) >= rule.precision
         splits, shown = given.splits, max(given.splits - none, 1)
+        figure(
+            f"splits in which the threshold of {key} keeps its promise", kept / splits, aim=0.95,
+            peer="a threshold without a bound", of_peer=kept / bare if bare else None,
+        )  # fmt: skip
         print(
             f"{key:22} {rule.precision:6.2f}  {kept:4}/{splits} {kept / splits:7.1%}        {pooled:4}/{splits} "
             f"{pooled / splits:6.1%}  {none:12}  {share / shown:8.1%} | {bare:4}/{splits} {bare / splits:6.1%}"

@@ -14,9 +14,7 @@ leaks planted, and with the labels shuffled.
 
 from __future__ import annotations
 
-import argparse
 import csv
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from benchmarks.figures import arguments, figure
 from detectors import ROSTER
 from detectors.churn_risk import score
 from detectors.horizon import area, is_outcome
@@ -158,9 +157,8 @@ def measured(splits: int) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--splits", type=int, default=5, help="Random splits (default 5).")
-    parser.add_argument("--json", action="store_true", help="One JSON object instead of the table.")
     asked = parser.parse_args()
     if not TELCO.is_file():
         print(f"no figures: {TELCO.name} is not in the shared data")
@@ -172,14 +170,13 @@ def main() -> None:
     leaking = detector.fit(snapshot(columns, left, held_out, leak=True), request())
     shuffled = np.random.default_rng(1).permutation(left)
     nothing = detector.fit(snapshot(columns, shuffled, held_out), request())
-    if asked.json:
-        said = {"leaks": dict(leaking.abstentions), "shuffled": dict(nothing.abstentions)}
-        print(json.dumps({"splits": asked.splits, "models": found, **said}))
-        return
     print(f"{'':22}{'AUC':>8}{'Brier':>8}{'ECE':>8}{'stay, raised':>14}{'leave, found':>14}")
     for name, row in found.items():
         cells = [("auc", 8), ("brier", 8), ("ece", 8), ("false", 14), ("found", 14)]
         print(f"{name:22}" + "".join(f"{f'{row[key]:.3f}' if key in row else '':>{width}}" for key, width in cells))
+    first, *others = found.items()
+    for name, row in others:
+        figure(f"churn risk, AUC beside {name}", first[1]["auc"], peer=name, of_peer=first[1]["auc"] / row["auc"])
     for what, fitted in (("with leaks", leaking), ("labels shuffled", nothing)):
         for name, reason in fitted.abstentions.items():
             print(f"{what}: {name}: {reason}")

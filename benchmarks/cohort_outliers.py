@@ -17,8 +17,6 @@ rate that is above the budget by more than two standard errors.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
@@ -27,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from benchmarks.figures import arguments, figure
 from benchmarks.outlier_sets import Floats, OutlierSet, outlier_sets
 from detectors import ROSTER
 from detectors.cohort_outlier import _centre, _scaled
@@ -187,17 +186,13 @@ def measured(of: OutlierSet, splits: int, budget: float) -> dict[str, dict[str, 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--splits", type=int, default=20, help="Drawings of each set (default 20).")
     parser.add_argument("--budget", type=float, default=0.1, help="The false-discovery rate asked for (default .1).")
-    parser.add_argument("--json", action="store_true", help="One JSON object instead of the table.")
     asked = parser.parse_args()
     sets, absent = outlier_sets()
     begun = perf_counter()
     found = {of.name: measured(of, asked.splits, asked.budget) for of in sets}
-    if asked.json:
-        print(json.dumps({"budget": asked.budget, "splits": asked.splits, "absent": absent, "sets": found}))
-        return
     for name in absent:
         print(f"absent: {name}")
     print(f"false-discovery rate / power at {asked.budget:g}, {asked.splits} splits of {len(sets)} sets")
@@ -214,6 +209,8 @@ def main() -> None:
     means = [[np.mean([row[name][key] for row in found.values()]) for name in NAMES] for key in ("rate", "power")]
     print(f"{'mean':16}" + "".join(f"{f'{rate:.3f} / {power:.2f}':>19}" for rate, power in zip(*means, strict=True)))
     held = [sum(row[n]["rate"] - 2 * row[n]["error"] <= asked.budget for row in found.values()) for n in NAMES]
+    for name, within in zip(NAMES, held, strict=True):
+        figure(f"outlier sets within the budget: {name}", within / len(sets), aim=1.0 if name in NAMES[:3] else None)
     raised = [sum(row[n]["raised"] > 0 for row in found.values()) for n in NAMES]
     print(f"{'within budget':16}" + "".join(f"{f'{n} of {len(sets)}':>19}" for n in held))
     print(f"{'sets that raise':16}" + "".join(f"{f'{n} of {len(sets)}':>19}" for n in raised))

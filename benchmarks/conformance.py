@@ -17,7 +17,6 @@ detector, snapshot to signals, with the time it takes to write the sentences.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from time import process_time
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.figures import arguments, figure
 from benchmarks.process_logs import FOUR_LOGS, HOUR, Log, Longs, bpi2012, four_logs
 from detectors import ROSTER
 from detectors.conformance import KINDS, check_traces
@@ -154,7 +154,7 @@ def snapshot_of(trial: Trial, at: datetime) -> pa.Table:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=20)
     options = parser.parse_args()
@@ -191,6 +191,12 @@ def main() -> None:
         signals = detector.raise_signals(table, fitted, request)
         whole = process_time() - begun
         fast = float(np.median(times))
+        figure(f"conformance of {log.name}: precision", right / max(len(said), 1), aim=1.0)
+        figure(f"conformance of {log.name}: recall", right / len(truth), aim=1.0)
+        figure(
+            f"conformance of {log.name}: 1,000 cases", fast * each, "ms", better="lower", aim=1.0,
+            peer="the oracle", of_peer=fast / slow,
+        )  # fmt: skip
         print(
             f"{log.name:<14}{log.cases:>10}{trial.stage.size:>10}{len(truth):>10}"
             f"{right / max(len(said), 1):>10.4f}{right / len(truth):>10.4f}"

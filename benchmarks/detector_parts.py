@@ -10,7 +10,6 @@ signals are equal. Every way but the one piece fits on the whole, as the workers
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmarks.dwell import million_spells
+from benchmarks.figures import arguments, figure
 from detectors import ROSTER
 from detectors.partitions import judge, narrow, part_of, raise_in_parts, raise_on_spark
 from watchtower.contract import DetectionRequest, Signal
@@ -75,7 +75,7 @@ def whole(table: pa.Table, request: DetectionRequest) -> Sequence[Signal]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--records", type=int, default=200_000, help="Records, with four spells each.")
     parser.add_argument("--parts", type=int, default=8, help="Parts, one after the other and under Spark.")
     parser.add_argument("--spark", action="store_true", help="Under Spark too; needs pyspark and Java.")
@@ -112,6 +112,8 @@ def compare(
             if not first:
                 first, expected = took, found
             same = "equal" if found == expected else "NOT EQUAL"
+            if name != "one piece":
+                figure(f"{request.detector}, {name}", took, "s", better="lower", peer="one piece", of_peer=took / first)
             print(
                 f"{request.detector}, {table.num_rows:,} versions, {name}: {took:.1f} s "
                 f"({took / first:.2f} of one piece), {len(found):,} signals, {same}"

@@ -13,7 +13,6 @@ children, by their proportional set size, ten times a second.
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
 import threading
@@ -25,6 +24,7 @@ import duckdb
 import pyarrow as pa
 
 from benchmarks.backtest_scale import resident
+from benchmarks.figures import arguments, figure
 from enrichment.matching import MATCHERS, Finder
 
 CONSONANTS, VOWELS = "bcdfgklmnprstvxz", "aeio"
@@ -131,7 +131,7 @@ def cpu() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=7)
@@ -170,6 +170,12 @@ def main() -> None:
     )
     told_by_peer, right_of_peer, peer_seconds = peer(options.records, options.seed)
     precision, recall = right_of_peer / max(told_by_peer, 1), right_of_peer / max(planted, 1)
+    figure(f"{counts.records:,} companies deduplicated", counts.records / seconds, "records a second")
+    figure(
+        "duplicates: recall", right / max(planted, 1), peer="the same name", of_peer=(right / max(planted, 1)) / recall
+    )
+    figure("duplicates: precision", right / max(found, 1), peer="the same name",
+           of_peer=right / max(found, 1) / precision)  # fmt: skip
     print(
         f"the same name without case and punctuation: {told_by_peer:,} pairs, precision {precision:.3f}, "
         f"recall {recall:.3f}, {peer_seconds:.1f} s"

@@ -16,7 +16,6 @@ half, once: it shows the drift of this log, to which no half promises anything a
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from benchmarks.figures import arguments, figure
 from detectors import ROSTER
 from detectors.snapshot import read_versions
 from detectors.spells import Spells, read_spells
@@ -151,7 +151,7 @@ def million_spells(at: datetime, records: int = 250_000, each: int = 4, cohorts:
 
 def main() -> None:
     """Print both tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--splits", type=int, default=40)
     splits = parser.parse_args().splits
     if BPI2012.exists():
@@ -161,6 +161,8 @@ def main() -> None:
             for row in calibration(spells_of(case_versions(BPI2012, prefix)), splits):
                 counts = f"{row.state:<20}{row.completed:>10}{row.censored:>10}{row.never_ended:>10.3f}"
                 shares = f"{row.share:>10.4f}{row.share_without_ties:>10.4f}{row.share_in_time:>10.4f}"
+                if row.judged:
+                    figure(f"dwell in {row.state}: P(p <= .05)", row.share)
                 print(counts + (shares if row.judged else "  abstains: too many stay for good"))
     else:
         print(f"no calibration: {BPI2012} is not here")
@@ -181,6 +183,7 @@ def main() -> None:
     between = perf_counter()
     signals = detector.raise_signals(table, fitted, request)
     ended = perf_counter()
+    figure(f"dwell, {table.num_rows:,} spells fitted and judged", ended - begun, "s", better="lower")
     print(
         f"{table.num_rows:,} spells of {len(fitted.curves)} cohorts: fit {between - begun:.2f} s, "
         f"raise {ended - between:.2f} s, {len(signals):,} signals"

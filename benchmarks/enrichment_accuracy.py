@@ -15,7 +15,6 @@ There are no labels for the business model in these data: it is not measured.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import logging
@@ -29,6 +28,7 @@ import numpy as np
 import structlog
 
 from benchmarks import enrichment_baselines as baselines
+from benchmarks.figures import arguments, figure
 from enrichment import build_worker, local_endpoint
 from enrichment.atlas import atlas, plain
 from enrichment.grounding import follows, intact
@@ -194,6 +194,7 @@ def judged(how: str, said: Sequence[str], sure: Any, rows: list[Row], field: str
         )
         gap = f"  calibration error {off:.3f}"
     at_60, at_90 = precision_at(sure, right, 0.6), coverage_at(sure, right, 0.9).coverage
+    figure(f"{field} of held-out companies, {how}: accuracy", float(right.mean()))
     print(
         f"    {how:26} accuracy {share(int(right.sum()), len(right))}  precision at coverage .6 {at_60:.3f}"
         f"  coverage at precision .9 {at_90:.3f}{gap}"
@@ -236,15 +237,16 @@ def with_model(gguf: Path, rows: list[Row]) -> None:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("data", type=Path)
-    arguments.add_argument("--model", type=Path, default=None, help="a GGUF file: measure the language model, too")
-    arguments.add_argument("--rows", type=int, default=500)
-    arguments.add_argument("--model-rows", type=int, default=10)
-    given = arguments.parse_args()
+    parser = arguments(__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--model", type=Path, default=None, help="a GGUF file: measure the language model, too")
+    parser.add_argument("--rows", type=int, default=500)
+    parser.add_argument("--learn", type=int, default=TUNED, help="rows that categories are learnt from")
+    parser.add_argument("--model-rows", type=int, default=10)
+    given = parser.parse_args()
     lines = (given.data / "firmographics_1500.jsonl").read_text("utf-8").splitlines()
     rows: list[Row] = [json.loads(text) for text in lines]
-    tuned, held_out = rows[:TUNED], rows[-500:][: given.rows]
+    tuned, held_out = rows[: given.learn], rows[-500:][: given.rows]
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     atlas()
     places_and_years(tuned, held_out)

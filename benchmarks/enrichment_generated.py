@@ -13,12 +13,12 @@ the fact. Each with its 95 percent Wilson interval. `accepted`: only answers of 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from benchmarks.figures import arguments, figure
 from enrichment import build_worker
 from enrichment.atlas import atlas, plain
 from evals.statistics import wilson
@@ -113,16 +113,19 @@ def report(known: list[Company], said: list[Answer], accept: float) -> None:
             right = share(sum(a.right for a in given), len(given))
             covered = share(sum(a.stated for a in given), telling)
             beside = sum(not a.stated for a in given)
+            if title == "accepted" and given:
+                figure(f"generated companies, {spec.name}: precision", sum(a.right for a in given) / len(given))
+                figure(f"generated companies, {spec.name}: coverage", sum(a.stated for a in given) / max(telling, 1))
             print(f"  {spec.name:13} {title:9} precision {right}  coverage {covered}  not stated {beside}")
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--seeds", default="100-105", help="FIRST-LAST")
-    arguments.add_argument("--accounts", type=int, default=200)
-    arguments.add_argument("--accept", type=float, default=0.9)
-    arguments.add_argument("--wrong", action="store_true", help="show the wrong answers with their quotes")
-    given = arguments.parse_args()
+    parser = arguments(__doc__)
+    parser.add_argument("--seeds", default="100-105", help="FIRST-LAST")
+    parser.add_argument("--accounts", type=int, default=200)
+    parser.add_argument("--accept", type=float, default=0.9)
+    parser.add_argument("--wrong", action="store_true", help="show the wrong answers with their quotes")
+    given = parser.parse_args()
     first, _, last = given.seeds.partition("-")
     known = [
         company for seed in range(int(first), int(last or first) + 1) for company in companies(seed, given.accounts)

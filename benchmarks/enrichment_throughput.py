@@ -10,7 +10,6 @@ without any cost of its own would need.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import multiprocessing
@@ -27,6 +26,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from benchmarks.figures import arguments, figure
 from enrichment import ChatModel, Endpoint, Limits, build_worker
 from enrichment.schema import question, schema
 from watchtower.contract import Document, FieldRequest, FieldSpec, RecordSnapshot
@@ -140,7 +140,7 @@ def _request(number: int) -> FieldRequest:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = arguments(__doc__)
     options.add_argument("--records", type=int, default=3200)
     options.add_argument("--slots", type=int, default=32)
     options.add_argument("--latency", type=float, default=0.2, help="seconds")
@@ -153,9 +153,11 @@ def main() -> None:
         print(
             f"the model alone    {seconds:6.1f} s, {ideal / seconds:.3f} of the ideal (load {os.getloadavg()[0]:.1f})"
         )
+        figure("enrichment, the model alone", ideal / seconds, "of the ideal")
         with tempfile.TemporaryDirectory() as folder:
             seconds, cpu = whole_worker(there, given.records, given.slots, Path(folder))
         load, each = os.getloadavg()[0], cpu / given.records * 1000
+        figure("enrichment, the whole worker", ideal / seconds, "of the ideal", aim=0.95)
         print(
             f"the whole worker   {seconds:6.1f} s, {ideal / seconds:.3f} of the ideal, {each:.1f} ms of CPU a record "
             f"(load {load:.1f})"

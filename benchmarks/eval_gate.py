@@ -15,11 +15,10 @@ The peer is a gate without correction: any of the questions with p <= 0.05, the 
 
 from __future__ import annotations
 
-import argparse
-
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.figures import arguments, figure
 from evals.compare import MINIMUM_EFFECT, Comparison, compare_flags
 from evals.flags import Asked, CaseFlags, FieldFlags
 from evals.statistics import wilson
@@ -71,7 +70,7 @@ def uncorrected(found: Comparison) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--pairs", type=int, default=1000)
     parser.add_argument("--drops", type=int, default=300, help="Pairs with a true drop, per line.")
     parser.add_argument("--cases", type=int, default=500)
@@ -94,6 +93,13 @@ def main() -> None:
                     failed += found.exit_code
                     bare += uncorrected(found)
                 near = wilson(failed, pairs)
+                if name == "null":
+                    figure(
+                        f"the gate fails a run of the same {system} system, {repeats} a case", failed / pairs,
+                        better="lower", aim=0.05, peer="without correction", of_peer=failed / bare if bare else None,
+                    )  # fmt: skip
+                else:
+                    figure(f"the gate sees a drop in {name}, {system}, {repeats} a case", failed / pairs, aim=0.8)
                 share = f"{failed / pairs:6.1%} [{near.low:.3f} {near.high:.3f}]"
                 print(f"{system:9} {repeats:<12} {name:10} {share:28} {bare / pairs:6.1%}", flush=True)
 

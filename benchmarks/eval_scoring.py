@@ -10,7 +10,6 @@ Markdown and HTML. The peer is reading the same two files alone, with json of th
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 import evals
+from benchmarks.figures import arguments, figure
 from evals.adapters import load_cases
 from evals.cases import suite_hash
 from evals.production import rule_layer
@@ -106,7 +106,7 @@ def write_run(folder: Path, count: int, seed: int = 0) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--cases", type=int, default=10_000)
     given = parser.parse_args()
     accept = rule_layer(load(DEFAULT).rulebook)
@@ -125,6 +125,10 @@ def main() -> None:
             took.append((time.perf_counter() - began, time.process_time() - cpu))
             bytes_.append([(folder / file).read_bytes() for file in SAME])
     whole, busy = took[0]
+    figure(
+        f"{scores.run.cases:,} recorded cases scored", whole, "s", better="lower",
+        aim=30, peer="reading the files", of_peer=whole / reading,
+    )  # fmt: skip
     print(f"{scores.run.cases} recorded cases scored in {whole:.1f} s ({busy:.1f} s of processor), "
           f"{whole / reading:.0f} times reading them ({reading:.2f} s)")  # fmt: skip
     print(f"again in {took[1][0]:.1f} s: {'the same bytes' if bytes_[0] == bytes_[1] else 'OTHER BYTES'}")

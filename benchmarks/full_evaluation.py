@@ -19,7 +19,6 @@ their records is not counted.
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import time
@@ -32,6 +31,7 @@ from typing import Any
 import duckdb
 import yaml
 
+from benchmarks.figures import arguments, figure
 from benchmarks.full_evaluation_rules import BOOK, DATA, RULES, Rule
 from watchtower.rulebook import load
 from watchtower.rules.compile import Program, compile_rulebook
@@ -279,7 +279,7 @@ def by_zen(book: Program, records: list[dict[str, Any]]) -> tuple[float, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--sample", type=int, default=2_000, help="records that the per-record peers are given")
@@ -308,6 +308,11 @@ def main() -> None:
     print(f"by hand, islands    {best['islands']:7.2f} s   {odd['islands']} rows differ from ours")
     print(f"by hand, pruned     {best['pruned']:7.2f} s   {odd['pruned']} rows differ from ours")
     print(f"by hand, now only   {best['now_only']:7.2f} s   a weaker question")
+    figure(
+        f"{options.records:,} records x {len(RULES)} rules at one instant", best["ours"], "s", better="lower",
+        peer="the faster query by hand", of_peer=best["ours"] / hand,
+    )  # fmt: skip
+    figure("the same, times the faster query by hand", best["ours"] / hand, better="lower", aim=1.5)
     print(f"peak memory: data loaded {loaded:,.0f} MB, after ours {peak['ours']:,.0f} MB")
     records = sample(connection, options.sample)
     peers: dict[str, Callable[[Program, list[dict[str, Any]]], tuple[float, int]]] = {
@@ -320,6 +325,10 @@ def main() -> None:
             print(f"{name}: not installed; pip install {name}")
             continue
         whole = each * options.records
+        aims = {"cel-python": 100.0, "zen-engine": 20.0}
+        figure(
+            f"times faster than {name}", whole / best["ours"], aim=aims[name], peer=name, of_peer=best["ours"] / whole
+        )
         print(
             f"{name:<19} {whole:7.0f} s   {whole / best['ours']:,.0f} times ours; extrapolated from {len(records):,} "
             f"records, {held:,} held there"

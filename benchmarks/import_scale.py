@@ -10,7 +10,6 @@ is DuckDB reading the lines; what COPY would take stands in benchmarks/ingest.py
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -24,11 +23,12 @@ import duckdb
 import yaml
 
 from benchmarks.backtest_scale import generate, resident
+from benchmarks.figures import arguments, figure
 from benchmarks.full_evaluation_rules import BOOK
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--events", default="1000000,10000000")
     parser.add_argument("--rules", type=int, default=4)
     options = parser.parse_args()
@@ -46,6 +46,11 @@ def main() -> None:
             command = [sys.executable, "-m", "watchtower.cli.main", "import", str(events), "--rulebook", str(book)]
             seconds, peak, answer = imported([*command, "--data", str(data), "--json"])
             size = sum(path.stat().st_size for path in data.rglob("*") if path.is_file()) / 1e9
+        figure(
+            f"import of {count:,} events", count / seconds, "events a second", peer="DuckDB reading the lines",
+            of_peer=reading / seconds,
+        )  # fmt: skip
+        figure(f"import of {count:,} events, peak memory", peak, "MB", better="lower")
         print(
             f"{count:>11,} events, {options.rules} rules: {answer['accepted']:,} in, {seconds:,.0f} s, "
             f"{count / seconds:,.0f} events/s, peak {peak:,.0f} MB, {size:.1f} GB on disk; DuckDB alone reads them in "

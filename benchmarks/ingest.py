@@ -14,7 +14,6 @@ events are those of a bank's loan log (see examples/bpic2012), each under a sour
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -28,6 +27,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from benchmarks.bpic2012 import EXAMPLE, LOG
+from benchmarks.figures import arguments, figure
 from watchtower.connectors import load_mapping, open_source
 from watchtower.contract import Event, format_time
 from watchtower.flow.apply import Engine
@@ -95,12 +95,15 @@ def measure(log: Path, count: int, batch: int) -> None:
             alerts = conn.execute(text("select count(*) from alert")).scalar_one()
         database.close()
     print(f"batches of {batch}, {len(found):,} events, {len(engine.rules)} rules, {alerts:,} alerts")
+    for name, what, aim in (("journal", "the journal alone", 0.7), ("door", "with fold, rules and alerts", 0.5)):
+        share = spent["copy"] / spent[name]
+        figure(f"events in, batches of {batch}, {what}", share, aim=aim, peer="COPY of the same rows", of_peer=share)
     for name, seconds in spent.items():
         print(f"  {name:<8}{len(found) / seconds:>9,.0f} events/s  {spent['copy'] / seconds:.2f} of COPY")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("log", type=Path, nargs="?", default=LOG)
     parser.add_argument("--events", type=int, default=50_000)
     parser.add_argument("--batches", default="100,5000")

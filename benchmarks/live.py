@@ -13,7 +13,6 @@ deals, their versions, spans and alerts are copied under new names, all columns 
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -27,6 +26,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from benchmarks.figures import arguments, figure
 from benchmarks.full_evaluation import program
 from watchtower.contract import Event, format_time
 from watchtower.flow import apply, intake, settle
@@ -120,6 +120,10 @@ def batches(database: Database, engine: apply.Engine, count: int) -> None:
         spent["whole"] = time.perf_counter() - began
         for part, seconds in spent.items():
             took[part].append(seconds * 1000)
+    figure(
+        "evaluation of a batch of 100 events under 50 rules", statistics.median(took["evaluate"]), "ms",
+        better="lower", aim=10,
+    )  # fmt: skip
     print(f"a batch of 100 events on 100 of 10,000 deals, {len(engine.rules)} rules, {count} batches: median (best) ms")
     for part in ("whole", "journal", "fold", "evaluate", "  query", "  kept spans", "  the rest", "settle"):
         print(f"  {part:<14}{statistics.median(took[part]):8.1f} ({min(took[part]):.1f})")
@@ -160,6 +164,7 @@ def ticks(database: Database, engine: apply.Engine, runs: int = 200) -> None:
         counts = [
             conn.execute(text(f"select count(*) from {table}")).scalar_one() for table in ("record", "span", "alert")
         ]
+    figure(f"a tick with nothing due, {counts[0]:,} records", statistics.median(took), "ms", better="lower", aim=5)
     print(
         "a tick with nothing due, {:,} records, {:,} spans, {:,} alerts: ".format(*counts)
         + f"median {statistics.median(took):.1f} ms, the slowest of {runs} {max(took):.1f} ms"
@@ -167,7 +172,7 @@ def ticks(database: Database, engine: apply.Engine, runs: int = 200) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--batches", type=int, default=40)
     parser.add_argument("--records", type=int, default=1_000_000, help="for the second tick, in tens of thousands")
     options = parser.parse_args()

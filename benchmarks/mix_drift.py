@@ -19,13 +19,13 @@ with 1,000 draws). `1%`: the threshold that gives 1% on a null of its own.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import chi2, gamma, norm
 
+from benchmarks.figures import arguments, figure
 from detectors.mixes import kind_factors, null_kinds, null_scores, ridits, score_factors
 from detectors.pvalues import Floats
 from detectors.snapshot import Longs
@@ -176,7 +176,7 @@ METHODS: tuple[tuple[str, Method, float | None], ...] = (
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--series", type=int, default=600)
     parser.add_argument("--fitted", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
@@ -192,6 +192,7 @@ def main() -> None:
             if bound is None:
                 bound = float(np.quantile(method(tuning, scene).max(axis=1), 1 - ALPHA))
             alarms, power = (null.max(axis=1) >= bound).mean(), (moved.max(axis=1) >= bound).mean()
+            figure(f"{title}: power of {name}", float(power))
             print(f"{title:<22}{name:<18}{'1%' if threshold is None else 'fixed':>10}{alarms:>14.4f}{power:>8.3f}")
             if method is this_detector:
                 count = options.fitted

@@ -11,7 +11,6 @@ Jaro-Winkler, each on texts in lower case.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import hashlib
 import math
@@ -25,6 +24,7 @@ from rapidfuzz.distance import JaroWinkler
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import precision_recall_curve, roc_auc_score
 
+from benchmarks.figures import arguments, figure
 from enrichment.matching.names import compare, ready
 from enrichment.matching.weights import LEVELS, of_names, outcomes
 
@@ -112,7 +112,7 @@ def scored(scorer: Callable[[str, str], float], pairs: Sequence[Pair]) -> tuple[
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data/names")
     parser.add_argument("--learn", action="store_true")
     options = parser.parse_args()
@@ -130,6 +130,9 @@ def main() -> None:
         labels, scores = scored(scorer, held_out)
         f1, precision, recall = at_threshold(labels, scores, threshold)
         auc = roc_auc_score(*scored(scorer, others))
+        first = name == next(iter(SCORERS))
+        figure(f"company names, best F1: {name}", best(labels, scores)[0], aim=0.93 if first else None)
+        figure(f"company-like names, AUC: {name}", auc, aim=0.9 if first else None)
         print(
             f"{name:<18} {best(labels, scores)[0]:>8.3f} {f1:>7.3f} {precision:>6.3f} {recall:>6.3f} "
             f"{roc_auc_score(labels, scores):>6.3f} | {auc:>16.3f}"

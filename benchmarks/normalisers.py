@@ -10,11 +10,11 @@ texts does.
 
 from __future__ import annotations
 
-import argparse
 import time
 import unicodedata
 from random import Random
 
+from benchmarks.figures import arguments, figure
 from enrichment.normalise import KINDS
 from enrichment.normalise.examples import examples
 
@@ -57,7 +57,7 @@ def rate(kind: str, raws: list[str]) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--kind", default=",".join(KINDS))
     options = parser.parse_args()
@@ -70,6 +70,9 @@ def main() -> None:
         peer = len(raws) / (time.process_time() - began)
         speed, read = rate(kind, raws)
         distinct = len(set(raws))
+        figure(
+            f"normaliser of {kind}", speed, "values a second", aim=BAR, peer="NFKC and casefold", of_peer=speed / peer
+        )
         print(f"{kind:<12} {speed:>10,.0f} {speed / BAR:>10.1f} {read:>6.0%} {distinct:>9,} {peer:>10,.0f}", flush=True)
 
 

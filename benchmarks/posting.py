@@ -8,7 +8,6 @@ of the HTTP service do. The rulebook is the shipped one, the database embedded. 
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from benchmarks.figures import arguments, figure
 from watchtower.bootstrap import Tower, build
 from watchtower.flow import intake
 from watchtower.settings import read_settings
@@ -45,7 +45,7 @@ def shared(tower: Tower, event: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--events", type=int, default=3000)
     parser.add_argument("--callers", default="1,8,32")
     options = parser.parse_args()
@@ -64,6 +64,10 @@ def main() -> None:
                         for _ in pool.map(lambda event, way=way: way(tower, event), given):  # type: ignore[misc]
                             pass
                     rate[way] = options.events / (time.perf_counter() - begun)
+                figure(
+                    f"single events from {callers} callers", rate[shared], "events a second",
+                    peer="a transaction for each", of_peer=rate[shared] / rate[alone],
+                )  # fmt: skip
                 print(
                     f"{callers:>3} callers: alone {rate[alone]:,.0f} events/s, shared {rate[shared]:,.0f} "
                     f"({rate[shared] / rate[alone]:.1f} times)"

@@ -18,13 +18,13 @@ true one, each used once; F1 is pooled over the logs of a change; lag: mean dist
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from time import process_time
 
 import numpy as np
 from scipy.stats import chi2, norm
 
+from benchmarks.figures import arguments, figure
 from detectors.pvalues import seed_of
 from detectors.segmentation import segment
 from detectors.trace_features import features_of
@@ -214,7 +214,7 @@ def matched(found: Sequence[int], truth: Sequence[int], tolerance: int) -> list[
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--traces", type=int, default=2_500)
     parser.add_argument("--logs", type=int, default=2)
     parser.add_argument("--quiet-logs", type=int, default=100)
@@ -243,11 +243,14 @@ def main() -> None:
             "lag": [one[1] / max(one[2], 1) for one in every],
             "CPU seconds a log": [one[3] / len(CHANGES) / options.logs for one in every],
         }
+        ours, *others = rows["mean F1"]
+        figure(f"drift of a process, noise {noise:.0%}: mean F1", ours, peer=list(METHODS)[1], of_peer=ours / others[0])
         for label, figures in rows.items():
             print(f"{label:<24}" + "".join(f"{one:>18.3f}" for one in figures))
     random = np.random.default_rng(options.seed + 1)
     quiet = [make_log(None, options.traces, 0.1, random) for _ in range(options.quiet_logs)]
     shares = [float(np.mean([bool(method(log)) for log in quiet])) for method in METHODS.values()]
+    figure("drift of a process, quiet logs flagged", shares[0], better="lower")
     print(f"{'no drift, found':<24}" + "".join(f"{share:>18.3f}" for share in shares))
 
 

@@ -12,13 +12,13 @@ function of the commonest occupation in the tuning half.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import hashlib
 import sys
 from collections import Counter
 from pathlib import Path
 
+from benchmarks.figures import arguments, figure
 from enrichment.normalise import normalise
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,7 +73,7 @@ def words(path: Path) -> tuple[list[str], list[str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data/titles")
     parser.add_argument("--show", choices=("tuning",), help="Name what is wrong in the tuning half.")
     options = parser.parse_args()
@@ -86,6 +86,9 @@ def main() -> None:
         rows = [(title, function, told(title, "function")) for title, function in pairs if tuning(title) is chosen]
         said = [row for row in rows if row[2]]
         right = sum(function == found for _, function, found in said)
+        if not chosen:
+            figure("function of a job title: precision", right / len(said))
+            figure("function of a job title: coverage", len(said) / len(rows))
         near = right + sum((function, found) in NEAR for _, function, found in said)
         peer = sum(function == commonest for _, function, _ in rows) / len(rows)
         print(

@@ -14,7 +14,6 @@ independent and with autocorrelated weeks, of two processes neither of which is 
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import perf_counter, process_time
@@ -23,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.stats import beta
 
+from benchmarks.figures import arguments, figure
 from benchmarks.usage_peers import PEERS, Peer, optional, oracle
 from benchmarks.usage_worlds import BASELINE, CDNOW, FALLS, LENGTH, Array, World, pooled, purchases, simulate, thinned
 from detectors import ROSTER
@@ -90,6 +90,9 @@ def power(accounts: int) -> None:
     false = float((ours.p_values(healthy.counts) <= BUDGET).mean())
     seconds = (process_time() - begun) * 100_000 / accounts
     row("usage_decline", [float((ours.p_values(world.counts) <= BUDGET).mean()) for world in falling], false, seconds)
+    for fall, world, aim in zip(FALLS, falling, (0.33, 0.83, 0.52), strict=False):
+        found, best = float((ours.p_values(world.counts) <= BUDGET).mean()), measured(oracle(fall), healthy, world)[0]
+        figure(f"usage decline, power at {fall.name}", found, aim=aim, peer="an oracle", of_peer=found / best)
     print(f"  its fit takes {fit:.1f} CPU s more, whatever the number of accounts")
     oracles = [measured(oracle(fall), healthy, world)[0] for fall, world in zip(FALLS, falling, strict=True)]
     row(oracle(FALLS[0]).name, oracles, BUDGET, None)
@@ -139,6 +142,7 @@ def alarms(accounts: int) -> None:
         for stratum, _ in ours.fitted:
             hits, count = totals[stratum.name]
             low, high = interval(hits, count)
+            figure(f"usage decline, false alarms, {name}, {stratum.name}", hits / count, better="lower", aim=0.012)
             fitted = f"r {stratum.typical:.1f}, rho {stratum.rho:.2f}"
             print(
                 f"  {stratum.name:<18}{count:>9,} accounts{hits / count:>9.4f} [{low:.4f} {high:.4f}]   {fitted}",
@@ -181,6 +185,7 @@ def scale(accounts: int) -> None:
     between = perf_counter()
     signals = detector.raise_signals(table, fitted, request)
     ended = perf_counter()
+    figure(f"usage decline, {len(counts):,} accounts x {LENGTH} weeks", ended - begun, "s", better="lower", aim=60)
     print(
         f"{len(counts):,} accounts x {LENGTH} weeks, {table.num_rows:,} rows: fit {between - begun:.1f} s, "
         f"raise {ended - between:.1f} s, {process_time() - cpu:.1f} CPU s together; {len(signals):,} signals"
@@ -206,6 +211,8 @@ def cdnow(accounts: int) -> None:
         flat.weeks = replace(flat.weeks, season=flat.season)
         flat.fitted = [(stratum, fit_null(stratum, flat.weeks, 1, sliding=False)) for stratum in strata_of(flat.weeks)]
         unseasoned = float((flat.p_values(fresh) <= BUDGET).mean())
+        figure(f"usage decline on CDNOW, {counts.mean():.1f} a week: power at -50%", found)
+        figure(f"usage decline on CDNOW, {counts.mean():.1f} a week: false alarms", false, better="lower", aim=0.01)
         print(
             f"{customers:>10}{counts.mean():>8.1f}{false:>9.4f}{found:>8.3f}"
             f"{poisson_oracle(fresh, fallen, ours.season):>8.3f}{unseasoned:>11.4f}",
@@ -229,7 +236,7 @@ def poisson_oracle(fresh: Array, fallen: Array, index: Array) -> float:
 
 def main() -> None:
     """Print what is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--accounts", type=int, default=40_000, help="accounts a draw, of power and alarms")
     parser.add_argument("--scale", type=int, default=1_000_000, help="accounts of the timed run")
     parser.add_argument("--only", default="power,alarms,scale,cdnow")

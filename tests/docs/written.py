@@ -203,8 +203,8 @@ def _whole(command: str) -> bool:
 def as_pattern(shown: str) -> re.Pattern[str]:
     """What is shown, as a pattern: `...` alone on a line is any lines, within one any text.
 
-    Spaces in a row count as one and those at a line's end as none, for the width of a table's column depends on what
-    else is in it; empty lines do not count: where progress was shown, one is left.
+    Spaces in a row count as one and those at the end of a line as none, for the width of a column depends on what else
+    is in it; empty lines do not count: where progress was shown, one is left.
     """
     parts = []
     for line in filter(str.strip, shown.split("\n")):
