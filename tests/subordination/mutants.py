@@ -19,7 +19,7 @@ from subordination import runs
 
 from watchtower.bootstrap import Tower
 from watchtower.contract import Event, format_time
-from watchtower.flow import apply, intake, settle, work
+from watchtower.flow import intake, settle, streams, work
 from watchtower.flow.apply import apply_events
 from watchtower.flow.intake import Sent, Verdict
 from watchtower.rules import fold
@@ -331,8 +331,8 @@ def _feedback(patch: pytest.MonkeyPatch, tower: Tower) -> None:
 
 def _worker_fold(patch: pytest.MonkeyPatch, tower: Tower) -> None:
     """Proposals come to the fold like events: any event counts as a touch."""
-    kept = apply.folded
-    patch.setattr(apply, "folded", lambda kind, layer: kept(kind, layer) or layer == "worker")
+    kept = streams.folded
+    patch.setattr(streams, "folded", lambda kind, layer: kept(kind, layer) or layer == "worker")
 
 
 def _freshness(patch: pytest.MonkeyPatch, tower: Tower) -> None:

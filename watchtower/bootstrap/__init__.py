@@ -10,6 +10,7 @@ from pathlib import Path
 from watchtower.bootstrap.core import Clock, engine_of, system_clock
 from watchtower.bootstrap.detection import Detected, Detecting
 from watchtower.bootstrap.enrichment import Enriched, Enriching, Fetched, HandedOver
+from watchtower.bootstrap.merging import Joining
 from watchtower.bootstrap.people import Hearing
 from watchtower.bootstrap.rules import Ruling
 from watchtower.contract.batch import DETECTION, ENRICHMENT
@@ -22,7 +23,7 @@ from watchtower.store import rulebooks
 from watchtower.store.database import connect, migrate
 
 
-class Tower(Enriching, Detecting, Hearing, Ruling):
+class Tower(Enriching, Detecting, Joining, Hearing, Ruling):
     """The tower: the one object that commands, the API and the pages speak to."""
 
     def hand_down(
