@@ -22,15 +22,15 @@ from watchtower.api.review import routes as review
 from watchtower.api.review.boards import Meter
 from watchtower.api.review.environment import STATIC
 from watchtower.api.review.remembered import Remembered
-from watchtower.api.routes import alerts, events, handoffs, live, records, service, silences, slack
+from watchtower.api.routes import alerts, events, handoffs, live, merges, records, service, silences, slack
 
 DESCRIPTION = """Events in, alerts out. Faults are application/problem+json (RFC 9457) and name the thing, the
 value and the remedy. Times are UTC with six digits. Lists go on with `cursor` until `next` is null."""
 
 
 ROUTES = (
-    events.routes, alerts.routes, handoffs.routes, records.routes, silences.routes, slack.routes, live.routes,
-    service.routes, login.routes, review.routes,
+    events.routes, alerts.routes, handoffs.routes, records.routes, merges.routes, silences.routes, slack.routes,
+    live.routes, service.routes, login.routes, review.routes,
 )  # fmt: skip
 """Every route there is; who may use it stands in `auth`."""
 

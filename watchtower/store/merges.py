@@ -73,6 +73,10 @@ _LIST = text(
     _MERGES + "where (:undone or undone_at is null) and (cast(:object as text) is null or object = :object) "
     "order by at desc, id limit :limit"
 )
+_WENT = text(
+    "select data ->> 'into' from journal where object = :object and record = :record and type = 'record.merged' "
+    "and layer = 'core' and time = :at order by seq desc limit 1"
+)
 _LINKED = text("select distinct object, record from link where target_object = :object and target = any(:ids)")
 _UNLINK = text(
     "delete from link l using json_to_recordset(cast(:rows as json)) as g(object text, id text) "
@@ -156,6 +160,28 @@ def standing(conn: Connection, object_name: str, record: str) -> MergeRow | None
     """The merge by which a record is another one now."""
     row = conn.execute(_STANDING, {"object": object_name, "record": record}).mappings().one_or_none()
     return None if row is None else MergeRow(**row)
+
+
+def went(conn: Connection, object_name: str, record: str, ended_at: datetime | None) -> str | None:
+    """The id that a record is now: by a merge that was decided here, else by its source's own word."""
+    known = [one for one in families(conn, [(object_name, record)]) if one.object == object_name]
+    became = {one.record: one.into for one in known}
+    found = became.get(record)
+    while found in became:
+        found = became[found]
+    if found is None and ended_at is not None:
+        given = {"object": object_name, "record": record, "at": ended_at}
+        found = conn.execute(_WENT, given).scalar_one_or_none()
+    return found
+
+
+def came(conn: Connection, object_name: str, record: str) -> list[str]:
+    """The ids that are this record since they were merged into it, or into one of them."""
+    found: list[str] = []
+    for one in sorted(families(conn, [(object_name, record)]), key=lambda one: one.at, reverse=True):
+        if one.into == record or one.into in found:
+            found.append(one.record)
+    return sorted(found)
 
 
 def merged(conn: Connection, *, object_name: str | None, undone: bool, limit: int) -> list[MergeRow]:
