@@ -196,6 +196,12 @@ class Scene:
             if done.rowcount == 0:
                 raise InputError(f"proposal {proposal_id}: there is no person's verdict to take back")
 
+    def decide_pair(self, pair_id: str, verdict: str, *, actor: str, note: str = "", into: str | None = None) -> None:
+        raise Missing(f"pair {pair_id!r} does not exist")
+
+    def unmerge(self, merge_id: str, *, actor: str, note: str = "") -> None:
+        raise Missing(f"merge {merge_id!r} does not exist")
+
     def silence(self, matched: Mapping[str, str | None], *, until: datetime, because: str, actor: str) -> Silence:
         with self.database.begin() as conn:
             return silencing.silence(conn, matched, until=until, because=because, by=actor, now=self.now)

@@ -37,6 +37,11 @@ EXPECTED: dict[tuple[str, str], set[str] | None] = {
     ("POST", "/proposals/{proposal_id}/accept"): ACTORS,
     ("POST", "/proposals/{proposal_id}/reject"): ACTORS,
     ("POST", "/proposals/{proposal_id}/withdraw"): ACTORS,
+    ("GET", "/pairs"): READERS,
+    ("POST", "/pairs/{pair_id}/accept"): ACTORS,
+    ("POST", "/pairs/{pair_id}/reject"): ACTORS,
+    ("GET", "/merges"): READERS,
+    ("POST", "/merges/{merge_id}/undo"): ACTORS,
     ("GET", "/explain"): READERS,
     ("GET", "/rulebook"): READERS,
     ("GET", "/changes"): READERS,
@@ -97,7 +102,8 @@ def every_route(scene: Scene) -> list[tuple[str, str]]:
 
 def filled(path: str) -> str:
     for name, value in {
-        "{alert_id}": "a0001", "{proposal_id}": "p2", "{object_name}": "lead", "{record_id:path}": "L-1",
+        "{alert_id}": "a0001", "{proposal_id}": "p2", "{pair_id}": "mp_1",
+        "{merge_id}": "mg_1", "{object_name}": "lead", "{record_id:path}": "L-1",
         "{verb}": "acknowledge", "{verdict}": "accept",
     }.items():  # fmt: skip
         path = path.replace(name, value)

@@ -27,7 +27,8 @@ from pydantic import SecretStr
 
 from watchtower.bootstrap import Tower, build
 from watchtower.contract import format_time
-from watchtower.flow.apply import Engine, folded
+from watchtower.flow.apply import Engine
+from watchtower.flow.streams import folded
 from watchtower.rules.fold import Record
 from watchtower.settings import Settings
 from watchtower.store import backup, embedded, journal

@@ -17,9 +17,9 @@ from campaign_load import BOOK, Receiver, Source
 
 from watchtower.bootstrap import Tower
 from watchtower.contract import Event, format_time, parse_event
-from watchtower.flow.apply import folded
 from watchtower.flow.backtest import duckdb_engine, held_between
 from watchtower.flow.history import fold_history
+from watchtower.flow.streams import folded
 from watchtower.rules.fold import Record, build_folds
 from watchtower.rules.spans import shift
 from watchtower.store import journal

@@ -19,11 +19,11 @@ from subordination import runs
 
 from watchtower.bootstrap import Tower, people
 from watchtower.contract import Event, format_time
-from watchtower.flow import apply, intake, settle, work
+from watchtower.flow import intake, merging, settle, streams, work
 from watchtower.flow.apply import apply_events
 from watchtower.flow.intake import Sent, Verdict
 from watchtower.rules import fold
-from watchtower.rules.acceptance import ACCEPTED, Decision
+from watchtower.rules.acceptance import ACCEPTED, REVIEW, Decision
 from watchtower.store import alerts, journal, outbox, queries, turns
 from watchtower.store.schema import alert
 
@@ -148,6 +148,28 @@ def _merge(patch: pytest.MonkeyPatch, tower: Tower) -> None:
         return applied
 
     patch.setattr(work, "_decide_all", decide_all)
+
+
+def _likely(patch: pytest.MonkeyPatch, tower: Tower) -> None:
+    """A pair that is likely enough becomes one, without a rule that says so."""
+    kept = merging.decide_pair
+
+    def decide(said: Any, **given: Any) -> Decision:
+        found = kept(said, **given)
+        return Decision(ACCEPTED, found.rule, "99.9% sure") if found.status == REVIEW else found
+
+    patch.setattr(merging, "decide_pair", decide)
+
+
+def _waiting_pair(patch: pytest.MonkeyPatch, tower: Tower) -> None:
+    """A record that may be another's double opens no alert until somebody has looked."""
+
+    def choose(conn: Any, new: Sequence[Any]) -> Sequence[Any]:
+        held = _rows(conn, "select object, record, survivor from merge_proposal where status = 'review'")
+        doubtful = {(name, one) for name, *both in map(tuple, held) for one in both}
+        return [one for one in new if (one.object, one.record) not in doubtful]
+
+    _opening(choose)(patch, tower)
 
 
 def _inhibition(patch: pytest.MonkeyPatch, tower: Tower) -> None:
@@ -331,8 +353,8 @@ def _feedback(patch: pytest.MonkeyPatch, tower: Tower) -> None:
 
 def _worker_fold(patch: pytest.MonkeyPatch, tower: Tower) -> None:
     """Proposals come to the fold like events: any event counts as a touch."""
-    kept = apply.folded
-    patch.setattr(apply, "folded", lambda kind, layer: kept(kind, layer) or layer == "worker")
+    kept = streams.folded
+    patch.setattr(streams, "folded", lambda kind, layer: kept(kind, layer) or layer == "worker")
 
 
 def _freshness(patch: pytest.MonkeyPatch, tower: Tower) -> None:
@@ -356,6 +378,8 @@ MUTANTS = (
     Mutant("collision", "the door believes the source that an event names", _collision),
     Mutant("capacity", "a queue's page holds the newest, whoever said them", _capacity),
     Mutant("merge", "a proposal that names a record merges it", _merge),
+    Mutant("likely-merge", "a likely pair becomes one without a rule", _likely),
+    Mutant("doubtful", "a record that may be a double opens no alert", _waiting_pair),
     Mutant("inhibition", "an AI-informed alert hides others", _inhibition),
     Mutant("tick", "a worker's results are a tick", _tick),
     Mutant("refused-tick", "what the door refuses is a tick", _refused_tick),

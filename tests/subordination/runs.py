@@ -12,18 +12,19 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import text
 from subordination.company import BOOK, FROM_AI, VERIFIED
-from subordination.traces import START, Step, forged_events, merged, proposals_of, values_of
+from subordination.traces import START, Step, forged_events, merged, pairs_of, proposals_of, values_of
 
 from watchtower.bootstrap import Tower, build
-from watchtower.contract import Evidence, Proposal, Signal
+from watchtower.contract import Evidence, Likeness, Proposal, Signal, Weighed
 from watchtower.errors import WatchtowerError
-from watchtower.flow import work
+from watchtower.flow import merging, work
 from watchtower.settings import Settings
 from watchtower.store import queries
 from watchtower.store.rows import AlertFilter
 
 TABLES = (
-    "action, alert, deadletter, document, journal, link, outbox, proposal, record, request, signal, span, version"
+    "action, alert, deadletter, document, journal, link, merge, merge_proposal, outbox, proposal, record, "
+    "request, signal, span, version"
 )  # fmt: skip
 
 
@@ -153,6 +154,17 @@ class Run:
                 asked = work.stored_detection(request)
                 taken = work.take_signals(conn, self.tower._engine, asked, raised, self.tower.clock())
                 self.taken += taken.raised
+
+    def _pairs(self, step: Step, rng: random.Random, waiting: list[Step]) -> None:
+        """Records are proposed to be one, in answer to a request, to an old one, or to none. No rule merges here."""
+        name = rng.choice(("account", "lead"))
+        with self.tower._write() as conn:
+            asked = merging.ask_pairs(conn, self.tower._engine, name, self.tower.clock()).request
+        given = pairs_of(rng, [asked, asked, asked, "rq_none"], step.data["said"], rng.randrange(1, 5))
+        said = [Likeness(**one | {"weights": tuple(Weighed(**w) for w in one["weights"])}) for one in given]
+        with self.tower._write() as conn:
+            counts = merging.take_pairs(conn, self.tower._engine, asked, said, self.tower.clock())
+        self.taken += counts["review"]
 
     def _door(self, step: Step, rng: random.Random, waiting: list[Step]) -> None:
         events = forged_events(rng, step.data["said"], step.at)

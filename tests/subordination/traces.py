@@ -22,7 +22,7 @@ VERBS = ("acknowledge", "snooze", "resolve", "assign", "comment")
 
 @dataclass(frozen=True)
 class Step:
-    """`kind` of the core: take, tick, act, cross; of workers: enrich, forge, detect, door, verdict."""
+    """`kind` of the core: take, tick, act, cross; of workers: enrich, forge, detect, pairs, door, verdict."""
 
     at: datetime
     kind: str
@@ -104,7 +104,9 @@ def worker_steps(rng: random.Random, core: Sequence[Step], share: float = 0.65) 
         at = step.at
         while rng.random() < share and len(found) < 30:
             at += (after.at - at) * rng.choice((0.2, 0.5, 0.9))
-            kind = rng.choice(("enrich", "enrich", "enrich", "forge", "detect", "detect", "door", "door", "verdict"))
+            kind = rng.choice(
+                ("enrich", "enrich", "enrich", "forge", "detect", "detect", "pairs", "door", "door", "verdict")
+            )
             found.append(Step(at, kind, {"seed": rng.randrange(10**9), "said": said, "during": rng.random() < 0.6}))
     return found
 
@@ -145,6 +147,20 @@ def proposals_of(rng: random.Random, requests: Sequence[str], said: Sequence[dic
             key = rng.choice(("request", "field", "value", "value", "confidence", "method", "model", "prompt"))
             names = ("stage", "mql_at", "touches", "calls", "last_at", "leads", "account", "to_sales.status", "segment")
             given[key] = rng.choice(names) if key == "field" else values_of(rng, said)
+        found.append(given)
+    return found
+
+
+def pairs_of(rng: random.Random, requests: Sequence[str], said: Sequence[dict[str, Any]], count: int) -> list[Any]:
+    """Pairs of the core's records as the keyword arguments of `Likeness`, sure beyond doubt, and hostile ones."""
+    found = []
+    for _ in range(count):
+        name = rng.choice(("account", "lead"))
+        a, b = rng.sample([record.partition("/")[2] for record in RECORDS if record.startswith(name)], 2)
+        weights = [{"comparison": "name", "outcome": "same", "bits": 30.0}]
+        given = {"request": rng.choice(requests), "a": a, "b": b, "bits": 30.0, "weights": weights}
+        if rng.random() < 0.3:
+            given[rng.choice(("request", "a", "b", "bits"))] = values_of(rng, said)
         found.append(given)
     return found
 

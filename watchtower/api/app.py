@@ -34,6 +34,7 @@ from watchtower.api.routes import (
     handoffs,
     hooks,
     live,
+    merges,
     records,
     service,
     silences,
@@ -46,8 +47,9 @@ value and the remedy. Times are UTC with six digits. Lists go on with `cursor` u
 
 
 ROUTES = (
-    events.routes, alerts.routes, handoffs.routes, records.routes, silences.routes, subscriptions.routes,
-    slack.routes, hooks.routes, live.routes, service.routes, login.routes, quiet.routes, review.routes,
+    events.routes, alerts.routes, handoffs.routes, records.routes, merges.routes, silences.routes,
+    subscriptions.routes, slack.routes, hooks.routes, live.routes, service.routes, login.routes, quiet.routes,
+    review.routes,
 )  # fmt: skip
 """Every route there is; who may use it stands in `auth`."""
 

@@ -36,12 +36,15 @@ ADMIN: frozenset[Role] = frozenset({"admin"})
 CHANGE: tuple[tuple[re.Pattern[str], frozenset[Role]], ...] = (
     (re.compile(r"/events"), frozenset({"source", "admin"})),
     (re.compile(r"/alerts/.+"), frozenset({"operator", "admin"})),
-    (re.compile(r"/proposals/.+"), frozenset({"operator", "admin"})),
+    (re.compile(r"/(proposals|pairs|merges)/.+"), frozenset({"operator", "admin"})),
     (re.compile(r"/silences(/.+)?"), frozenset({"operator", "admin"})),
     (re.compile(r"/subscriptions(/.+)?"), frozenset({"operator", "admin"})),
     (re.compile(r"/handoffs"), frozenset({"operator", "admin"})),
     (re.compile(r"/review/advance"), READ),
-    (re.compile(r"/review/((alerts|proposals)/.+|silences(/.+)?|bulk|confirm)"), frozenset({"operator", "admin"})),
+    (
+        re.compile(r"/review/((alerts|proposals|pairs|merges)/.+|silences(/.+)?|bulk|confirm)"),
+        frozenset({"operator", "admin"}),
+    ),
 )
 """Requests that change something: the first pattern that is the whole path decides."""
 

@@ -186,6 +186,8 @@ class Record(Answer):
     created_at: Time
     changed_at: Time
     deleted_at: Time | None
+    merged_into: str | None = Field(description="object/id of the record that this one is since it was merged.")
+    merged_from: list[str] = Field(description="Ids that are this record since they were merged into it.")
     fields: dict[str, FieldValue]
     holds: list[Standing]
     unknown: list[Unknown]
@@ -202,6 +204,61 @@ class Act(Ask):
 
     actor: str | None = Field(None, min_length=1, max_length=120, description="Who acts; with a key, whoever holds it.")
     note: str = Field("", max_length=4000)
+
+
+class AcceptPair(Act):
+    into: str | None = Field(None, max_length=1024, description="Which of the two stays; else the one proposed.")
+
+
+class Weighed(Answer):
+    """One comparison of two records, in bits; those of a group speak together."""
+
+    comparison: str
+    outcome: str
+    bits: float
+    group: str
+
+
+class MergePair(Answer):
+    """Two records that a worker takes for one."""
+
+    id: str
+    object: str
+    record: str = Field(description="The one that would go.")
+    into: str = Field(description="The one that would stay.")
+    bits: float
+    probability: float
+    weights: list[Weighed]
+    compared: dict[str, list[Any]] = Field(description="By field: what the one has, what the other has.")
+    status: Literal["accepted", "review", "refused", "rejected"]
+    rule: str
+    because: str
+    decided_by: str
+    decided_at: Time
+    proposed_at: Time
+
+
+class MergePairPage(Answer):
+    items: list[MergePair]
+    next: str | None
+
+
+class MergeDone(Answer):
+    """Two records that are one, or were."""
+
+    id: str
+    object: str
+    record: str
+    into: str
+    at: Time
+    by: str
+    pair: str | None
+    undone_at: Time | None
+    undone_by: str
+
+
+class MergeList(Answer):
+    items: list[MergeDone]
 
 
 class Snooze(Act):

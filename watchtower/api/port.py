@@ -106,6 +106,16 @@ class TowerPort(Protocol):
         has been set since."""
         ...
 
+    def decide_pair(
+        self, pair_id: str, verdict: Literal["accept", "reject"], *, actor: str, note: str = "", into: str | None = None
+    ) -> None:
+        """A person says that two records are one, or are two; `into`: which one stays. Missing, InputError."""
+        ...
+
+    def unmerge(self, merge_id: str, *, actor: str, note: str = "") -> None:
+        """A person takes two records apart again. Missing, InputError."""
+        ...
+
     def cross(
         self,
         subject: str,

@@ -14,7 +14,7 @@ from watchtower.errors import InputError, Missing, WatchtowerError
 from watchtower.flow.verdicts import undo_until
 from watchtower.rulebook.model import Rulebook
 from watchtower.rules.fold import SIGNAL_ADMITTED, speaker
-from watchtower.store import queries
+from watchtower.store import merges, queries
 from watchtower.store.rows import (
     ActionRow,
     AlertFilter,
@@ -49,6 +49,8 @@ class RecordView:
     signals: list[SignalRow]
     proposals: list[ProposalRow]
     related: list[tuple[str, RecordRow]] = field(default_factory=list)
+    merged_into: str | None = None
+    merged_from: list[str] = field(default_factory=list)
 
 
 def title(rulebook: Rulebook, object_name: str, record_id: str, state: Mapping[str, Any]) -> str:
@@ -112,6 +114,8 @@ def record_view(
         signals = queries.signals(conn, object_name, record_id)
         proposals = queries.proposals(conn, subject=(object_name, record_id), limit=200)
         related = _related(tower, conn, row)
+        into = merges.went(conn, object_name, record_id, row.deleted_at)
+        came = merges.came(conn, object_name, record_id)
     unknown = [span for span in spans if span.state == "unknown" and span.since <= now]
     return RecordView(
         row=row,
@@ -126,6 +130,8 @@ def record_view(
         signals=signals,
         proposals=proposals,
         related=related,
+        merged_into=None if into is None else f"{object_name}/{into}",
+        merged_from=came,
     )
 
 
@@ -227,6 +233,8 @@ def record_model(tower: TowerPort, view: RecordView) -> models.Record:
         created_at=row.created_at,
         changed_at=row.changed_at,
         deleted_at=row.deleted_at,
+        merged_into=view.merged_into,
+        merged_from=view.merged_from,
         fields=field_values(tower.rulebook, row),
         holds=[models.Standing.model_validate(span) for span in view.holds],
         unknown=[

@@ -11,6 +11,7 @@ from watchtower.bootstrap.core import Clock, engine_of, system_clock
 from watchtower.bootstrap.detection import Detected, Detecting
 from watchtower.bootstrap.enrichment import Enriched, Enriching, Fetched, HandedOver
 from watchtower.bootstrap.hooks import Hooking
+from watchtower.bootstrap.merging import Joining
 from watchtower.bootstrap.rules import Ruling
 from watchtower.contract.batch import DETECTION, ENRICHMENT
 from watchtower.flow.activation import activate
@@ -23,7 +24,7 @@ from watchtower.store.database import connect, migrate
 from watchtower.tracing import span
 
 
-class Tower(Enriching, Detecting, Hooking, Ruling):
+class Tower(Enriching, Detecting, Joining, Hooking, Ruling):
     """The tower: the one object that commands, the API and the pages speak to."""
 
     def hand_down(

@@ -10,15 +10,17 @@ from watchtower.bootstrap.core import Core, Progress
 from watchtower.contract import Event, format_time
 from watchtower.errors import Missing
 from watchtower.flow.activation import activate
-from watchtower.flow.apply import Engine, folded
+from watchtower.flow.apply import Engine
 from watchtower.flow.backtest import State, duckdb_engine, states_at
 from watchtower.flow.history import fold_history
 from watchtower.flow.metrics import Measured, measure
 from watchtower.flow.recurring import Recurring, recurring
 from watchtower.flow.replay import Replayed, replay
 from watchtower.flow.settle import Settled
+from watchtower.flow.streams import folded
 from watchtower.rulebook import Loaded, from_content
 from watchtower.rules.compile import Program, compile_rulebook
+from watchtower.rules.merging import decides
 from watchtower.store import journal, rulebooks
 from watchtower.store.database import Connection
 
@@ -117,8 +119,8 @@ class Ruling(Core):
 
 
 def _folded(conn: Connection) -> Iterator[Event]:
-    """Every entry of the journal that changes a record, in order of arrival."""
+    """Every entry of the journal that changes a record, in order of arrival, and what was merged."""
     after = 0
     while batch := journal.tail(conn, after, 10_000):
         after = batch[-1][0]
-        yield from (event for _, event, layer in batch if folded(event.type, layer))
+        yield from (event for _, event, layer in batch if folded(event.type, layer) or decides(event))

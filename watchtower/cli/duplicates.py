@@ -38,7 +38,7 @@ def duplicates(
     A weight tells how much more often an outcome occurs among pairs that are one than among pairs that are not (one
     bit: twice as often); they add up, and their sum gives the probability. The prior stands for the pairs that are only
     looked at because they share a key. What was learnt together is shown as one weight; --json has all of them. Nothing
-    is merged: to merge is a person's decision (an event `record.merged`).
+    is merged here: `watchtower duplicates find` proposes pairs of the records in the store, and a person decides.
 
     Examples:
 
@@ -68,7 +68,7 @@ def duplicates(
         return
     table = Table("probability", "bits", "records", "called", "weights", box=None, header_style="bold")
     for pair in found.pairs:
-        weights = _weights(pair["weights"])
+        weights = weights_line(pair["weights"])
         called = f"{pair['a_text']} | {pair['b_text']}".replace("[", "\\[")
         table.add_row(
             f"{pair['probability']:.3f}", f"{pair['bits']:.1f}", f"{pair['a']} {pair['b']}".replace("[", "\\["), called,
@@ -83,7 +83,7 @@ def duplicates(
     )
 
 
-def _weights(weights: list[dict[str, Any]]) -> str:
+def weights_line(weights: list[dict[str, Any]]) -> str:
     """One line: each weight, those of a group as their sum."""
     shown: dict[str, float] = {}
     for weight in weights:

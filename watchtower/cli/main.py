@@ -33,7 +33,7 @@ COMMANDS = {
     "fetch": "fetch:fetch",
     "detect": "detect:app",
     "normalise": "normalise:normalise",
-    "duplicates": "duplicates:duplicates",
+    "duplicates": "merging:app",
     "eval": "evals:app",
     "alerts": "alerts:alerts",
     "review": "review:review",

@@ -6,6 +6,7 @@ ours, so that a worker can be run, tested and replaced on its own.
 
 from watchtower.contract.calibration import Calibration
 from watchtower.contract.event import CORE_SOURCE, Event, event_json, format_time, parse_event, parse_time
+from watchtower.contract.likeness import Likeness, MergeRequest, Weighed
 from watchtower.contract.proposal import Evidence, Proposal
 from watchtower.contract.protocols import Calibrated, Detector, EnrichmentWorker, ModelStatus
 from watchtower.contract.record import Document, FieldSpec, RecordSnapshot
@@ -25,11 +26,14 @@ __all__ = [
     "Evidence",
     "FieldRequest",
     "FieldSpec",
+    "Likeness",
     "MayLeave",
+    "MergeRequest",
     "ModelStatus",
     "Proposal",
     "RecordSnapshot",
     "Signal",
+    "Weighed",
     "event_json",
     "format_time",
     "parse_event",

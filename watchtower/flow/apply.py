@@ -10,19 +10,12 @@ from typing import Any
 
 from watchtower.contract import Document, Event, format_time
 from watchtower.flow.gathered import gathered_values, refer_to
+from watchtower.flow.streams import Rejoined, concerned, streams
 from watchtower.rules.compile import CompiledRule, Program
-from watchtower.rules.fold import (
-    FIELD_ACCEPTED,
-    FIELD_WITHDRAWN,
-    HEARD,
-    SIGNAL_ADMITTED,
-    ObjectFold,
-    Record,
-    build_folds,
-)
+from watchtower.rules.fold import FIELD_WITHDRAWN, ObjectFold, Record, build_folds
 from watchtower.rules.spans import FOREVER, shift
 from watchtower.rules.spans_kept import RawSpan, Span, revise
-from watchtower.store import journal, records
+from watchtower.store import records
 from watchtower.store import spans as span_store
 from watchtower.store.database import Connection
 from watchtower.store.records import NewLink, NewRecord, NewVersion
@@ -61,11 +54,6 @@ class Applied:
     reopened: list[Span] = field(default_factory=list)
 
 
-def folded(entry_type: str, layer: str) -> bool:
-    """Whether a journal entry changes a record: what sources and people say, and the rule layer's acceptances."""
-    return layer == "core" or entry_type in (FIELD_ACCEPTED, FIELD_WITHDRAWN, SIGNAL_ADMITTED, HEARD)
-
-
 def apply_events(conn: Connection, engine: Engine, events: Sequence[Event]) -> Applied:
     """Fold new entries into their records, in order of time and arrival, and evaluate what they touch."""
     touched: dict[str, dict[str, datetime]] = {}
@@ -73,8 +61,11 @@ def apply_events(conn: Connection, engine: Engine, events: Sequence[Event]) -> A
     for event in events:
         name, _, record = event.subject.partition("/")
         by_object.setdefault(name, {}).setdefault(record, []).append(event)
+    documents = [(event.object, event.record_id, doc) for event in events if (doc := _document(event)) is not None]
     histories: list[_History] = []
-    documents: list[tuple[str, str, Document]] = []
+    for found in concerned(conn, engine.folds, by_object):
+        histories.append(_again(found))
+        touched.setdefault(found.object, {})[found.id] = found.start
     for name, groups in by_object.items():
         stored = records.load(conn, name, list(groups))
         late = [
@@ -86,7 +77,7 @@ def apply_events(conn: Connection, engine: Engine, events: Sequence[Event]) -> A
                 or any(event.type == FIELD_WITHDRAWN for event in new)
             )
         ]
-        past = past_of(conn, name, late)
+        past = streams(conn, engine.folds, name, late)
         for record, new in groups.items():
             new.sort(key=attrgetter("time"))
             start = new[0].time
@@ -95,7 +86,6 @@ def apply_events(conn: Connection, engine: Engine, events: Sequence[Event]) -> A
             else:
                 histories.append(_History(name, record, start, new, begin=stored.get(record)))
             touched.setdefault(name, {})[record] = start
-            documents += [(name, record, doc) for event in new if (doc := _document(event)) is not None]
     _fold(conn, engine, histories)
     records.save_documents(conn, documents)
     _look_through(conn, engine.program, touched)
@@ -110,18 +100,23 @@ def rebuild_records(conn: Connection, engine: Engine, known: Sequence[tuple[str,
     histories = [
         _History(name, record, starts[record], events, rebuilt=True)
         for name, starts in by_object.items()
-        for record, events in past_of(conn, name, list(starts)).items()
+        for record, events in streams(conn, engine.folds, name, list(starts)).items()
     ]
     _fold(conn, engine, histories)
 
 
-def past_of(conn: Connection, name: str, wanted: Sequence[str]) -> dict[str, list[Event]]:
-    """All that ever changed these records, in order of time, then of arrival."""
-    found: dict[str, list[Event]] = {record: [] for record in wanted}
-    for _, event, layer in journal.events_of(conn, name, wanted) if wanted else ():
-        if folded(event.type, layer):
-            found[event.record_id].append(event)
-    return found
+def apply_rejoined(conn: Connection, engine: Engine, found: Sequence[Rejoined]) -> Applied:
+    """Fold records anew that were merged, or are two again, or refer to such a one, and evaluate what they touch."""
+    _fold(conn, engine, [_again(one) for one in found])
+    touched: dict[str, dict[str, datetime]] = {}
+    for one in found:
+        touched.setdefault(one.object, {})[one.id] = one.start
+    _look_through(conn, engine.program, touched)
+    return evaluate(conn, engine, touched)
+
+
+def _again(found: Rejoined) -> _History:
+    return _History(found.object, found.id, found.start, found.events, rebuilt=True)
 
 
 def evaluate_records(conn: Connection, engine: Engine, known: Sequence[tuple[str, str, datetime]]) -> Applied:
@@ -130,13 +125,6 @@ def evaluate_records(conn: Connection, engine: Engine, known: Sequence[tuple[str
     for name, record, created in known:
         touched.setdefault(name, {})[record] = created
     return evaluate(conn, engine, touched)
-
-
-def _refs(program: Program, name: str) -> list[tuple[str, str]]:
-    looked = {
-        (target, ref) for target, lookers in program.looking_through.items() for who, ref in lookers if who == name
-    }
-    return sorted(looked | {(rollup.object, rollup.via) for rollup in program.gathering[name]})
 
 
 @dataclass
@@ -173,7 +161,7 @@ class _History:
 def _fold(conn: Connection, engine: Engine, histories: Sequence[_History]) -> None:
     """Fold each history, and write what comes of it: versions as they come, for the database is idle meanwhile."""
     records.cut(conn, [history.bounds for history in histories])
-    refs = {name: _refs(engine.program, name) for name in {history.object for history in histories}}
+    refs = {name: engine.program.references_of(name) for name in {history.object for history in histories}}
     links: set[tuple[str, str, str, str, str]] = set()
 
     def versions() -> Iterator[NewVersion]:
@@ -335,10 +323,7 @@ def _own_moments(conn: Connection, engine: Engine, wanted: Iterable[Moment]) -> 
                     past.setdefault(record, []).append(at)
                 else:
                     found[name, record, at] = Record()
-        histories: dict[str, list[Event]] = {record: [] for record in past}
-        for _, event, layer in journal.events_of(conn, name, list(past)) if past else ():
-            if folded(event.type, layer):
-                histories[event.record_id].append(event)
+        histories = streams(conn, engine.folds, name, sorted(past))
         for record, instants in past.items():
             _replay(engine.folds[name], name, record, histories[record], instants, found)
     return found

@@ -18,6 +18,7 @@ from watchtower.contract import Event
 from watchtower.errors import EventConflict, EventError
 from watchtower.rules.compile import Program
 from watchtower.rules.fold import ObjectFold, build_folds
+from watchtower.rules.merging import Merges, Numbered, decides, in_force, redirect, stream
 from watchtower.rules.spans import micros
 
 _ARROW: dict[str, pa.DataType] = {
@@ -124,6 +125,7 @@ def _in_memory(program: Program, events: Iterable[Event], until: datetime | None
     history = History(versions)
     by_record: dict[str, list[Event]] = {}
     seen: dict[tuple[str, str], Event] = {}
+    merging: list[Event] = []
     for event in events:
         history.events += 1
         first = seen.setdefault((event.source, event.id), event)
@@ -135,6 +137,9 @@ def _in_memory(program: Program, events: Iterable[Event], until: datetime | None
         if fold is None:
             history.ignored += 1
             continue
+        if decides(event):
+            merging.append(event)
+            continue
         try:
             fold.check(event)
         except ValueError as error:
@@ -144,10 +149,37 @@ def _in_memory(program: Program, events: Iterable[Event], until: datetime | None
             if keep is not None:
                 keep.append(event)
             by_record.setdefault(event.subject, []).append(event)
+    if merges := merges_by(merging, until):
+        numbers = {(event.source, event.id): number for number, event in enumerate(seen.values())}
+        numbered = {
+            subject: [(numbers[event.source, event.id], event) for event in found]
+            for subject, found in by_record.items()
+        }
+        by_record = join(folds, numbered, merges)
     for subject, found in by_record.items():
         name, _, record = subject.partition("/")
         fold_record(folds[name], record, found, versions[name])
     return history
+
+
+def merges_by(decisions: Iterable[Event], until: datetime | None) -> Merges:
+    """The merges of these decisions that count: made by `until`, and not undone up to this day."""
+    return Merges([merge for merge in in_force(decisions) if until is None or merge.at <= until])
+
+
+def join(folds: Mapping[str, ObjectFold], said: Mapping[str, list[Numbered]], merges: Merges) -> dict[str, list[Event]]:
+    """By subject, what each record is folded from, for what was said of each. All of a family must be there."""
+    told: dict[str, dict[str, list[Numbered]]] = {}
+    for subject, events in said.items():
+        name, _, record = subject.partition("/")
+        events = sorted(events, key=lambda one: (one[1].time, one[0]))
+        fold = folds[name]
+        told.setdefault(name, {})[record] = redirect(events, merges, fold.mentions, fold.rewrite, fold.refs.values())
+    found: dict[str, list[Event]] = {}
+    for name, records in told.items():
+        for record in records:
+            found[f"{name}/{record}"] = stream(name, record, records, merges)
+    return found
 
 
 def conflict(event: Event) -> EventConflict:

@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from watchtower.errors import InputError
-from watchtower.flow.apply import Engine, past_of
+from watchtower.flow.apply import Engine
+from watchtower.flow.streams import past_of
 from watchtower.rulebook import Rulebook
 from watchtower.store.database import Connection
 

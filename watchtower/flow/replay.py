@@ -14,7 +14,7 @@ from typing import Any
 
 from watchtower.contract import parse_time
 from watchtower.errors import InputError, WatchtowerError
-from watchtower.flow import intake, work
+from watchtower.flow import intake, merging, work
 from watchtower.flow.activation import put_in_force
 from watchtower.flow.acts import ENTRIES, PERSON, act
 from watchtower.flow.apply import Engine, apply_events
@@ -34,6 +34,7 @@ from watchtower.flow.verdicts import FIELD_REJECTED, WITHDRAWALS, person_decides
 from watchtower.rulebook import Loaded, from_content
 from watchtower.rules.compile import compile_rulebook
 from watchtower.rules.fold import FIELD_ACCEPTED, HEARD
+from watchtower.rules.merging import MERGED, UNMERGED
 from watchtower.store import journal, rulebooks, scratch
 from watchtower.store import work as requests
 from watchtower.store.database import Connection, Database
@@ -43,7 +44,7 @@ PAGE = 2_000
 """Entries read at once; a transaction of more is held in memory whole."""
 SHOWN = 20
 """Differences that are named; the others are counted."""
-_GIVEN = ("field.requested", "signal.requested", ERASED, APART)
+_GIVEN = ("field.requested", "signal.requested", merging.REQUESTED, ERASED, APART)
 """What the rule layer asks of workers: taken over like their answers, for it depends on which of them were there."""
 _REFUSALS = ("handoff.refused", "transition.refused")
 _VERBS = {kind: verb for verb, kind in ENTRIES.items()}
@@ -206,6 +207,7 @@ class _Walk:
 _KINDS = {
     "field.proposed": "proposals", "field.answered": "proposals", "signal.answered": "signals",
     "signal.raised": "signals", "field.unanswered": "unanswered", "signal.unanswered": "unanswered",
+    merging.PROPOSED: "pairs", merging.ANSWERED: "pairs",
 }  # fmt: skip
 
 
@@ -238,6 +240,10 @@ def _follow(conn: Connection, engine: Engine, inputs: Sequence[Entry]) -> None:
         apply_events(conn, engine, events)
     elif what in (ERASED, APART):
         return
+    elif what == merging.REQUESTED:
+        merging.asked(conn, events)
+    elif what == "pairs":
+        merging.decide_pairs(conn, engine, events, now)
     elif what == "field.requested":
         work.asked(conn, events)
     elif what == "signal.requested":
@@ -269,6 +275,8 @@ def _decide(conn: Connection, engine: Engine, entry: Entry) -> None:
         person_decides(conn, engine, data["proposal"], verdict, actor=data["actor"], note=data["because"], now=now)
     elif entry.type in WITHDRAWALS:
         person_withdraws(conn, engine, data["proposal"], actor=data["actor"], note=data["because"], now=now)
+    elif entry.type in (MERGED, UNMERGED, merging.REJECTED) and data.get("by") == "person":
+        _join(conn, engine, entry)
     elif entry.type in _REFUSALS:
         cross(
             conn, engine, entry.event.subject, handoff=data["handoff"], action=data.get("action", "offer"),
@@ -276,6 +284,20 @@ def _decide(conn: Connection, engine: Engine, entry: Entry) -> None:
         )  # fmt: skip
     else:
         settle(conn, engine, now)
+
+
+def _join(conn: Connection, engine: Engine, entry: Entry) -> None:
+    """What a person said of two records."""
+    now, data = entry.received_at, entry.event.data
+    said = {"actor": data["actor"], "note": data["because"], "now": now}
+    if entry.type == UNMERGED:
+        merging.person_unmerges(conn, engine, data["merge"], **said)
+    elif data["proposal"] is None:
+        merging.person_merges(conn, engine, entry.object, entry.record, data["into"], **said)
+    else:
+        verdict = "accept" if entry.type == MERGED else "reject"
+        into = data["into"] if entry.type == MERGED else None
+        merging.person_decides(conn, engine, data["proposal"], verdict, into=into, **said)
 
 
 def _compare(live: Connection | None, conn: Connection, table: str, dump: Path | None, done: Replayed) -> None:

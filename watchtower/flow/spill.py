@@ -2,7 +2,8 @@
 
 Three passes. The first writes each event to one of many files, chosen by its record, and its key (a hash of source and
 id) to another. The second sorts the keys, and so finds what came twice. The third folds each file by itself: all events
-of a record stand in one, in order of arrival. What comes of it are Parquet files of versions, which DuckDB reads.
+of a record stand in one, in order of arrival; those of records that were merged are put by, and folded together at the
+end. What comes of it are Parquet files of versions, which DuckDB reads.
 """
 
 from __future__ import annotations
@@ -31,9 +32,19 @@ import pyarrow.parquet as pq
 
 from watchtower.contract import Event
 from watchtower.errors import EventError
-from watchtower.flow.history import Problem, Versions, conflict, empty_versions, fold_record, refused
+from watchtower.flow.history import (
+    Problem,
+    Versions,
+    conflict,
+    empty_versions,
+    fold_record,
+    join,
+    merges_by,
+    refused,
+)
 from watchtower.rules.compile import Program
 from watchtower.rules.fold import build_folds
+from watchtower.rules.merging import Merges, Numbered, decides
 
 PARTS = 256
 """Files of events: each must fit into memory, decoded, once per core."""
@@ -65,6 +76,8 @@ class Folded:
     """What one file of events came to."""
 
     files: Mapping[str, Path]
+    families: Path | None
+    """Events of records that were merged, put by."""
     problems: Sequence[tuple[int, Problem]]
     """With the number of the event."""
     ignored: int
@@ -81,6 +94,7 @@ class Spill:
         self._waiting = [bytearray() for _ in range(parts)]
         self._keys = [bytearray() for _ in range(KEY_PARTS)]
         self._encoder = msgspec.msgpack.Encoder()
+        self._merging: list[Event] = []
 
     def add(self, event: Event) -> None:
         """The next event, in order of arrival. EventError where it cannot be written down."""
@@ -93,6 +107,8 @@ class Spill:
         except (UnicodeEncodeError, ValueError, OverflowError, TypeError) as error:
             name = ascii((event.source, event.id))
             raise EventError(f"event {name}: cannot be written down ({error})") from None
+        if decides(event):
+            self._merging.append(event)
         self._put(self._waiting, part, "events", _LENGTH.pack(number, len(body)) + body)
         self._put(self._keys, key[-1] % KEY_PARTS, "keys", key + number.to_bytes(8, "big"))
 
@@ -113,16 +129,19 @@ class Spill:
                 self._flush(buffers, part, kind)
         repeats = _repeats([self.folder / f"keys-{part}" for part in range(KEY_PARTS)])
         np.save(self.folder / "repeats.npy", repeats)
-        done = list(self._fold_parts(until, workers or os.cpu_count() or 1))
+        merges = merges_by(self._merging, until)
+        done = list(self._fold_parts(until, merges, workers or os.cpu_count() or 1))
+        if merges:
+            done.append(_fold_families(self._program, self.folder, merges, [one.families for one in done]))
         versions = {}
         for name in self._program.book.objects:
             types = {column.name: column.type for column in self._program.columns_of[name].values()}
             versions[name] = VersionFiles(types, [one.files[name] for one in done if name in one.files])
         problems = sorted((item for one in done for item in one.problems), key=lambda item: item[0])
-        return versions, Folded({}, problems, sum(one.ignored for one in done))
+        return versions, Folded({}, None, problems, sum(one.ignored for one in done))
 
-    def _fold_parts(self, until: datetime | None, workers: int) -> Iterator[Folded]:
-        asked = [(self.folder, part, until) for part in range(self._parts)]
+    def _fold_parts(self, until: datetime | None, merges: Merges, workers: int) -> Iterator[Folded]:
+        asked = [(self.folder, part, until, merges) for part in range(self._parts)]
         if workers == 1:
             for one in asked:
                 yield _fold_part(self._program, *one)
@@ -175,7 +194,7 @@ def _begin(program: Program, parent: int) -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def _fold_asked(asked: tuple[Path, int, datetime | None]) -> Folded:
+def _fold_asked(asked: tuple[Path, int, datetime | None, Merges]) -> Folded:
     assert _PROGRAM is not None
     return _fold_part(_PROGRAM, *asked)
 
@@ -191,7 +210,7 @@ def _read(path: Path) -> Iterator[tuple[int, Event]]:
         at += length
 
 
-def _fold_part(program: Program, folder: Path, part: int, until: datetime | None) -> Folded:
+def _fold_part(program: Program, folder: Path, part: int, until: datetime | None, merges: Merges) -> Folded:
     repeats = np.load(folder / "repeats.npy", mmap_mode="r")
     path = folder / f"events-{part}"
     events = list(_read(path))
@@ -201,6 +220,8 @@ def _fold_part(program: Program, folder: Path, part: int, until: datetime | None
     folds = build_folds(program)
     problems: list[tuple[int, Problem]] = []
     by_record: dict[str, list[Event]] = {}
+    joined: dict[str, list[Numbered]] = {}
+    put_by: list[Numbered] = []
     ignored = 0
     for number, event in events:
         first = firsts.get(number)
@@ -212,13 +233,41 @@ def _fold_part(program: Program, folder: Path, part: int, until: datetime | None
         if fold is None:
             ignored += 1
             continue
+        if decides(event):
+            continue
         try:
             fold.check(event)
         except ValueError as error:
             problems.append((number, refused(event, error)))
             continue
         if until is None or event.time <= until:
-            by_record.setdefault(event.subject, []).append(event)
+            if merges.concerns(event.object, event.record_id):
+                put_by.append((number, event))
+            elif merges and fold.refs:
+                joined.setdefault(event.subject, []).append((number, event))
+            else:
+                by_record.setdefault(event.subject, []).append(event)
+    families = None
+    if put_by:
+        families = folder / f"families-{part}"
+        families.write_bytes(msgspec.msgpack.encode(put_by))
+    by_record |= join(folds, joined, merges)
+    return Folded(_write(program, by_record, folder, str(part)), families, problems, ignored)
+
+
+def _fold_families(program: Program, folder: Path, merges: Merges, files: Sequence[Path | None]) -> Folded:
+    """The records that were merged, out of all parts, each from what was said of its whole family."""
+    decoder = msgspec.msgpack.Decoder(list[tuple[int, Event]])
+    said: dict[str, list[Numbered]] = {}
+    for path in files:
+        for number, event in decoder.decode(path.read_bytes()) if path is not None else ():
+            said.setdefault(event.subject, []).append((number, event))
+    return Folded(_write(program, join(build_folds(program), said, merges), folder, "families"), None, [], 0)
+
+
+def _write(program: Program, by_record: Mapping[str, list[Event]], folder: Path, part: str) -> dict[str, Path]:
+    """The versions of these records, a file for each object."""
+    folds = build_folds(program)
     made: dict[str, Versions] = {}
     for subject, found in by_record.items():
         name, _, record = subject.partition("/")
@@ -229,7 +278,7 @@ def _fold_part(program: Program, folder: Path, part: int, until: datetime | None
     for name, versions in made.items():
         files[name] = folder / f"{name}-{part}.parquet"
         pq.write_table(versions.arrow(), files[name])
-    return Folded(files, problems, ignored)
+    return files
 
 
 def _firsts(repeats: npt.NDArray[np.uint64], numbers: Sequence[int]) -> dict[int, int]:

@@ -16,6 +16,7 @@ from watchtower.rulebook.asking import Asking
 from watchtower.rulebook.derive import Derived, derive
 from watchtower.rulebook.duties import Budget, Cadence, Handoff, Lifecycle
 from watchtower.rulebook.families import Family
+from watchtower.rulebook.merging import Merging
 from watchtower.rulebook.parts import Example, Name, Part, RuleId, Text, Texts
 from watchtower.rulebook.systems import System
 from watchtower.rulebook.telling import Queue, Receiver
@@ -320,6 +321,7 @@ class Rulebook(Part):
     systems: dict[Name, System] = {}
     acceptance: dict[str, Acceptance] = {}
     enrichment: Asking = Asking()
+    merging: dict[Name, Merging] = {}
     queues: dict[str, Queue] = {}
     receivers: dict[Name, Receiver] = {}
     roles: dict[str, str | dict[str, Any] | None] = {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from watchtower.errors import Fault
 from watchtower.rulebook.families import family_faults
+from watchtower.rulebook.merging import merging_faults
 from watchtower.rulebook.system_faults import system_faults
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def references(loaded: Loaded) -> list[Fault]:
     """Every name that points at nothing, or would mean two things, with its place."""
     parts = (
         *(_objects, _lifecycles, _named_facts, _signals, family_faults),
-        *(_acceptance, _asking, _rules, _receivers, _metrics, system_faults),
+        *(_acceptance, _asking, _rules, _receivers, _metrics, system_faults, merging_faults),
     )
     return [fault for part in parts for fault in part(loaded)]
 

@@ -141,6 +141,13 @@ class Program:
                 found[rollup.over].append(rollup)
         return found
 
+    def references_of(self, name: str) -> list[tuple[str, str]]:
+        """(object, ref field) of the references that rules look through, or gather by, on one object's records."""
+        looked = {
+            (target, ref) for target, lookers in self.looking_through.items() for who, ref in lookers if who == name
+        }
+        return sorted(looked | {(rollup.object, rollup.via) for rollup in self.gathering[name]})
+
     @cached_property
     def looking_through(self) -> dict[str, set[tuple[str, str]]]:
         """For each object, the (object, ref field) pairs whose rules read it through that reference."""

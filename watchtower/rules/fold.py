@@ -1,8 +1,9 @@
 """The fold: what a record is after an event. A pure function, the same for the live store and for backtests.
 
 A record exists from its first event until `record.deleted` (or `record.merged`); a later event begins it anew,
-empty. `record.updated`, and the fields of a handoff, patch fields; rollups count any core event. Decisions
-of the rule layer set what it accepted from workers; the workers' own events never come here.
+empty (where the rule layer merged it, later events are the survivor's: rules.merging). `record.updated`, and the
+fields of a handoff, patch fields; rollups count any core event. Decisions of the rule layer set what it accepted from
+workers; the workers' own events never come here.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from watchtower.rulebook.model import Rollup
 from watchtower.rules.business import OpenHours, Pauses
 from watchtower.rules.compile import Program
 from watchtower.rules.filter import compile_filter
+from watchtower.rules.merging import ENDS as _ENDS
+from watchtower.rules.merging import Absorbed, Redirected
 from watchtower.rules.schema import Column
 from watchtower.rules.spans import FOREVER
 from watchtower.rules.values import Parser, parser
@@ -35,7 +38,6 @@ _DECISIONS = (FIELD_ACCEPTED, FIELD_WITHDRAWN, SIGNAL_ADMITTED)
 HEARD = "tower.heard"
 """The rule layer's word that a source spoke, or a job ran: it sets `last_event_at` of a built-in record."""
 _PATCHES = ("record.updated", "handoff.offered", "handoff.accepted", "handoff.rejected", HEARD)
-_ENDS = ("record.deleted", "record.merged")
 
 Step = Callable[[dict[str, Any], Event, str], None]
 """(state, event, the event's time as text)"""
@@ -85,8 +87,18 @@ def may_set(ranks: Mapping[str, int], source: str, held: Any, held_by: str) -> b
 class ObjectFold:
     """How events change records of one object."""
 
-    def __init__(self, book: Rulebook, name: str, columns: Iterable[str], *, trace: bool = False) -> None:
+    def __init__(
+        self,
+        book: Rulebook,
+        name: str,
+        columns: Iterable[str],
+        *,
+        trace: bool = False,
+        refs: Iterable[tuple[str, str]] = (),
+    ) -> None:
         self.name = name
+        self.refs = {ref: target for target, ref in refs}
+        """Of the references that rules read: to which object."""
         self._trace = trace
         model = book.objects[name]
         self.parsers: dict[str, Parser] = {
@@ -201,6 +213,9 @@ class ObjectFold:
 
     def apply(self, record: Record, event: Event) -> None:
         """Change `record` by one event that comes after all it has seen."""
+        if type(event) is not Event:
+            self._rejoin(record, event)
+            return
         kind, time = event.type, format_time(event.time)
         if kind in _DECISIONS:
             if record.alive:
@@ -229,6 +244,52 @@ class ObjectFold:
                 self._hand_over(record, event.data["handoff"], _HANDOFFS[kind], event, time)
         if rollups := self._rollups.get(kind, self._every):
             self._roll(rollups, record, event, time)
+
+    def _rejoin(self, record: Record, event: Event) -> None:
+        """What a merge of records makes of this one."""
+        if isinstance(event, Absorbed):
+            fresh = Record()
+            for past in event.past:
+                self.apply(fresh, past)
+            record.alive, record.state, record.who = fresh.alive, fresh.state, fresh.who
+        elif isinstance(event, Redirected):
+            for ref, target in self.refs.items():
+                if target == event.target and record.state.get(ref) == event.gone:
+                    record.state[ref] = event.into
+
+    def mentions(self, event: Event) -> list[tuple[str, str]]:
+        """(object, id) of the records that an event refers to, by references that rules read."""
+        if not self.refs:
+            return []
+        said: Iterable[tuple[str, Any]] = ()
+        if event.type in _PATCHES and isinstance(event.data.get("fields"), dict):
+            said = self._said(event)
+        elif event.type == FIELD_ACCEPTED:
+            field = event.data["field"]
+            said = [(self.earlier.get(field, field), event.data["value"])]
+        named = [(key, self._refers_to(key, value)) for key, value in said if key in self.refs]
+        return [(self.refs[key], record) for key, record in named if record is not None]
+
+    def rewrite(self, event: Event, became: Callable[[str, str], str]) -> Event:
+        """The event with each of these references as the function says."""
+
+        def now(key: str, value: Any) -> Any:
+            target = self.refs.get(present := self.earlier.get(key, key))
+            record = self._refers_to(present, value) if target is not None else None
+            return value if target is None or record is None else became(target, record)
+
+        if event.type == FIELD_ACCEPTED:
+            data = {**event.data, "value": now(event.data["field"], event.data["value"])}
+        else:
+            fields = event.data.get("fields", {})
+            data = {**event.data, "fields": {key: now(key, value) for key, value in fields.items()}}
+        return msgspec.structs.replace(event, data=data)
+
+    def _refers_to(self, key: str, value: Any) -> str | None:
+        try:
+            return None if value is None else str(self.parsers[key](value))
+        except ValueError:
+            return None
 
     def _roll(self, rollups: Sequence[Rolling], record: Record, event: Event, time: str) -> None:
         state, data = record.state, event.data
@@ -445,7 +506,8 @@ def reading(column: Column, own: Record, related: Mapping[str, Record]) -> tuple
 def build_folds(program: Program, *, trace: bool = False) -> dict[str, ObjectFold]:
     """The fold of each object, with just the derived columns that rules read; `trace`: who changed each rollup."""
     return {
-        name: ObjectFold(program.book, name, program.columns_of[name], trace=trace) for name in program.book.objects
+        name: ObjectFold(program.book, name, program.columns_of[name], trace=trace, refs=program.references_of(name))
+        for name in program.book.objects
     }
 
 

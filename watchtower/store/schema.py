@@ -8,6 +8,7 @@ alert        what stands in a queue, with its history in `action`
 outbox       who is told of an alert, and how far that has come
 document, request, proposal, signal: what enrichment and detection read, were asked, and said
 rulebook, activation: which rules were in force when
+merge_proposal, merge: which records may be one, and which were made one
 deadletter   what could not be taken, whole, with the reason; and events of the future until their time has come
 subject_key  the keys of personal data, one a person; erased by destroying it
 api_key, session: who may come in, and who has signed in
@@ -248,6 +249,49 @@ proposal = Table(
     Index("ix_proposal_object_record", "object", "record"),
 )
 """`status` is accepted, review, refused or rejected (by a person); `rule` names the acceptance rule."""
+
+merge_proposal = Table(
+    "merge_proposal",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("request", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("survivor", Text, nullable=False),
+    Column("bits", Float, nullable=False),
+    Column("probability", Float, nullable=False),
+    Column("weights", JSONB, nullable=False),
+    Column("compared", JSONB, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    _time("decided_at"),
+    _time("proposed_at"),
+    Index("ix_merge_proposal_status_proposed_at_id", "status", "proposed_at", "id"),
+    Index("ix_merge_proposal_object_record", "object", "record"),
+    Index("ix_merge_proposal_object_survivor", "object", "survivor"),
+)
+"""Two records that a worker takes for one. `compared`: what both had in the fields that were compared, when it said so;
+`status` is accepted, review, refused or rejected (by a person); `rule` names the merging rule."""
+
+merge = Table(
+    "merge",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("object", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("survivor", Text, nullable=False),
+    _time("at"),
+    Column("by", Text, nullable=False),
+    Column("proposal", Text, nullable=True),
+    _time("undone_at", nullable=True),
+    Column("undone_by", Text, nullable=False, server_default=""),
+    Index("ix_merge_record", "object", "record", unique=True, postgresql_where=text("undone_at is null")),
+    Index("ix_merge_survivor", "object", "survivor", postgresql_where=text("undone_at is null")),
+)
+"""`record` is `survivor` since `at`, until it was undone; `id` is that of the decision in the journal; `by` is
+person:NAME, or rule:ID of a merging rule."""
 
 signal = Table(
     "signal",

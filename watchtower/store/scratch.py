@@ -150,6 +150,8 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "request": ("id",),
     "proposal": ("id",),
     "signal": ("id",),
+    "merge_proposal": ("id",),
+    "merge": ("id",),
     "span": ("rule", "object", "record", "state", _AT.format("since")),
     "alert": ("id",),
     "action": ("alert", "to_char(row_number() over (partition by alert order by seq), 'FM00000000')"),

@@ -106,9 +106,18 @@ _VERDICT = text(
     "update proposal set status = :status, because = :because, decided_by = :by, decided_at = :now where id = :id"
 )
 _DOCUMENTS = text(
-    "select record, id, kind, text, url, added_at from document where object = :object and record = any(:ids) "
-    "and not starts_with(text, 'sealed:') "
-    "order by record, added_at, id"
+    """
+    with recursive mine(id, survivor) as (
+      select id, id from unnest(:ids) as given(id)
+      union
+      select m.record, mine.survivor from mine join merge m on m.object = :object and m.survivor = mine.id
+        and m.undone_at is null)
+    select mine.survivor as record, case when d.record = mine.survivor then d.id else d.record || '/' || d.id end as id,
+      d.kind, d.text, d.url, d.added_at
+    from mine join document d on d.object = :object and d.record = mine.id
+    where not starts_with(d.text, 'sealed:')
+    order by 1, d.added_at, 2
+    """
 ).bindparams(bindparam("ids", type_=ARRAY(Text)))
 _RAISED = text(
     "select id, state from record where object = :object and deleted_at is null and jsonb_exists(state, :key) "
@@ -176,7 +185,8 @@ def set_proposal(conn: Connection, proposal_id: str, *, status: str, because: st
 
 
 def documents_of(conn: Connection, object_name: str, ids: Sequence[str]) -> dict[str, list[Document]]:
-    """The documents of these records that a worker may read, the oldest first: none that is sealed."""
+    """The documents of these records that a worker may read, the oldest first: none that is sealed. Those of what was
+    merged into one of them are there, too, as `record/id`."""
     found: dict[str, list[Document]] = {}
     for row in conn.execute(_DOCUMENTS, {"object": object_name, "ids": list(ids)}):
         doc = Document(id=row.id, kind=row.kind, text=row.text, url=row.url, added_at=row.added_at)

@@ -11,7 +11,7 @@ from watchtower.workers.models import model_catalogue, model_name, model_status,
 from watchtower.workers.normal import normalised, normaliser_examples, normaliser_kinds
 from watchtower.workers.offline import open_offline
 from watchtower.workers.pages import PagesRead, read_pages, shown_document
-from watchtower.workers.pairs import Duplicates, find_duplicates, matched_objects
+from watchtower.workers.pairs import Duplicates, compare_records, find_duplicates, matched_objects
 from watchtower.workers.run import run_for_good, run_until_empty
 from watchtower.workers.training import LabelledRow, shelf_folder, stamp, train, trained
 
@@ -21,6 +21,7 @@ __all__ = [
     "Duplicates",
     "PagesRead",
     "calibrate",
+    "compare_records",
     "detector_names",
     "find_duplicates",
     "matched_objects",

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from watchtower.contract import Likeness, MergeRequest, Weighed
 from watchtower.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,6 +61,49 @@ def find_duplicates(
         raise InputError(error.message, remedy=error.remedy) from error
     several = chain(() if first is None else (first,), found)
     return Duplicates(map(_shown, several), asdict(finder.counts), read)
+
+
+def compare_records(
+    request: MergeRequest,
+    *,
+    like: str,
+    floor: float,
+    most: int | None,
+    workers: int,
+    told: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> list[Likeness]:
+    """What the matcher takes for one of these records, the likeliest first. InputError: there is none for them."""
+    from enrichment.matching import MATCHERS, Finder
+
+    if like not in MATCHERS:
+        raise InputError(
+            f"object {request.object}: there is no matcher for {like!r:.60}",
+            remedy=f"say which it is like: merging.{request.object}.like: {' or '.join(MATCHERS)}",
+        )
+    matcher = MATCHERS[like]
+    rows = (
+        (record.id, {field: str(record.fields[key]) for field, key in _fields(matcher.columns, record.fields)})
+        for record in request.records
+    )
+    finder = Finder(matcher, floor=floor, workers=workers, told=told)
+    return [
+        Likeness(
+            request=request.id, a=pair.a, b=pair.b, bits=round(pair.bits, 4),
+            weights=tuple(
+                Weighed(comparison=w.comparison, outcome=w.outcome, bits=round(w.bits, 4), group=w.group)
+                for w in pair.weights
+            ),
+        )
+        for pair in finder.pairs(rows, most)
+    ]  # fmt: skip
+
+
+def _fields(columns: Mapping[str, tuple[str, ...]], there: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(the matcher's field, the record's) by the names that it usually goes by."""
+    for field, names in columns.items():
+        found = next((name for name in names if there.get(name) not in (None, "")), None)
+        if found is not None:
+            yield field, found
 
 
 def _shown(pair: Pair) -> dict[str, Any]:

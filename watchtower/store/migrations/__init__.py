@@ -3,4 +3,4 @@
 HEAD is the newest one, written down so that a start can compare it without loading Alembic.
 """
 
-HEAD = "0009_subscriptions"
+HEAD = "0011_merges"
