@@ -13,6 +13,7 @@ from tower_scene import Clock, tower_under
 
 from watchtower.api.app import create_app
 from watchtower.bootstrap import Tower
+from watchtower.store import audit
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 BOOK = """
@@ -50,7 +51,9 @@ def ok(response: Any) -> Any:
     return response.json()
 
 
-def test_a_pair_is_shown_with_its_weights_accepted_and_the_old_id_says_where_it_went(http: TestClient) -> None:
+def test_a_pair_is_shown_with_its_weights_accepted_and_the_old_id_says_where_it_went(
+    http: TestClient, tower: Tower
+) -> None:
     [pair] = ok(http.get("/pairs"))["items"]
     assert (pair["record"], pair["into"], pair["status"]) == ("A2", "A1", "review")
     assert pair["compared"]["name"] == ["Meyer Hydraulik", "Meyer Hydraulik GmbH"]
@@ -65,12 +68,21 @@ def test_a_pair_is_shown_with_its_weights_accepted_and_the_old_id_says_where_it_
     assert undone["undone_by"] == "person:ben"
     assert ok(http.get("/records/account/A2"))["merged_into"] is None and ok(http.get("/merges"))["items"] == []
     assert http.post(f"/merges/{merge['id']}/undo").status_code == 400
+    assert logged(tower) == [("ben", "record.unmerge", merge["id"]), ("anna", "pair.accept", pair["id"])]
 
 
-def test_a_rejected_pair_stays_two_and_what_is_not_there_is_said(http: TestClient) -> None:
+def logged(tower: Tower) -> list[tuple[str, str, str]]:
+    """The audit's rows on pairs and merges, the latest first."""
+    with tower.database.read() as conn:
+        found = audit.newest(conn, 100)
+    return [(row.actor, row.what, row.about) for row in found if row.what.startswith(("pair.", "record."))]
+
+
+def test_a_rejected_pair_stays_two_and_what_is_not_there_is_said(http: TestClient, tower: Tower) -> None:
     [pair] = ok(http.get("/pairs?record=account/A1"))["items"]
     assert ok(http.post(f"/pairs/{pair['id']}/reject", json={}))["status"] == "rejected"
     assert ok(http.get("/pairs"))["items"] == [] and len(ok(http.get("/pairs?status=rejected"))["items"]) == 1
+    assert [(what, about) for _, what, about in logged(tower)] == [("pair.reject", pair["id"])]
     refused = http.post(f"/pairs/{pair['id']}/accept", json={"into": "A1"})
     assert refused.status_code == 400 and "is rejected already" in refused.text
     assert http.post("/pairs/mp_none/accept").status_code == 404

@@ -23,6 +23,8 @@ from watchtower.store import audit
 SAME = {"sec-fetch-site": "same-origin", "origin": "http://127.0.0.1:8000"}
 FORM = SAME | {"content-type": "application/x-www-form-urlencoded"}
 QUIET = {"/silences", "/silences/{silence_id}/end", "/review/silences", "/review/silences/{silence_id}/end"}
+MERGES = {"/pairs/{pair_id}/accept", "/pairs/{pair_id}/reject", "/merges/{merge_id}/undo"}
+"""Held against the log in tests/api/test_merges.py."""
 NOT_AUDITED = {
     "/events": "the journal is its log: each event stands there with its source",
     "/hooks/{name}": "events stand in the journal; what is done to a task acts as the routes above do",
@@ -142,7 +144,7 @@ def test_one_row_for_each_thing_done_over_http_under_its_name_and_key(tower: Tow
         assert (rows(tower)[0].actor, rows(tower)[0].what, rows(tower)[0].about) == ("Ann", "silence.end", made)
 
     routes = {route.path for build_ in ROUTES for route in build_(tower).routes if "POST" in route.methods}  # type: ignore[attr-defined]
-    seen = {path for path, *_ in done} | {path for path, *_ in pages} | QUIET | {"/subscriptions"}
+    seen = {path for path, *_ in done} | {path for path, *_ in pages} | QUIET | MERGES | {"/subscriptions"}
     assert routes == seen | NOT_AUDITED.keys(), "a route that changes something is held against the log here"
     with tower.database.read() as conn:
         count, faults, last_hash = audit.verify(conn)

@@ -80,7 +80,7 @@ def put(there: psycopg.Connection[Any], key: int, at: datetime, **values: Any) -
 
 def record(tower: Tower, key: int) -> dict[str, Any] | None:
     with tower.database.read() as conn:
-        found = queries.record(conn, "account", str(key))
+        found = queries.record_by_id(conn, "account", str(key))
     return None if found is None or found.deleted_at else {k: v for k, v in found.state.items() if v is not None}
 
 
