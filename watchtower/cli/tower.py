@@ -153,9 +153,24 @@ def tick(
         bool,
         typer.Option("--workers", help="Also take up what worker processes answered, and ask them what is due."),
     ] = False,
+    stay: Annotated[bool, typer.Option("--stay", help="Tick on, whenever something falls due, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Open and resolve what has fallen due, once. `watchtower up` does this by itself."""
+    """Open and resolve what has fallen due, once. `watchtower up` does this by itself.
+
+    Beside `serve` and `worker` processes run two of `tick --stay --workers`, on two machines: one ticks at a time, and
+    where it is killed, or is not heard of for 7 seconds in the midst of a tick, the other goes on. No alert is told
+    twice.
+
+    Example: watchtower tick --stay --workers
+    """
+    if stay:
+        if as_json:
+            raise InputError("--json: answers once, and --stay goes on", remedy="leave one of them away")
+        from watchtower.cli.service import tick_on
+
+        tick_on(settings_of(data), workers=workers)
+        return
     with open_tower(data) as tower:
         if workers:
             tower.take_up()
