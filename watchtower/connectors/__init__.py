@@ -8,6 +8,7 @@ from pathlib import Path
 
 from watchtower.connectors.csv_file import CsvSource
 from watchtower.connectors.files import check_file
+from watchtower.connectors.gathered import gathered
 from watchtower.connectors.jsonl import JsonlSource
 from watchtower.connectors.mapping import Mapping, load_mapping
 from watchtower.connectors.parquet import ParquetSource
@@ -16,7 +17,17 @@ from watchtower.connectors.spreadsheet import SpreadsheetSource
 from watchtower.connectors.xes import XesSource
 from watchtower.errors import InputError
 
-__all__ = ["FORMATS", "Batch", "EventSource", "Format", "Mapping", "Refused", "load_mapping", "open_source"]
+__all__ = [
+    "FORMATS",
+    "Batch",
+    "EventSource",
+    "Format",
+    "Mapping",
+    "Refused",
+    "gathered",
+    "load_mapping",
+    "open_source",
+]
 
 
 @dataclass(frozen=True)

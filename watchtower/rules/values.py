@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from watchtower.contract import format_time, parse_time
@@ -74,8 +75,14 @@ def _boolean(value: Any) -> bool:
 def _timestamp(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{_shown(value)} is not an ISO 8601 time such as 2026-03-02T09:00:00Z")
+    return _instant(value)
+
+
+@lru_cache(maxsize=1 << 14)
+def _instant(text: str) -> str:
+    """Read at the door and again by the fold: the second time it is known."""
     try:
-        return format_time(parse_time(value))
+        return format_time(parse_time(text))
     except ValueError as error:
         raise ValueError(str(error).removeprefix("time: ")) from None
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from watchtower.contract import Event, format_time
+from watchtower.store.copying import copy, joined, json_value
 from watchtower.store.journal_rows import JournalRow, key_flaw, row_of
 
 Verdict = Literal["new", "duplicate", "conflict", "refused"]
@@ -23,8 +24,8 @@ _LOCK = 0x6A6F7572_6E616C00
 """The key of the advisory lock of appends: "journal" in ASCII."""
 _COPY_FROM = 1_000
 """Events; batches of more go in by COPY, which for fewer is no faster."""
-_HEX = "\\x"
-"""Before the hexadecimal digits of a bytea."""
+_HEX = r"\\x"
+"""Before the hexadecimal digits of a bytea: a backslash, escaped for COPY, and x."""
 _STREAM_FROM = 500
 """Records; histories of more are fetched piece by piece."""
 
@@ -129,8 +130,9 @@ def _append_many(conn: Connection, events: Sequence[Event], layer: str, received
     seq = int(conn.execute(_RESERVE, {"more": len(events) - 1}).scalar_one()) - len(events)
     at = format_time(received_at)
     found: list[Appended] = []
-    driver: Any = conn.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
+
+    def lines() -> Iterator[str]:
+        nonlocal seq
         for n, event in enumerate(events):
             row = row_of(n, event)
             if isinstance(row, str):
@@ -142,10 +144,10 @@ def _append_many(conn: Connection, events: Sequence[Event], layer: str, received
             seq += 1
             places[row.source, row.id] = seq, row.hash
             found.append(Appended("new", seq))
-            data = bytes(row.data).decode()
-            copy.write_row(
-                (seq, row.source, row.id, row.type, row.object, row.record, row.time, at, data, _HEX + row.hash, layer)
-            )
+            keys = joined(row.source, row.id, row.type, row.object, row.record)
+            yield f"{seq}\t{keys}\t{row.time}\t{at}\t{json_value(bytes(row.data))}\t{_HEX}{row.hash}\t{layer}"
+
+    copy(conn, _COPY, lines())
     return found
 
 
@@ -181,8 +183,7 @@ def last_seq(conn: Connection) -> int:
 
 def _find(conn: Connection, keys: list[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, str]]:
     given = {"sources": [source for source, _ in keys], "ids": [id for _, id in keys]}
-    found = conn.execute(_FIND, given)
-    return {(source, id): (seq, body) for source, id, seq, body in found}
+    return {(source, id): (seq, body) for source, id, seq, body in conn.execute(_FIND, given).all()}
 
 
 def _repeat(row: JournalRow, seq: int, body: str) -> Appended:

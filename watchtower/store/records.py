@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from watchtower.contract import Document, format_time
+from watchtower.store.copying import NULL, copy, joined, json_value
 from watchtower.store.rows import RecordRow
 
 
@@ -150,8 +151,13 @@ def _json(rows: Iterable[msgspec.Struct]) -> str:
 
 def load(conn: Connection, object_name: str, ids: Sequence[str]) -> dict[str, RecordRow]:
     """The stored records among these ids."""
-    rows = conn.execute(_LOAD, {"object": object_name, "ids": list(ids)}).mappings()
-    return {row["id"]: RecordRow(**row) for row in rows}
+    rows = conn.execute(_LOAD, {"object": object_name, "ids": list(ids)}).all()
+    return {
+        id: RecordRow(
+            object=name, id=id, state=state, provenance=who, created_at=created, changed_at=changed, deleted_at=deleted
+        )
+        for name, id, state, who, created, changed, deleted in rows
+    }
 
 
 def cut(conn: Connection, bounds: Sequence[Bounds]) -> None:
@@ -168,11 +174,13 @@ def add_versions(conn: Connection, versions: Iterable[NewVersion], *, many: int)
         if listed := list(versions):
             conn.execute(_VERSIONS, {"rows": _json(listed)})
         return
-    driver: Any = conn.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
-        for version in versions:
-            state = msgspec.json.encode(version.state).decode()
-            copy.write_row((version.object, version.id, version.valid_from, version.valid_to, state))
+    copy(conn, _COPY, map(_line, versions))
+
+
+def _line(version: NewVersion) -> str:
+    state = json_value(msgspec.json.encode(version.state))
+    until = NULL if version.valid_to is None else version.valid_to
+    return f"{joined(version.object, version.id)}\t{version.valid_from}\t{until}\t{state}"
 
 
 def save(conn: Connection, records: Sequence[NewRecord], links: Sequence[NewLink]) -> None:

@@ -29,7 +29,7 @@ class Query(NamedTuple):
 
 def evaluate(conn: Connection, query: Query, touched: Touched) -> list[RawSpan]:
     """The spans of the touched records, from the given instants on. `query`: that of their objects."""
-    found = conn.exec_driver_sql(query.sql, {"touched": _touched_json(touched)})
+    found = conn.exec_driver_sql(query.sql, {"touched": _touched_json(touched)}).all()
     # CRMs write 9999-12-31 for "never": what begins after it never begins, what ends after it has no end.
     return [
         RawSpan(query.rules[rule], record, certain, instant(since), _until(until))
@@ -215,7 +215,7 @@ def _span(row: Row[Any]) -> Span:
 
 def spans_of(conn: Connection, touched: Touched) -> list[Span]:
     """The kept spans of these records that reach to, or beyond, the instants from which they are evaluated."""
-    return [_span(row) for row in conn.execute(_OF, {"rows": _touched_json(touched)})]
+    return [_span(row) for row in conn.execute(_OF, {"rows": _touched_json(touched)}).all()]
 
 
 def replace(conn: Connection, gone: Sequence[Span], made: Sequence[Span]) -> None:

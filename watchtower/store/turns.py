@@ -13,6 +13,10 @@ _TICK = 0x7469636B_00000000
 _IMPORT = 0x696D706F_72740000
 """The keys of the locks: "tick" and "import" in ASCII."""
 
+HUNG = 7
+"""Seconds that a tick may think without a word to the server; a busy one does so for a fraction of a second."""
+_HUNG = text("select set_config('idle_in_transaction_session_timeout', :limit, true)")
+
 _WAIT_TICK = text("select pg_advisory_xact_lock(:key)")
 _TAKE = text("select pg_advisory_lock_shared(:key)")
 _GIVE = text("select pg_advisory_unlock_shared(:key)")
@@ -34,6 +38,12 @@ def import_under_way(conn: Connection) -> bool:
     if held is not None:
         return held
     return not conn.execute(_ANYONE, {"key": _IMPORT}).scalar_one()
+
+
+def let_go_when_hung(conn: Connection) -> None:
+    """Where nothing is heard of this process for HUNG seconds in the midst of its transaction, the server ends that,
+    and its locks with it: another takes over. Of a silent network the server would else know nothing for minutes."""
+    conn.execute(_HUNG, {"limit": f"{HUNG}s"})
 
 
 @contextmanager
