@@ -10,7 +10,7 @@ from watchtower.contract.proposal import Evidence, Proposal
 from watchtower.contract.protocols import Calibrated, Detector, EnrichmentWorker, ModelStatus
 from watchtower.contract.record import Document, FieldSpec, RecordSnapshot
 from watchtower.contract.request import DetectionRequest, FieldRequest, MayLeave
-from watchtower.contract.signal import Contributor, Signal
+from watchtower.contract.signal import Contributor, Picture, Point, Signal
 
 __all__ = [
     "CORE_SOURCE",
@@ -27,6 +27,8 @@ __all__ = [
     "FieldSpec",
     "MayLeave",
     "ModelStatus",
+    "Picture",
+    "Point",
     "Proposal",
     "RecordSnapshot",
     "Signal",

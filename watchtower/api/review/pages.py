@@ -15,7 +15,7 @@ from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort
 from watchtower.api.review.environment import page
 from watchtower.api.review.evidence import Piece, pieces, quotes_in
-from watchtower.api.review.pictures import bars, plot, stretches, trend
+from watchtower.api.review.pictures import bars, plot, series, stretches, trend
 from watchtower.api.review.queue import row_words
 from watchtower.api.review.remembered import Remembered
 from watchtower.api.views import RecordView, field_values, record_view, title
@@ -72,7 +72,10 @@ def record_page(tower: TowerPort, request: Request, object_name: str, record_id:
         "rules": {rule.id: rule for rule in tower.rulebook.rules},
         "documents": documents[:DOCUMENTS],
         "more_documents": max(0, len(documents) - DOCUMENTS),
-        "signals": [(signal, bars(signal.data.get("contributors"))) for signal in view.signals],
+        "signals": [
+            (signal, series(signal.data.get("picture")), bars(signal.data.get("contributors")))
+            for signal in view.signals
+        ],
         "paths": {name: path for name, path in paths.items() if path},
         "usage": {metric: plot(points, now) for metric, points in usage.items()},
         "promised": _promised(tower, view),
