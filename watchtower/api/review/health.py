@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from watchtower.api.port import TowerPort
 from watchtower.api.review.environment import page
-from watchtower.api.review.pictures import Column, columns
+from watchtower.api.review.pictures import DayColumn, columns
 from watchtower.contract import parse_time
 from watchtower.errors import WatchtowerError
 from watchtower.flow.costs import Costs
@@ -58,7 +58,7 @@ class Bill(NamedTuple):
     limits: list[Limit]
     pictured: str
     """What the columns are: money, or calls where nothing has a price."""
-    columns: list[Column]
+    columns: list[DayColumn]
 
 
 def health_page(tower: TowerPort, request: Request) -> Response:
