@@ -19,6 +19,7 @@ from watchtower.cli.main import application
 
 ALLOWED = {
     "installs": 8, "real data": 4, "campaign": 20, "benchmark": 8, "own server": 6, "other system": 8, "tests": 4,
+    "placeholder": 4,
 }  # fmt: skip
 """Blocks' commands that may stand unrun, at most, for each reason: whoever adds one counts it here."""
 
@@ -28,7 +29,7 @@ OUTSIDE = {
         "DATABASE_URL=postgresql://postgres@db/": "own server",
         "WATCHTOWER_JOBS_URL=": "own server",
         "watchtower up --no-worker": "own server",
-        "watchtower keys list; watchtower keys revoke ID": "other system",
+        "watchtower keys list; watchtower keys revoke ID": "placeholder",
     }
 }
 """The README is written for people who have not installed anything yet, and bears no comments: its exceptions."""
@@ -145,3 +146,16 @@ def test_an_elision_stands_for_any_text_and_nothing_else() -> None:
     assert shown.fullmatch("found 2 of 3  \nend\n") and shown.fullmatch("found x of 3\na\nb\nend\n")
     assert not shown.fullmatch("found 2 of 4\nend\n")
     assert not shown.fullmatch("found 2 of 3\nend\nmore\n")
+
+
+def test_a_page_that_shows_what_is_not_printed_is_told(commands: Path, free_port: int, tmp_path: Path) -> None:
+    text = (
+        '```text title="a.txt"\none\n```\n```console\n$ cd . && export B=two\n$ cat a.txt && echo $B\none\nthree\n'
+        "$ watchtower --version\nwatchtower ...\n$ watchtower nonsense\n$ echo never\n```\n"
+    )
+    folder = tmp_path / "here"
+    folder.mkdir()
+    with reading(folder, commands, free_port) as reader:
+        wrong, failed = reader.follow(parse(PROJECT / "x.md", text))
+    assert "x.md:6: $ cat a.txt" in wrong and "it printed:\none\ntwo\n" in wrong
+    assert "x.md:11: $ watchtower nonsense" in failed and "ended with 2, not 0" in failed
