@@ -54,12 +54,14 @@ def build_worker(
     seconds: float = 60.0,
     parallel: int = 1,
     ledger: CallLedger | None = None,
+    content: bool = False,
 ) -> Worker:
     """A worker. `labelled` gives (text, label) rows per enum field: a classifier is trained on them.
 
     `trained` gives classifiers that were trained before (see enrichment.shelf): they go before labelled rows.
     `model` stands in for `endpoint` (a replay, a stub). `fallback` is asked where `endpoint` cannot be had; `limits`
     hold for each of them. `seconds` bounds one call to a model in all, its repetitions included.
+    `content`: whether traces bear what models were asked and said.
     Without either, the worker answers what patterns, gazetteer and classifiers can, and its status says so.
     """
     import structlog
@@ -89,5 +91,5 @@ def build_worker(
             for one in (endpoint, fallback)
             if one is not None
         ]
-    caller = Caller(lanes, ledger=ledger, seconds=seconds) if lanes else None
+    caller = Caller(lanes, ledger=ledger, seconds=seconds, content=content) if lanes else None
     return Worker(caller, classifiers, load(PROMPT), parallel=parallel)

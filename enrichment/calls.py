@@ -23,6 +23,7 @@ import structlog
 from enrichment.errors import CallFailed, ModelError
 from enrichment.ledger import CallLedger, call_key
 from enrichment.model import OUTAGES, Completion, ExtractionModel, fenced, parsed
+from enrichment.observed import observed
 from enrichment.pace import Breaker, Limits, Pace
 from prompts import Prompt
 
@@ -72,9 +73,12 @@ class Caller:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         dice: random.Random | None = None,
+        content: bool = False,
     ) -> None:
+        """`content`: whether spans bear what was asked and said."""
         self.lanes, self._ledger, self._seconds = tuple(lanes), ledger, seconds
         self._clock, self._sleep, self._dice = clock, sleep, dice or random.Random()
+        self._content = content
         self._lock = threading.Lock()
         self._busy: dict[str, threading.Lock] = {}
         self._wanted: Counter[str] = Counter()
@@ -127,8 +131,11 @@ class Caller:
             completion = None
             try:
                 lane.breaker.admit()
-                completion = self._tried(lane, prompt.text, question, document, schema)
-                said = read(lane.model, completion.content, schema)
+                with observed(lane.model.name, lane.provider, prompt.name, content=self._content) as call:
+                    call.asked(messages)
+                    completion = self._tried(lane, prompt.text, question, document, schema)
+                    call.heard(completion.content, completion.tokens_in, completion.tokens_out)
+                    said = read(lane.model, completion.content, schema)
             except (CallFailed, ModelError) as fault:
                 reason, free = ("no_model", True) if isinstance(fault, ModelError) else (fault.reason, fault.free)
                 self._settle(key, reason, free=free, completion=completion)

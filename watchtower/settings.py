@@ -17,6 +17,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from watchtower.errors import InputError
 
 PREFIX = "WATCHTOWER_"
+TRACES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+"""OpenTelemetry's own variables: where traces go."""
 
 
 def _default_data() -> Path:
@@ -73,6 +75,15 @@ class Settings(BaseSettings):
     spark_master: str = "local[*]"
     """Where `--engine spark` runs: this machine's cores, or a cluster's master."""
     log_format: Literal["console", "json"] = "console"
+    """console for people, json for machines: one object a line."""
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    """Where a process tells Prometheus what it counts, without a key: for `worker` and `deliver`, which serve nothing
+    else. None: nowhere; `up` and `serve` have GET /metrics."""
+    metrics_host: str = "127.0.0.1"
+    """The address for metrics_port."""
+    trace_content: bool = False
+    """Whether traces (see OTEL_EXPORTER_OTLP_ENDPOINT) bear what language models were asked and said. Documents may
+    tell of people: leave it off but for a look."""
 
     @field_validator("data", "models", "gguf")
     @classmethod
@@ -99,6 +110,9 @@ _ACCEPTED = {
     "models": "a folder",
     "spark_master": "local[*], or a cluster's master",
     "log_format": "console or json",
+    "metrics_port": "a whole number from 1 to 65535",
+    "metrics_host": "an address or host name",
+    "trace_content": "true or false",
 }
 _SECRET = frozenset({"database_url", "jobs_url", "llm_api_key", "master_key"})
 
@@ -125,6 +139,11 @@ def read_settings(**overrides: Any) -> Settings:
             value = "***" if setting in _SECRET else repr(fault.get("input"))
             lines.append(f"{variable}: {value} is not accepted; accepted is {_ACCEPTED.get(setting, fault['msg'])}")
         raise InputError("\n".join(lines), remedy="Set or unset the variable and start again.") from None
+
+
+def tracing_wanted() -> bool:
+    """Whether the environment names a receiver of traces."""
+    return any(os.environ.get(name) for name in TRACES)
 
 
 def read_secret(variable: str) -> str | None:

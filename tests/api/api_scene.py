@@ -104,6 +104,9 @@ class Scene:
     def clock(self) -> datetime:
         return self.now
 
+    def jobs_now(self) -> None:
+        return None
+
     def take(self, raw: Sequence[Mapping[str, Any]], *, source: str | None = None) -> list[Verdict]:
         if self.fault is not None:
             raise self.fault

@@ -301,9 +301,10 @@ def test_the_metrics_count_what_stands(client: TestClient) -> None:
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     lines = answer.text.splitlines()
-    assert 'watchtower_alerts_standing{queue="attention-needed",severity="high",ai_informed="false"} 1' in lines
-    assert 'watchtower_events_total{layer="core"} 3' in lines
-    assert "watchtower_dead_letters_total 0" in lines
+    labels = 'ai_informed="false",queue="attention-needed",severity="high",status="open"'
+    assert f"watchtower_alerts_standing{{{labels}}} 1.0" in lines
+    assert 'watchtower_database_up{database="core"} 1.0' in lines
+    assert "watchtower_dead_letters_open 0.0" in lines
 
 
 def test_it_is_ready_only_while_the_database_answers(client: TestClient, scene: Scene) -> None:

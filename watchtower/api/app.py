@@ -14,6 +14,7 @@ from watchtower.api import problems
 from watchtower.api.auth import Auth
 from watchtower.api.guard import Guard
 from watchtower.api.live import Feed
+from watchtower.api.observe import Observe
 from watchtower.api.openapi import describe
 from watchtower.api.port import TowerPort
 from watchtower.api.rate import Rate
@@ -69,4 +70,5 @@ def create_app(tower: TowerPort, *, hosts: Collection[str] = (), per_minute: int
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.add_middleware(Auth, door=tower.door, rate=Rate(per_minute))
     app.add_middleware(Guard, hosts=frozenset(hosts))
+    app.add_middleware(Observe)
     return app

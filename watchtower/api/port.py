@@ -12,6 +12,7 @@ from watchtower.flow.metrics import Measured
 from watchtower.flow.told import Told
 from watchtower.rulebook.model import Rulebook
 from watchtower.store.silences import Silence
+from watchtower.store.standing import Jobs
 
 Verb = Literal["acknowledge", "snooze", "resolve", "reopen", "assign", "comment"]
 VERBS: tuple[Verb, ...] = ("acknowledge", "snooze", "resolve", "reopen", "assign", "comment")
@@ -123,6 +124,10 @@ class TowerPort(Protocol):
 
     def measure(self, start: datetime, end: datetime) -> list[Measured]:
         """Every metric of the rulebook over [start, end). It reads the whole journal."""
+        ...
+
+    def jobs_now(self) -> Jobs | None:
+        """What stands in the jobs database; None where there is none yet."""
         ...
 
     def explain(self, rule_id: str, subject: str, at: datetime) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ from watchtower.rules.compile import compile_rulebook
 from watchtower.settings import Settings, read_settings
 from watchtower.store import rulebooks
 from watchtower.store.database import connect, migrate
+from watchtower.tracing import span
 
 
 class Tower(Enriching, Detecting, Hearing, Ruling):
@@ -44,7 +45,8 @@ class Tower(Enriching, Detecting, Hearing, Ruling):
             means = self.settings.llm_model or ""
             asked = self.plan(limit=room, means=means, paid=bool(means), waiting=waiting, write=True).requests
             if asked:
-                self.desk.ask_fields(asked, self.labelled(), ENRICHMENT)
+                with span("fields.ask", requests=len(asked)):
+                    self.desk.ask_fields(asked, self.labelled(), ENRICHMENT)
             elif room == limit:
                 self.beat("enrichment")  # nothing is asked, and nothing waits for an answer
             handed += len(asked)

@@ -9,6 +9,7 @@ from threading import Lock
 from time import monotonic
 from typing import Any, Self
 
+from watchtower.contract.batch import DETECTION, ENRICHMENT
 from watchtower.flow.apply import Engine
 from watchtower.flow.door import Door
 from watchtower.flow.jobs import Desk, Tally
@@ -18,7 +19,8 @@ from watchtower.rules.compile import Program, compile_rulebook
 from watchtower.settings import Settings
 from watchtower.store import rulebooks
 from watchtower.store.database import Connection, Database
-from watchtower.store.jobs import beside, open_jobs
+from watchtower.store.jobs import NotYet, beside, open_as_worker, open_jobs
+from watchtower.store.standing import Jobs, jobs_standing
 
 Clock = Callable[[], datetime]
 Progress = Callable[[int, int], None]
@@ -96,6 +98,16 @@ class Core:
                 )
                 self._desk = Desk(database, self._write_with_engine, self.clock)
             return self._desk
+
+    def jobs_now(self) -> Jobs | None:
+        """What stands in the jobs database; None where there is none yet. Looking makes none."""
+        if self._desk is None:
+            try:
+                open_as_worker(self.jobs_url).close()
+            except NotYet:
+                return None
+        with self.desk.database.begin() as conn:
+            return jobs_standing(conn, [ENRICHMENT, DETECTION])
 
     @contextmanager
     def _write_with_engine(self) -> Iterator[tuple[Connection, Engine]]:

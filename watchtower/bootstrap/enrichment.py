@@ -19,6 +19,7 @@ from watchtower.flow.pages import Wanted, page_event, wanted
 from watchtower.flow.plan import ASK_AGAIN, Cost, Means, Plan, ask, plan
 from watchtower.store import work as stored_work
 from watchtower.store.ledger import Ledger
+from watchtower.tracing import span
 from watchtower.workers import (
     Bench,
     LabelledRow,
@@ -171,7 +172,8 @@ class Enriching(Taking):
             self.beat("enrichment")
             return run
         queue, began = own_queue(ENRICHMENT), self.desk.now()
-        batches = self.desk.ask_fields(asked, self.labelled(), queue)
+        with span("fields.ask", requests=len(asked)):
+            batches = self.desk.ask_fields(asked, self.labelled(), queue)
 
         def take(*, last: bool = False) -> None:
             nonlocal took

@@ -13,18 +13,21 @@ from watchtower.connectors import Refused
 from watchtower.contract import Event
 from watchtower.flow import deadletters, intake, retention
 from watchtower.flow.apply import Engine
+from watchtower.flow.counted import count_settled, count_taken
 from watchtower.flow.delivery import Courier
 from watchtower.flow.erasure import Erasure, erase
 from watchtower.flow.intake import Sent, Verdict
 from watchtower.flow.retention import Retained
 from watchtower.flow.settle import Settled
 from watchtower.flow.watching import job_heard
+from watchtower.metered import TICKS, timed
 from watchtower.settings import Settings, read_secret
 from watchtower.store import audit, spans, turns
 from watchtower.store.backup import forget
 from watchtower.store.database import Connection, Database
 from watchtower.store.deadletters import DeadLetter, add_deadletters, discard, next_due
 from watchtower.store.group import Group
+from watchtower.tracing import span
 
 
 class Taking(Core):
@@ -59,8 +62,12 @@ class Taking(Core):
     def _take(self, items: Sequence[Event | Sent], origin: str) -> list[Verdict]:
         if not items:
             return []
-        with self._write() as conn:
-            return intake.take(conn, self._engine, items, self.clock(), origin=origin).verdicts
+        with span("events.take", events=len(items), origin="api" if origin == "api" else "file"), self._write() as conn:
+            now = self.clock()
+            taken = intake.take(conn, self._engine, items, now, origin=origin)
+        count_taken(self._engine.program.book, items, taken.verdicts, now, live=origin == "api")
+        count_settled(taken.settled)
+        return taken.verdicts
 
     def redrive(self, seqs: Sequence[int] | None = None, *, by: str = "command line") -> Counter[str]:
         """Dead letters go through the door again, those that can: how many got which verdict. None: all of them."""
@@ -119,10 +126,11 @@ class Taking(Core):
 
     def tick(self, now: datetime | None = None) -> Settled:
         """Take what waited for its time, and open, resolve and correct what is due."""
-        with self._write() as conn:
+        with timed(TICKS), span("tick"), self._write() as conn:
             done = deadletters.tick(conn, self._engine, now or self.clock())
             job_heard(conn, self._engine, "clock", now or self.clock())
-            return done
+        count_settled(done)
+        return done
 
     def next_instant(self) -> datetime | None:
         """When the clock alone will change something."""

@@ -15,6 +15,7 @@ from watchtower import __version__
 from watchtower.cli.output import errors
 from watchtower.errors import WatchtowerError
 from watchtower.logs import configure
+from watchtower.settings import tracing_wanted
 
 COMMANDS = {
     "demo": "demo:run",
@@ -96,6 +97,10 @@ def run(arguments: list[str] | None = None) -> None:
             print(f"watchtower {__version__}")
             return
         configure()
+        if tracing_wanted():
+            from watchtower import tracing
+
+            tracing.begin(given[0] if given[:1] and given[0] in COMMANDS else "", __version__)
         application(given)(args=given, prog_name="watchtower")
     except WatchtowerError as error:
         errors.print(f"[bold red]error:[/] {_plain(str(error))}")

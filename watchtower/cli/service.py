@@ -232,6 +232,7 @@ def worker(
             )
         else:
             url = beside(stack.enter_context(embedded.start(settings.data)).url)
+        tell_prometheus(settings)
         console.print("working; Ctrl-C ends it")
         run_for_good(settings, url, use_model=not no_model)
 
@@ -258,6 +259,7 @@ def deliver(
             else:
                 console.print(f"{done.delivered} delivered, {done.failed} failed, {done.dead} given up")
             return
+        tell_prometheus(settings)
         names = ", ".join(tower.rulebook.receivers) or "none"
         thread = repeat(courier.look, stop, "outbox")
         console.print(f"delivering to: {names}; Ctrl-C ends it")
@@ -267,6 +269,16 @@ def deliver(
         finally:
             stop.set()
             thread.join(timeout=15)
+
+
+def tell_prometheus(settings: Settings) -> None:
+    """Serve what this process counts at WATCHTOWER_METRICS_PORT, where that is set. Busy where the port is taken."""
+    if settings.metrics_port is None:
+        return
+    from prometheus_client import start_http_server
+
+    claim(settings.metrics_host, settings.metrics_port)
+    start_http_server(settings.metrics_port, addr=settings.metrics_host)
 
 
 def _claim(settings: Settings, host: str | None, port: int | None) -> None:

@@ -18,6 +18,8 @@ class FieldBatch(msgspec.Struct, frozen=True, kw_only=True, tag="fields"):
     """Requests of enrichment. The batch's blob, where it has one, holds the labelled texts: Labelled as JSON."""
 
     requests: tuple[FieldRequest, ...]
+    trace: str = ""
+    """The W3C traceparent of whoever asked; empty where nothing is traced."""
 
 
 class DetectionBatch(msgspec.Struct, frozen=True, kw_only=True, tag="detection"):

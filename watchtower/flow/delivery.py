@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import structlog
 
+from watchtower.flow.counted import count_delivery
 from watchtower.flow.mail import notify_apprise, send_mail
 from watchtower.flow.post import Postman, Undelivered, signed
 from watchtower.flow.slack import post_to_slack
@@ -158,9 +159,11 @@ class Courier:
                     "not delivered", message=messages[0].id, more=len(messages) - 1, receiver=lane.receiver,
                     because=fault.message,
                 )  # fmt: skip
+                count_delivery(lane.receiver, ai_informed=lane.ai_informed, outcome="failed", messages=len(messages))
                 return states[0]
             for message in messages:
                 outbox.tried(conn, message.id, "delivered", now, now)
+        count_delivery(lane.receiver, ai_informed=lane.ai_informed, outcome="delivered", messages=len(messages))
         self._failures.pop(lane, None)
         self._resting.pop(lane, None)
         return "delivered"

@@ -31,12 +31,14 @@ from watchtower.contract.batch import (
 )
 from watchtower.flow import work
 from watchtower.flow.apply import Engine
+from watchtower.flow.counted import count_tally
 from watchtower.flow.plan import ASK_AGAIN, Cost
 from watchtower.rulebook.asking import Price, Spend
 from watchtower.rules.discoveries import threshold
 from watchtower.store import jobs, ledger
 from watchtower.store import work as stored_work
 from watchtower.store.database import Connection, Database
+from watchtower.tracing import carried, span
 
 log = structlog.get_logger(__name__)
 
@@ -126,7 +128,7 @@ class Desk:
         with self.database.begin() as conn:
             shared = jobs.keep_blob(conn, msgspec.json.encode(labelled)) if any(labelled.values()) else None
             for several in batches_of(requests):
-                body = msgspec.json.encode(FieldBatch(requests=tuple(several))).decode()
+                body = msgspec.json.encode(FieldBatch(requests=tuple(several), trace=carried())).decode()
                 asked = [(request.id, 1) for request in several]
                 made.append(_hand_down(conn, ENRICHMENT, queue, body, shared, asked))
         return made
@@ -159,8 +161,10 @@ class Desk:
                 return tally
             for several in _lots(arrived):
                 begun = monotonic()
-                with self._write() as (conn, engine):
-                    tally.add(_decide(conn, engine, several, self._clock()))
+                with span("answers.decide", answers=len(several)), self._write() as (conn, engine):
+                    found = _decide(conn, engine, several, self._clock())
+                count_tally(engine.program.book, found)
+                tally.add(found)
                 with self._briefly() as conn:
                     jobs.taken(conn, [(one.batch, one.request) for one in several])
                 if batches is None:

@@ -364,6 +364,13 @@ class Rulebook(Part):
         return {name: fields for name, fields in found.items() if fields}
 
     @cached_property
+    def source_names(self) -> frozenset[str]:
+        """The sources it names: those it watches, and those that a field's value may come from."""
+        fields = (spec for model in self.objects.values() for spec in model.fields.values())
+        watched = {watch.source or key for key, watch in self.sources.items()}
+        return frozenset(watched.union(*(spec.sources for spec in fields)))
+
+    @cached_property
     def derived(self) -> list[Derived]:
         """What follows from lifecycles, handoffs, acceptance, budgets and cadences, as rules to be."""
         return derive(self)

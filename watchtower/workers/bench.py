@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
 
 import msgspec
 import structlog
+from opentelemetry import context
 
 from watchtower.contract import Detector, EnrichmentWorker, FieldRequest
 from watchtower.contract.batch import Answer, Batch, DetectionBatch, FieldBatch, written
@@ -17,6 +18,7 @@ from watchtower.errors import ModelError, StoreError
 from watchtower.store import jobs
 from watchtower.store.database import Database
 from watchtower.store.ledger import Spent
+from watchtower.tracing import attached, span
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +65,14 @@ class Bench:
         batch, blob, left = read
         assert isinstance(batch, FieldBatch)
         worker = self.worker_for(blob, self._blob)
+        with span("job.fields", parent=batch.trace, requests=len(left)):
+            self._fields(batch_id, batch, worker, left, leave)
+
+    def _fields(
+        self, batch_id: str, batch: FieldBatch, worker: EnrichmentWorker, left: Collection[str],
+        leave: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        current = context.get_current()
         waiting = iter([request for request in batch.requests if request.id in left])
         stopped: list[BaseException | None] = []
 
@@ -86,7 +96,11 @@ class Bench:
                     except BaseException as error:  # noqa: BLE001  (raised again by the job's own thread)
                         stopped.append(error)
 
-        _at_once(min(self.slots, len(left)), work)
+        def work_traced() -> None:
+            with attached(current):
+                work()
+
+        _at_once(min(self.slots, len(left)), work_traced)
         for error in stopped:
             if error is not None:
                 raise error
@@ -119,7 +133,8 @@ class Bench:
         try:
             detector = ROSTER[request.detector]
             table = pq.read_table(BytesIO(self._blob(blob)))
-            said = _detected(detector, table, batch)
+            with span("job.detection", detector=request.detector, signal=request.signal, records=table.num_rows):
+                said = _detected(detector, table, batch)
         except ValueError as error:
             said = Answer(fault=str(error))
         except StoreError:

@@ -68,6 +68,7 @@ def open_model(
         yield lambda labelled, ledger: enrichment.build_worker(
             endpoint=endpoint, fallback=fallback, labelled=labelled, trained=trained_of(shelf), model=model,
             seconds=seconds, limits=limits if paid else None, ledger=ledger if paid else None,
+            content=settings.trace_content,
         )  # fmt: skip
 
 
