@@ -34,10 +34,11 @@ class _ToStderr(logging.Handler):
 
 def configure(form: str = "console", *, verbose: bool = False) -> None:
     """`form` is console or json; without `verbose` only warnings and worse are shown."""
-    tail: list[Any] = [structlog.processors.format_exc_info, masked, structlog.processors.JSONRenderer(default=str)]
+    last: Any = structlog.processors.JSONRenderer(default=str)
     if form == "console":
         plain = structlog.dev.plain_traceback
-        tail = [masked, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+        last = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+    tail = [structlog.processors.format_exc_info, masked, last]
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
