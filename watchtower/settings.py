@@ -29,7 +29,12 @@ class Settings(BaseSettings):
     """Frozen. Secrets show as stars wherever the value is printed or logged."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True, populate_by_name=True
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        env_ignore_empty=True,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
     )
 
     data: Path = Field(default_factory=_default_data)
@@ -37,26 +42,30 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("DATABASE_URL", "WATCHTOWER_DATABASE_URL")
     )
-    """None: the embedded PostgreSQL in `data`."""
+    """The core's database. None: the embedded PostgreSQL in `data`."""
     jobs_url: SecretStr | None = None
     """The jobs database. None: on the core's server, named after the core's database with `_jobs` behind."""
     master_key: SecretStr | None = None
     """The key of the keys of personal data: 32 bytes in base64. None: the file master.key in `data`."""
     host: str = "127.0.0.1"
+    """The address that `up` and `serve` listen on. One that other machines reach asks for a key first."""
     port: int = Field(default=8080, ge=0, le=65535)
-    """0: any free port."""
+    """The port that they listen on; 0: any free one."""
     public_url: str | None = Field(default=None, pattern=r"^https?://[^\s/@]+[^\s@]*$")
     """Where people reach the review pages: notifications link there. None: they bear no links."""
     requests_per_minute: int = Field(default=6_000, ge=0)
     """Requests that each key, or each address without one, may send in a minute; 0: any number."""
     llm_base_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
+    """An endpoint that speaks as OpenAI's does, with /v1 at its end. None: the embedded model, where it was pulled."""
     llm_api_key: SecretStr | None = None
+    """The key of that endpoint."""
     llm_model: str | None = None
+    """The model that it is asked for."""
     llm_provider: Literal["openai", "azure", "local"] = "openai"
     """openai: that of OpenAI, or any endpoint that speaks as it does. local: the same, for an endpoint that may be told
     what must not leave. azure: llm_base_url is the resource's address, llm_model the deployment's name."""
     llm_api_version: str = "2024-10-21"
-    """For azure."""
+    """The version of the interface, for azure."""
     llm_region: str = ""
     """Where the endpoint stands, as the rulebook's `enrichment.leaving` names it."""
     llm_fallback_model: str | None = None
@@ -64,8 +73,9 @@ class Settings(BaseSettings):
     llm_slots: int = Field(default=4, ge=1, le=256)
     """Calls at once of one worker process. The embedded model answers one at a time."""
     llm_requests_per_minute: int = Field(default=0, ge=0)
+    """Calls that the provider allows one worker process in a minute; 0: no limit."""
     llm_tokens_per_minute: int = Field(default=0, ge=0)
-    """What the provider allows one worker process; 0: no limit."""
+    """Tokens that the provider allows one worker process in a minute; 0: no limit."""
     llm_calls_per_day: int = Field(default=50_000, ge=0)
     """Calls to language models that all workers of this tower may make in a day (UTC), in all."""
     gguf: Path | None = None
@@ -92,7 +102,7 @@ class Settings(BaseSettings):
         return None if path is None else path.expanduser().absolute()
 
 
-_ACCEPTED = {
+ACCEPTED = {
     "data": "a folder",
     "database_url": "postgresql://USER:PASSWORD@HOST:PORT/NAME",
     "jobs_url": "postgresql://USER:PASSWORD@HOST:PORT/NAME",
@@ -114,7 +124,7 @@ _ACCEPTED = {
     "metrics_host": "an address or host name",
     "trace_content": "true or false",
 }
-_SECRET = frozenset({"database_url", "jobs_url", "llm_api_key", "master_key"})
+SECRET = frozenset({"database_url", "jobs_url", "llm_api_key", "master_key"})
 
 
 def read_settings(**overrides: Any) -> Settings:
@@ -136,8 +146,8 @@ def read_settings(**overrides: Any) -> Settings:
             name = str(fault["loc"][0]) if fault["loc"] else "settings"
             setting = "database_url" if name.upper().endswith("DATABASE_URL") else name.removeprefix(PREFIX).lower()
             variable = variable_of(setting)
-            value = "***" if setting in _SECRET else repr(fault.get("input"))
-            lines.append(f"{variable}: {value} is not accepted; accepted is {_ACCEPTED.get(setting, fault['msg'])}")
+            value = "***" if setting in SECRET else repr(fault.get("input"))
+            lines.append(f"{variable}: {value} is not accepted; accepted is {ACCEPTED.get(setting, fault['msg'])}")
         raise InputError("\n".join(lines), remedy="Set or unset the variable and start again.") from None
 
 

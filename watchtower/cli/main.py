@@ -49,6 +49,7 @@ COMMANDS = {
     "keys": "keys:app",
     "audit-log": "audit_log:app",
     "database": "database:app",
+    "config": "config:config",
 }
 """Each command, or group of them, and where it stands, in the order of `--help`."""
 
