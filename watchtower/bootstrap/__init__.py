@@ -59,11 +59,13 @@ def build(
     rulebook: Path | None = None,
     clock: Clock = system_clock,
     by: str = "command line",
+    personal: bool = True,
 ) -> Tower:
     """A tower over the database of these settings. The rulebook in force is read from the database; where none
-    is, or where `rulebook` names another, that one (else the default) comes into force."""
+    is, or where `rulebook` names another, that one (else the default) comes into force. Without `personal` the tower
+    has no key of personal data, and reads none."""
     settings = settings or read_settings()
-    database = connect(settings)
+    database = connect(settings, personal=personal)
     try:
         migrate(database)
         with database.read() as conn:

@@ -7,16 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
+from typing import Any
 
 from watchtower.bootstrap.core import Progress
 from watchtower.bootstrap.events import Taking
 from watchtower.contract import EnrichmentWorker, FieldRequest
 from watchtower.contract.batch import ENRICHMENT
 from watchtower.flow import work
+from watchtower.flow.counted import count_proposal
 from watchtower.flow.jobs import Tally, own_queue
 from watchtower.flow.pages import SOURCE as WEB
 from watchtower.flow.pages import Wanted, page_event, wanted
 from watchtower.flow.plan import ASK_AGAIN, Cost, Means, Plan, ask, plan
+from watchtower.flow.proposing import Ruling, propose
 from watchtower.store import work as stored_work
 from watchtower.store.ledger import Ledger
 from watchtower.tracing import span
@@ -115,6 +118,18 @@ class Enriching(Taking):
             if write:
                 ask(conn, made, self.clock())
             return made
+
+    def propose(
+        self, subject: str, field: str, value: Any, *, document: str, quote: str, confidence: float, by: str
+    ) -> Ruling:
+        """What a program outside of the workers proposes, decided on as what a worker says. InputError."""
+        with self._write() as conn:
+            ruling = propose(
+                conn, self._engine, subject, field, value, document=document, quote=quote, confidence=confidence, by=by,
+                now=self.clock(),
+            )  # fmt: skip
+        count_proposal(ruling.status)
+        return ruling
 
     def wanted_pages(self, *, limit: int = 20, only: frozenset[str] | None = None) -> list[Wanted]:
         """The own pages of records that starve, the most wanted first, that were not read lately."""

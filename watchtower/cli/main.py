@@ -50,6 +50,7 @@ COMMANDS = {
     "audit-log": "audit_log:app",
     "database": "database:app",
     "config": "config:config",
+    "mcp": "mcp:mcp",
 }
 """Each command, or group of them, and where it stands, in the order of `--help`."""
 

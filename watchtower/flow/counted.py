@@ -44,6 +44,11 @@ def count_settled(done: Settled) -> None:
             metered.DECIDED.labels(what).inc(count)
 
 
+def count_proposal(status: str) -> None:
+    """What acceptance made of one proposal."""
+    metered.PROPOSED.labels(metered.known(status, ("accepted", "review", "refused"))).inc()
+
+
 def count_tally(book: Rulebook, tally: Tally) -> None:
     """What was decided on the answers of workers."""
     for verdict in ("accepted", "review", "refused"):

@@ -114,10 +114,13 @@ class Database:
             raise known from error
 
 
-def connect(settings: Settings) -> Database:
-    """The database of these settings: reached, new enough, in UTF-8. StoreError or InputError otherwise."""
+def connect(settings: Settings, *, personal: bool = True) -> Database:
+    """The database of these settings: reached, new enough, in UTF-8. StoreError or InputError otherwise.
+
+    Without `personal` it has no keys: what is personal reads as sealed.
+    """
     given = settings.master_key.get_secret_value() if settings.master_key else None
-    keys = Keyring(given, settings.data / "master.key")
+    keys = Keyring(given, settings.data / "master.key") if personal else None
     if settings.database_url is not None:
         return open_database(settings.database_url.get_secret_value(), keys=keys)
     server = embedded.start(settings.data)

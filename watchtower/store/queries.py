@@ -227,6 +227,14 @@ def records_naming(conn: Connection, object_name: str, field: str, record_id: st
     return _listed(conn, RecordRow, query)
 
 
+def search_records(conn: Connection, object_name: str, words: str, label: str | None, limit: int) -> list[RecordRow]:
+    """Living records of an object with `words` in their id or their `label`, in any case, the latest changed first."""
+    like = "%" + words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    places = [record.c.id.ilike(like), *([record.c.state[label].astext.ilike(like)] if label else [])]
+    query = select(record).where(record.c.object == object_name, record.c.deleted_at.is_(None), or_(*places))
+    return _listed(conn, RecordRow, query.order_by(record.c.changed_at.desc(), record.c.id).limit(limit))
+
+
 def record_states(conn: Connection, subjects: Sequence[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
     """The present state of each (object, id) that exists."""
     if not subjects:

@@ -10,7 +10,7 @@ from watchtower.workers.calibrate import calibrate
 from watchtower.workers.models import model_catalogue, model_name, model_status, open_worker, pull_model, slots
 from watchtower.workers.normal import normalised, normaliser_examples, normaliser_kinds
 from watchtower.workers.offline import open_offline
-from watchtower.workers.pages import PagesRead, read_pages
+from watchtower.workers.pages import PagesRead, read_pages, shown_document
 from watchtower.workers.pairs import Duplicates, find_duplicates, matched_objects
 from watchtower.workers.run import run_for_good, run_until_empty
 from watchtower.workers.training import LabelledRow, shelf_folder, stamp, train, trained
@@ -39,6 +39,7 @@ __all__ = [
     "run_until_empty",
     "slots",
     "shelf_folder",
+    "shown_document",
     "stamp",
     "train",
     "trained",

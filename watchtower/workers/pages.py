@@ -13,6 +13,13 @@ class PagesRead(NamedTuple):
     unread: list[tuple[str, str]]
 
 
+def shown_document(text: str) -> str:
+    """A document as a model elsewhere may see it: invisible characters gone, people's addresses and numbers covered."""
+    from enrichment.text import covered, visible
+
+    return covered(visible(text).text)
+
+
 def read_pages(domain: str, paths: Sequence[str]) -> PagesRead:
     """The pages of a domain's own hosts, within the caps of `enrichment.fetch`."""
     from enrichment.fetch import Fetcher
