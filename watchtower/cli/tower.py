@@ -162,6 +162,8 @@ def tick(
     where it is killed, or is not heard of for 7 seconds in the midst of a tick, the other goes on. No alert is told
     twice.
 
+    SIGTERM lets the step at hand end, and leaves the others; a second one stops at once.
+
     Example: watchtower tick --stay --workers
     """
     if stay:
@@ -171,10 +173,11 @@ def tick(
 
         tick_on(settings_of(data), workers=workers)
         return
-    with open_tower(data) as tower:
-        if workers:
-            tower.take_up()
-            tower.hand_down()
+    with open_tower(data) as tower, asked_to_stop() as stop:
+        for step in (tower.take_up, tower.hand_down) if workers else ():
+            step()
+            if stop.is_set():
+                raise typer.Exit(143)
         done = tower.tick()
         after = tower.next_instant()
     if as_json:
