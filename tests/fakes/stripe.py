@@ -1,7 +1,7 @@
 """Stripe's API as far as customers, subscriptions, invoices and events go; the vendor's own SDK drives it.
 
-Each change makes an event, kept for the list of events and, signed by the SDK's own function, among the webhooks that
-it would send. The shapes are those of its documentation (2025-03-31 and later: a subscription's period stands in its
+Each change makes an event, kept for the list of events and among the webhooks that it would send, signed by the SDK's
+own function. The shapes are those of its documentation (2025-03-31 and later: a subscription's period stands in its
 items, an invoice's subscription under `parent`).
 """
 
@@ -25,7 +25,7 @@ MONTH = 30 * 86_400
 
 @dataclass
 class Stripe:
-    """`now`: its clock, in seconds. `sent`: webhooks as (headers, body). `limited`: how many 429 it gives first."""
+    """`now`: its clock, in seconds. `waiting`: bodies of webhooks to send. `limited`: how many 429 it gives first."""
 
     now: int
     url: str = ""
@@ -33,7 +33,7 @@ class Stripe:
         default_factory=lambda: {"customers": {}, "subscriptions": {}, "invoices": {}}
     )
     events: list[dict[str, Any]] = field(default_factory=list)
-    sent: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    waiting: list[bytes] = field(default_factory=list)
     limited: int = 0
     asked: int = 0
     _number: int = 0
@@ -132,9 +132,12 @@ class Stripe:
             "api_version": "2025-03-31.basil", "pending_webhooks": 1, "data": {"object": json.loads(json.dumps(thing))},
         }  # fmt: skip
         self.events.append(event)
-        body = json.dumps(event, indent=2).encode()
+        self.waiting.append(json.dumps(event, indent=2).encode())
+
+    def signed(self, body: bytes) -> dict[str, str]:
+        """The headers of a webhook that is sent now: each attempt is signed anew."""
         made = WebhookSignature.generate_signature_header(body.decode(), SECRET, self.now)
-        self.sent.append(({"stripe-signature": made, "content-type": "application/json"}, body))
+        return {"stripe-signature": made, "content-type": "application/json"}
 
 
 def _page(found: list[dict[str, Any]], asked: Asked) -> Answer:

@@ -173,6 +173,19 @@ def _moment(seconds: Any) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def _together(changes: Sequence[Change], known: dict[str, dict[str, Any]]) -> Iterator[Seen]:
+    """What is said of each subscription in several parts, once more in one, at the time of the last: where a webhook
+    was lost and a later one was not, the part that it told lies before what is known, and would be passed over.
+    `known`: what was said before in this reading."""
+    last: dict[str, datetime] = {}
+    for change in changes:
+        if isinstance(change, Seen) and not change.whole:
+            known.setdefault(change.id, {}).update(change.properties)
+            last[change.id] = change.at
+    for id_, at in last.items():
+        yield Seen(object="subscriptions", id=id_, at=at, properties=dict(known[id_]), whole=False)
+
+
 class Stripe:
     """Reading Stripe by its API."""
 
@@ -223,6 +236,7 @@ class Stripe:
     def _events(self, asked: Asked, since: datetime, now: datetime) -> Iterator[Pulled]:
         """What happened since, in its order, a day at a time: Stripe lists the newest first."""
         begin = since - OVERLAP
+        known: dict[str, dict[str, Any]] = {}
         while begin <= now:
             end = begin + WINDOW
             events: list[Mapping[str, Any]] = []
@@ -237,8 +251,8 @@ class Stripe:
                     break
                 after = str(page["data"][-1]["id"])
             changes = [change for event in reversed(events) for change in _changes(event)]
-            wanted = tuple(change for change in changes if change.object in asked.objects)
-            yield Pulled(changes=wanted, cursor={"since": format_time(min(end, now))})
+            wanted = [change for change in changes if change.object in asked.objects]
+            yield Pulled(changes=(*wanted, *_together(wanted, known)), cursor={"since": format_time(min(end, now))})
             begin = end
 
     def present(self, object: str, ids: Sequence[str]) -> set[str]:
