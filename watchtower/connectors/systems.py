@@ -5,9 +5,10 @@ What a kind can do stands in `watchtower.rulebook.kinds`, so that a rulebook is 
 
 from __future__ import annotations
 
-from watchtower.connectors import hubspot
+from watchtower.connectors import hubspot, salesforce
 from watchtower.contract.system import Connect
 
 SYSTEMS: dict[str, Connect] = {
     "hubspot": hubspot.connect,
+    "salesforce": salesforce.connect,
 }
