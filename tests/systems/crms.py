@@ -7,13 +7,15 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from systems import fake_hubspot, fake_salesforce
-from systems.scene import HUBSPOT, SALESFORCE
+from systems import fake_attio, fake_hubspot, fake_salesforce
+from systems.scene import ATTIO, HUBSPOT, SALESFORCE
 from systems.vendor import Vendor, served
+from systems.words_attio import AttioWords
 from systems.words_hubspot import HubSpotWords
 from systems.words_salesforce import SalesforceWords
 
 from watchtower.bootstrap.systems import Open
+from watchtower.connectors.attio import Attio
 from watchtower.connectors.http import Http
 from watchtower.connectors.hubspot import HubSpot
 from watchtower.connectors.salesforce import Salesforce
@@ -51,6 +53,17 @@ def salesforce(vendor: Vendor) -> Iterator[Crm]:
         yield Crm(url, SalesforceWords(vendor), open_, "Task")
 
 
+@contextmanager
+def attio(vendor: Vendor) -> Iterator[Crm]:
+    with served(fake_attio.app(vendor)) as url:
+        open_: Open = lambda name, system: Attio(quick(url, fake_attio.TOKEN), size=SIZE)  # noqa: E731
+        yield Crm(url, AttioWords(vendor), open_, "notes")
+
+
 Serve = Callable[[Vendor], AbstractContextManager[Crm]]
-CRMS: dict[str, tuple[str, Serve]] = {"hubspot": (HUBSPOT, hubspot), "salesforce": (SALESFORCE, salesforce)}
+CRMS: dict[str, tuple[str, Serve]] = {
+    "hubspot": (HUBSPOT, hubspot),
+    "salesforce": (SALESFORCE, salesforce),
+    "attio": (ATTIO, attio),
+}
 """By kind: its part of the rulebook, and its fake."""

@@ -108,6 +108,36 @@ systems:
     activities: [call, meeting]
     write: {account: [industry]}
 """
+ATTIO = """
+systems:
+  crm:
+    kind: attio
+    owner: revops
+    every: 1 hour
+    objects:
+      account:
+        from: companies
+        id: external_id
+        fields:
+          name: name
+          industry: {from: industry, values: {Software: software, Retail: retail}}
+          employees: employees
+      contact:
+        from: people
+        id: external_id
+        fields: {account: company, email: email_addresses, optin: optin}
+      opportunity:
+        from: deals
+        id: external_id
+        fields:
+          account: company
+          stage: {from: stage, values: {Lead: discovery, Proposal: proposal, Won: won, Lost: lost}}
+          amount: amount
+          close_date: close_date
+          proposed_at: proposed_at
+    activities: [note]
+    write: {account: [industry]}
+"""
 
 
 def state(tower: Tower, name: str) -> dict[str, dict[str, Any]]:

@@ -30,8 +30,10 @@ def test_a_month_with_faults_ends_with_the_vendors_state(kind: str, database_url
             assert without_personal(state(tower, name)) == crm.words.holds(name), name
             assert len(crm.words.holds(name)) > 3
         assert len(events(tower, "activity.logged")) == len(vendor.of(crm.notes)) > 5
-        assert {row[1] for row in events(tower)} == {
-            "record.updated", "record.deleted", "record.merged", "activity.logged", "document.added",
+        # Attio does not say into which record one was merged: it is no longer there.
+        merged = set() if kind == "attio" else {"record.merged"}
+        assert {row[1] for row in events(tower)} == merged | {
+            "record.updated", "record.deleted", "activity.logged", "document.added",
         }  # fmt: skip
         # All of it read again says nothing new, and ends nothing.
         again = sync(tower, crm.open, full=True)

@@ -5,10 +5,11 @@ What a kind can do stands in `watchtower.rulebook.kinds`, so that a rulebook is 
 
 from __future__ import annotations
 
-from watchtower.connectors import hubspot, salesforce
+from watchtower.connectors import attio, hubspot, salesforce
 from watchtower.contract.system import Connect
 
 SYSTEMS: dict[str, Connect] = {
     "hubspot": hubspot.connect,
     "salesforce": salesforce.connect,
+    "attio": attio.connect,
 }
