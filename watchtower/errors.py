@@ -84,11 +84,12 @@ class ModelError(WatchtowerError):
 
 
 class SystemFault(WatchtowerError):
-    """A connected system did not answer as it must. `refused`: it will not until somebody puts something right."""
+    """A connected system did not answer as it must. `refused`: it will not until somebody puts something right;
+    `status`: what it answered, of HTTP."""
 
-    def __init__(self, message: str, *, remedy: str = "", refused: bool = False) -> None:
+    def __init__(self, message: str, *, remedy: str = "", refused: bool = False, status: int | None = None) -> None:
         super().__init__(message, remedy=remedy)
-        self.refused = refused
+        self.refused, self.status = refused, status
 
 
 class Missing(WatchtowerError):

@@ -91,9 +91,9 @@ class Vendor:
             self.end(kind, loser)
             self.of(kind)[loser].into = winner
             self.of(kind)[winner].merged += [loser, *self.of(kind)[loser].merged]
+            self.of(kind)[winner].updated = self.now
             for link in [one for one in self.linked if (kind, loser) in ((one[0], one[1]), (one[2], one[3]))]:
                 self.linked.discard(link)
-            self.of(kind)[winner].updated = self.tick()
 
     def link(self, kind: str, id_: str, other: str, other_id: str) -> None:
         """Associate; the first one's time of modification moves, as it does where a property names the other."""

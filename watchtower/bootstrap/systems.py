@@ -13,7 +13,7 @@ from watchtower.bootstrap.events import Taking
 from watchtower.connectors.systems import SYSTEMS
 from watchtower.contract.system import Cursor, Pulled, Pulls, Pushes
 from watchtower.errors import Busy, Missing, SystemFault, WatchtowerError
-from watchtower.flow.systems import state, taking
+from watchtower.flow.systems import state, taking, writing
 from watchtower.flow.systems.mapping import asked_of, mapping_mark
 from watchtower.flow.systems.state import Standing
 from watchtower.rulebook.systems import System
@@ -81,6 +81,8 @@ class Syncing(Taking):
             if isinstance(connector, Pulls):
                 with closing(connector):
                     self._pull(name, system, connector, done, full, progress, enough)
+                    if isinstance(connector, Pushes) and not enough():
+                        self._push(name, connector, done, enough)
         except SystemFault as fault:
             done.fault, done.remedy = fault.message, fault.remedy
             with self._write() as conn:
@@ -135,6 +137,28 @@ class Syncing(Taking):
             cursor = last.cursor
         for theirs in sorted(whole):
             self._look_for_missing(name, theirs, connector, done, cursor, begun.round)
+
+    def _push(self, name: str, connector: Pushes, done: Synced, enough: Callable[[], bool]) -> None:
+        """What was accepted goes back. One thing that is refused does not hold up the others; its owner is told."""
+        if not self.rulebook.systems[name].write:
+            return
+        looked = writing.PAGE
+        while looked == writing.PAGE:
+            with self._write() as conn:
+                looked = writing.plan_writes(conn, self._engine.program.book, name, self.clock())
+        refused: list[str] = []
+        while not enough():
+            outcome, because = writing.write_next(self.database, self.rulebook, name, connector, self.clock())
+            if outcome == "none":
+                break
+            done.wrote += outcome == "written"
+            if outcome == "refused":
+                refused.append(because)
+        if refused:
+            raise SystemFault(
+                f"{len(refused)} writes were refused, the first: {refused[0]}",
+                remedy="watchtower outbox list --state dead names them; then watchtower outbox retry.", refused=True,
+            )  # fmt: skip
 
     def _take_page(self, name: str, cursor: Cursor, pulled: Pulled, round_: int) -> taking.Took:
         with self._write() as conn:

@@ -89,7 +89,10 @@ class Http:
                 because = f"answered {status}{_said(said)}"
                 if status not in PASSING:
                     raise SystemFault(
-                        f"{method} {_bare(url)}: {because}", remedy=_REMEDIES.get(status, ""), refused=True
+                        f"{method} {_bare(url)}: {because}",
+                        remedy=_REMEDIES.get(status, ""),
+                        refused=True,
+                        status=status,
                     )
                 asked_for = _retry_after(headers.get("retry-after", ""))
             pause = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE) if asked_for is None else asked_for

@@ -5,7 +5,7 @@ What a kind can do stands in `watchtower.rulebook.kinds`, so that a rulebook is 
 
 from __future__ import annotations
 
-from watchtower.connectors import hubspot
+from watchtower.connectors import attio, hubspot, salesforce
 from watchtower.connectors.gong import Gong
 from watchtower.connectors.outreach import Outreach
 from watchtower.connectors.sql import Sql
@@ -18,4 +18,6 @@ SYSTEMS: dict[str, Connect] = {
     "outreach": Outreach,
     "gong": Gong,
     "sql": Sql,
+    "salesforce": salesforce.connect,
+    "attio": attio.connect,
 }

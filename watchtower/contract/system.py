@@ -31,6 +31,9 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     at: datetime
     properties: dict[str, Any]
     whole: bool = True
+    current: bool = False
+    """Read as it is now, from a system that does not say when it last changed: `at` is the newest time that it does
+    say, and what changed without moving that changed since."""
 
 
 class Gone(msgspec.Struct, frozen=True, kw_only=True, tag=True):

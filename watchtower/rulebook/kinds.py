@@ -30,7 +30,7 @@ KINDS: dict[str, Kind] = {
     "hubspot": Kind("HubSpot, CRM objects (v3)", may=("URL",), writes=True,
                     activities=("note", "call", "email", "meeting", "task")),
     "salesforce": Kind("Salesforce, REST and SOQL", needs=(("URL", "TOKEN"), ("URL", "CLIENT_ID", "CLIENT_SECRET")),
-                       writes=True, activities=("task", "meeting")),
+                       writes=True, activities=("task", "call", "email", "meeting")),
     "attio": Kind("Attio, records and notes (v2)", may=("URL",), writes=True, activities=("note",)),
     "stripe": Kind("Stripe, customers, subscriptions and invoices", may=("URL",)),
     "outreach": Kind("Outreach, accounts, prospects and opportunities (v2)", may=("URL",),

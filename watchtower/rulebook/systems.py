@@ -75,6 +75,8 @@ class MappedObject(Part):
     """Whether the system is the master of the object: it alone deletes and merges, and it alone is written to."""
     id: Theirs | Literal[""] = ""
     """The property that holds the record's id here. Empty: the system's own id."""
+    provenance: Theirs | Literal[""] = ""
+    """A property of text that is told, with each field that goes back, who decided so and when."""
     fields: dict[Name, Annotated[Mapped, BeforeValidator(_from)]]
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, populate_by_name=True)

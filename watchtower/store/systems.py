@@ -91,6 +91,10 @@ _SAVE = text(
       written = excluded.written, round = excluded.round, gone = excluded.gone
     """
 )
+_ACCEPTED = text(
+    "select seq, object, record, id, time, data from journal where seq > :after and type = 'field.accepted' "
+    "and layer = 'decision' order by seq limit :limit"
+)
 _COUNTS = text("select object, count(*) from system_link where system = :system and not gone group by 1 order by 1")
 
 
@@ -136,6 +140,14 @@ def failed(conn: Connection, system: str, failure: str, now: datetime) -> None:
 def written_up_to(conn: Connection, system: str, seq: int) -> None:
     """The journal up to this number was looked through for what goes back."""
     conn.execute(_WRITTEN, {"system": system, "seq": seq})
+
+
+def accepted_since(
+    conn: Connection, after: int, limit: int
+) -> list[tuple[int, tuple[str, str, str, datetime], dict[str, Any]]]:
+    """(number in the journal, (object, record, id of the event, time), data) of fields that were accepted."""
+    rows = conn.execute(_ACCEPTED, {"after": after, "limit": limit})
+    return [(row[0], (row[1], row[2], row[3], row[4].astimezone(UTC)), row[5]) for row in rows]
 
 
 def links(conn: Connection, system: str, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Link]:

@@ -104,6 +104,8 @@ def value_of(spec: FieldModel, values: Mapping[str, str], raw: Any, zone: ZoneIn
     """One value, as the field's type has it; None where there is none."""
     if raw is None or raw == "" or raw == []:
         return None
+    if isinstance(raw, list) and spec.type != "list":
+        raw = raw[0]  # of several addresses, the first
     if values and isinstance(raw, str | int | bool):
         raw = values.get(_text(raw), raw)
     kind = spec.type

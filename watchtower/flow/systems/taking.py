@@ -198,7 +198,10 @@ def _seen(page: _Page, changes: Sequence[Seen]) -> None:
     again = _ended_at_the_master(page, [link.subject for _, _, link in fresh])
     events: list[tuple[Seen, str, Link, Event]] = []
     for change, name, link in fresh:
-        if change.at < link.at or (link.gone and change.at <= link.at):
+        if change.current and change.at <= link.at and link.round >= 0:
+            # It does not say when this changed: since it was last read, and now at the latest.
+            change = msgspec.structs.replace(change, at=max(page.now, link.at))
+        if change.at < link.at or (link.gone and change.at <= link.at and not change.current):
             # What was taken already is newer; that it was seen is known all the same.
             if not link.gone:
                 page.keep(msgspec.structs.replace(link, round=page.round))
@@ -244,8 +247,9 @@ def _compare(page: _Page, change: Seen, name: str, event: Event, fields: Mapping
         if key in changed or key not in written:
             said[key] = value
     said = {key: value for key, value in said.items() if value is not None}
+    at = link.at if change.current and not changed and not new else change.at
     page.keep(msgspec.structs.replace(
-        link, at=change.at, said=said, written=written, round=page.round, gone=False
+        link, at=at, said=said, written=written, round=page.round, gone=False
     ))  # fmt: skip
     if not changed and not new:
         return
