@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from fakes.clickup import SECRET, TOKEN, ClickUp, clickup
 from fastapi.testclient import TestClient
 from httpx import Response
@@ -175,6 +176,17 @@ def test_a_webhook_that_is_not_clickups_is_one_plain_401(scene: Scene, monkeypat
     assert scene.post(headers, body).status_code == 200, "the old secret counts while it is replaced"
     monkeypatch.delenv("CLICKUP_SIGNING_OLD")
     assert scene.post(headers, body).status_code == 401
+
+
+def test_why_a_webhook_was_refused_stands_in_the_log_alone(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    with structlog.testing.capture_logs() as said:
+        scene.post({}, b"{}", name="nobody")
+        scene.post({}, b"{}")
+        monkeypatch.delenv("CLICKUP_SIGNING")
+        scene.post({}, b"{}")
+    reasons = [one["because"] for one in said if one["event"] == "webhook refused"]
+    assert [reason.partition(" ")[0] for reason in reasons] == ["no", "it", "CLICKUP_SIGNING"]
+    assert SECRET not in str(said)
 
 
 @pytest.mark.parametrize(

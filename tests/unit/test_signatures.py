@@ -128,6 +128,16 @@ def test_gongs_token_is_bound_to_this_body_and_to_today() -> None:
     assert taken("gong", with_header(arrived, "authorization", gong_token(body, NOW, iat=None).encode()))
 
 
+def test_gongs_token_has_one_text_only() -> None:
+    arrived = signed("gong", NOW)
+    token = arrived.headers[0][1]
+    letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    at = letters.index(token[-1:])
+    others = [letters[(at & 0b110000) | low : ((at & 0b110000) | low) + 1] for low in range(16)]
+    said = [taken("gong", with_header(arrived, "authorization", token[:-1] + other)) for other in others]
+    assert said.count(True) == 1, "four bits of its last letter mean nothing: changed, they are refused"
+
+
 def test_gongs_token_is_signed_by_its_key_and_no_other_way() -> None:
     arrived = signed("gong", NOW)
     claims = jwt.decode(arrived.headers[0][1], options={"verify_signature": False})

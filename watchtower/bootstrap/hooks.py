@@ -35,25 +35,38 @@ class Hooking(Hearing, Syncing):
     """What others send by webhook."""
 
     def hear(self, name: str, arrived: Arrived) -> bool:
-        """Take a webhook that a connected system or a work tool sent. False where it is not one of theirs, and for
-        whatever reason: nothing was read of it then."""
+        """Take a webhook that a connected system or a work tool sent. False where it is not one of theirs: nothing was
+        read of it then, and the log alone says why."""
         receiver, system = self.rulebook.receivers.get(name), self.rulebook.systems.get(name)
         if system is not None and system.kind in HOOKS:
             hook = HOOKS[system.kind]
-            if not self._signed(hook.scheme, arrived, credential(name, "WEBHOOK_SECRET")):
+            if not self._signed(name, hook.scheme, arrived, credential(name, "WEBHOOK_SECRET")):
                 return False
             self._hear_system(name, hook, arrived.body)
             return True
-        if receiver is None or receiver.kind != "clickup" or not receiver.signing:
-            return False
-        if not self._signed("clickup", arrived, receiver.signing):
-            return False
-        for done in done_to_tasks(self._payload(name, arrived.body)):
-            self._hear_task(name, receiver, done)
-        return True
+        if receiver is not None and receiver.kind == "clickup" and receiver.signing:
+            if not self._signed(name, "clickup", arrived, receiver.signing):
+                return False
+            for done in done_to_tasks(self._payload(name, arrived.body)):
+                self._hear_task(name, receiver, done)
+            return True
+        log.info(
+            "webhook refused", name=name[:80], because="no system of the rulebook that sends webhooks has this name"
+        )
+        return False
 
-    def _signed(self, scheme: str, arrived: Arrived, secret: str) -> bool:
-        return authentic(scheme, self._addressed(arrived), read_secrets(secret), self.clock())
+    def _signed(self, name: str, scheme: str, arrived: Arrived, variable: str) -> bool:
+        secrets = read_secrets(variable)
+        if not secrets:
+            log.warning(
+                "webhook refused", name=name, because=f"{variable} is not set, which holds what it is signed with"
+            )
+        elif authentic(scheme, self._addressed(arrived), secrets, self.clock()):
+            return True
+        else:
+            because = f"it is not signed as {scheme} signs, with the secret of {variable}, for this address and time"
+            log.warning("webhook refused", name=name, because=because)
+        return False
 
     def _hear_system(self, name: str, hook: Hook, body: bytes) -> None:
         """Take what a system says as if it had been read there, and let be read what it only names."""
