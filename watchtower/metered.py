@@ -47,6 +47,26 @@ def known(name: str, names: Collection[str]) -> str:
     return name if name in names else OTHER
 
 
+_beats: dict[str, float] = {}
+
+
+def beat(part: str) -> None:
+    """A part of this process (clock, workers, outbox, retention) has done a round."""
+    _beats[part] = time.monotonic()
+    BEAT.labels(part).set_to_current_time()
+
+
+def silent(part: str) -> float | None:
+    """Seconds since the last round of a part; None where it does not run in this process."""
+    last = _beats.get(part)
+    return None if last is None else time.monotonic() - last
+
+
+def forget(part: str) -> None:
+    """The part has ended, as it should."""
+    _beats.pop(part, None)
+
+
 @contextmanager
 def timed(histogram: Histogram, clock: Callable[[], float] = time.perf_counter) -> Iterator[None]:
     """Observe how long the block takes, however it ends."""

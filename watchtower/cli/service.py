@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -15,9 +16,10 @@ from watchtower.api.server import claim
 from watchtower.api.server import serve as serve_http
 from watchtower.bootstrap import Tower, build
 from watchtower.cli.output import console, errors, print_json
-from watchtower.cli.tower import AsJson, Data, RulebookOption, settings_of
+from watchtower.cli.tower import AsJson, Data, RulebookOption, asked_to_stop, settings_of
 from watchtower.errors import InputError, WatchtowerError
 from watchtower.logs import configure
+from watchtower.metered import beat, forget
 from watchtower.rulebook.asking import due_after
 from watchtower.settings import Settings, read_settings
 from watchtower.store import embedded
@@ -31,6 +33,8 @@ TICK_AT_LEAST = 1.0
 """Seconds between two looks at the clock, at most: an event may meanwhile bring something that falls due sooner."""
 AFTER_A_FAULT = 5.0
 """Seconds until a part that failed is tried again."""
+GRACE = 10.0
+"""Seconds that the parts of `up` have, all together, to end the transaction at hand when they are told to stop."""
 KEPT_DAYS = 90
 """Days that operations keep what is over."""
 PAGES = 10
@@ -52,6 +56,7 @@ def repeat(work: Callable[[], float], stop: threading.Event, name: str) -> threa
 
     def loop() -> None:
         while not stop.is_set():
+            beat(name)
             try:
                 wait = work()
             except WatchtowerError as error:
@@ -61,6 +66,7 @@ def repeat(work: Callable[[], float], stop: threading.Event, name: str) -> threa
                 log.error("failed", part=name, because=f"a fault in watchtower itself: {type(error).__name__}: {error}")
                 wait = AFTER_A_FAULT
             stop.wait(wait)
+        forget(name)
 
     thread = threading.Thread(target=loop, name=name, daemon=True)
     thread.start()
@@ -212,8 +218,9 @@ def up(
             _serve(tower, settings, host, port)
         finally:
             stop.set()
+            deadline = time.monotonic() + GRACE
             for thread in threads:
-                thread.join(timeout=10)
+                thread.join(timeout=max(deadline - time.monotonic(), 0.1))
 
 
 def serve(data: Data = None, rulebook: RulebookOption = None, host: Host = None, port: Port = None) -> None:
@@ -254,7 +261,9 @@ def worker(
             url = beside(stack.enter_context(embedded.start(settings.data)).url)
         tell_prometheus(settings)
         console.print("working; Ctrl-C ends it")
-        run_for_good(settings, url, use_model=not no_model)
+        with asked_to_stop() as stop:
+            run_for_good(settings, url, use_model=not no_model, stop=stop)
+        errors.print("stopped")
 
 
 def deliver(

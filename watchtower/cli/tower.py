@@ -153,11 +153,15 @@ def tick(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Open and resolve what has fallen due, once. `watchtower up` does this by itself."""
-    with open_tower(data) as tower:
-        if workers:
-            tower.take_up()
-            tower.hand_down()
+    """Open and resolve what has fallen due, once. `watchtower up` does this by itself.
+
+    SIGTERM lets the step at hand end, and leaves the others; a second one stops at once.
+    """
+    with open_tower(data) as tower, asked_to_stop() as stop:
+        for step in (tower.take_up, tower.hand_down) if workers else ():
+            step()
+            if stop.is_set():
+                raise typer.Exit(143)
         done = tower.tick()
         after = tower.next_instant()
     if as_json:

@@ -67,6 +67,7 @@ class Database:
         def ask() -> None:
             with self.begin() as connection:
                 readiness.work(connection)
+                readiness.of_this_version(self.address, revision_of(connection), HEAD)
 
         return Readiness(ask, self.address)
 

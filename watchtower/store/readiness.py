@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, text
 
-from watchtower.errors import Busy
+from watchtower.errors import Busy, StoreError
 
 SECONDS = 4.0
 """How long an answer may take in all. A server that is frozen, or whose connections are all taken, gives none."""
@@ -30,6 +30,15 @@ def work(conn: Connection) -> None:
     conn.execute(_LIMITS)
     conn.execute(_LOCKS)
     conn.execute(_ROOM)
+
+
+def of_this_version(address: str, revision: str | None, head: str) -> None:
+    """Return where the tables are of this version. StoreError where another process has brought them elsewhere."""
+    if revision != head:
+        raise StoreError(
+            f"{address}: its tables are of revision {revision}, this process needs {head}",
+            remedy="Start the version that belongs to them, or let this one bring them up by starting it again.",
+        )
 
 
 class Readiness:
