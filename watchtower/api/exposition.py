@@ -39,7 +39,7 @@ class Exposition:
         self._tower = tower
         self._lock = threading.Lock()
         self._known: bytes = b""
-        self._book = tower.rulebook
+        self._book: Rulebook | None = None
         self._looked = float("-inf")
 
     def text(self) -> bytes:
@@ -56,12 +56,13 @@ class Exposition:
         if stands is not None:
             self._book = self._tower.rulebook
         book, runs = self._book, ("version", "rulebook")
-        yield _gauge("watchtower_build_info", "What runs here.", runs, [((__version__, book.version), 1)])
+        named = book.version if book is not None else ""
+        yield _gauge("watchtower_build_info", "What runs here.", runs, [((__version__, named), 1)])
         yield _gauge(
             "watchtower_database_up", "1 where the database answered, 0 where it did not.", ("database",),
             [(("core",), float(stands is not None)), (("jobs",), float(jobs is not None))],
         )  # fmt: skip
-        if stands is not None:
+        if stands is not None and book is not None:
             yield from _of_core(book, stands, self._tower.clock())
         if jobs is not None:
             yield from _of_jobs(jobs)

@@ -13,7 +13,7 @@ from watchtower.flow.activation import activate
 from watchtower.flow.apply import Engine
 from watchtower.flow.backtest import State, duckdb_engine, states_at
 from watchtower.flow.history import fold_history
-from watchtower.flow.metrics import Measured, measure
+from watchtower.flow.metrics import Measured, last_months, measure
 from watchtower.flow.recurring import Recurring, recurring
 from watchtower.flow.replay import Replayed, replay
 from watchtower.flow.settle import Settled
@@ -21,7 +21,7 @@ from watchtower.flow.streams import folded
 from watchtower.rulebook import Loaded, from_content
 from watchtower.rules.compile import Program, compile_rulebook
 from watchtower.rules.merging import decides
-from watchtower.store import journal, rulebooks
+from watchtower.store import journal, reporting, rulebooks
 from watchtower.store.database import Connection
 
 
@@ -105,6 +105,29 @@ class Ruling(Core):
         """Where work was done again in [start, end), the most frequent first."""
         with self.database.read() as conn:
             return recurring(conn, self.rulebook, start, end)
+
+    def refresh_reporting(self, *, months: int, viewer: str | None) -> tuple[list[str], int]:
+        """Make the views of `reporting` anew, and keep the metrics of the last months; the views, and how many values.
+
+        Months are those of the rulebook's zone; this one is measured up to now. StoreError.
+        """
+        now, book = self.clock(), self.rulebook
+        with self._write() as conn:
+            views = reporting.install(conn, book.objects, viewer)
+        rows = []
+        for start, end in last_months(now, book.zone, months):
+            rows += [
+                reporting.MetricRow(
+                    period_start=start, period_end=end, metric=one.metric, part=one.part, value=one.value, cases=one.n,
+                    low=one.low, high=one.high, target=book.metrics[one.metric].target,
+                    unit=book.metrics[one.metric].unit, owner=book.metrics[one.metric].owner, rulebook=book.version,
+                    measured_at=now,
+                )
+                for one in self.measure(start, min(end, now))
+            ]  # fmt: skip
+        with self._write() as conn:
+            reporting.keep_metrics(conn, rows)
+        return views, len(rows)
 
     def replay(
         self,

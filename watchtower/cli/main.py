@@ -53,6 +53,7 @@ COMMANDS = {
     "database": "database:app",
     "config": "config:config",
     "mcp": "mcp:mcp",
+    "reporting": "reporting:app",
 }
 """Each command, or group of them, and where it stands, in the order of `--help`."""
 

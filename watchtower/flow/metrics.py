@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from math import sqrt
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from watchtower.contract import Event, format_time
 from watchtower.errors import Fault, RulebookError
@@ -181,6 +182,19 @@ class _Meter:
                 risked |= {(rule, record) for record, _ in found}
                 broken |= {(rule, record) for record, held in found if held}
         yield share(key, "", len(risked) - len(broken), len(risked))
+
+
+def last_months(now: datetime, zone: ZoneInfo, months: int) -> list[tuple[datetime, datetime]]:
+    """The last so many calendar months of a zone, [start, end) in UTC, the latest first: that of `now`."""
+    found, local = [], now.astimezone(zone)
+    year, month = local.year, local.month
+    end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=zone)
+    for _ in range(months):
+        start = datetime(year, month, 1, tzinfo=zone)
+        found.append((start.astimezone(UTC), end.astimezone(UTC)))
+        end = start
+        year, month = (year - 1, 12) if month == 1 else (year, month - 1)
+    return found
 
 
 def share(metric: str, part: str, held: int, n: int) -> Measured:
