@@ -84,6 +84,9 @@ def tower(database_url: str, tmp_path: Path) -> Iterator[Tower]:
             {"id": "a", "subject": "account/A1", "type": "record.updated",
              "data": {"fields": {"name": "Rossi Arredi", "domain": "rossi.it"}}},
             {"id": "d", "subject": "account/A1", "type": "document.added", "source": "web", "data": own},
+            {"id": "d3", "subject": "account/A1", "type": "document.added", "source": "web",
+             "data": {"document": "d3", "text": "Rossi is led by Ann Rossi.", "kind": "web",
+                      "url": "https://rossi.it/team"}},
             {"id": "c", "subject": "contact/C1", "type": "record.updated",
              "data": {"fields": {"mail": CANARY, "account": "A1"}}},
             {"id": "e", "subject": "contact/C1", "type": "document.added",
@@ -162,7 +165,7 @@ def test_a_client_reads_and_proposes_and_acceptance_decides(tower: Tower) -> Non
         assert record["fields"]["name"]["value"] == "Rossi Arredi"
         assert record["fields"]["name"]["provenance"]["source"] == "crm"
         assert record["unknown"] == [{"rule": "led_by_nobody", "missing": ["chief"]}]
-        assert "Ann Rossi" in record["documents"][0]["text"] and "1234567" not in record["documents"][0]["text"]
+        assert all("Ann Rossi" in one["text"] and "1234567" not in one["text"] for one in record["documents"])
 
         assert (await call(client, "search_records", object="account", words="rossi"))[0]["record"] == "account/A1"
         assert [gap["record"] for gap in await call(client, "list_gaps")] == ["account/A1"]
@@ -170,14 +173,18 @@ def test_a_client_reads_and_proposes_and_acceptance_decides(tower: Tower) -> Non
         assert (await call(client, "get_rulebook", rule="no_segment"))["when"] == "segment is null"
         assert await call(client, "get_metrics") == []
 
-        right = {"record": "account/A1", "field": "chief", "value": "Ann Rossi", "document": "d1", "confidence": 0.9}
+        right: dict[str, Any] = {"record": "account/A1", "field": "chief", "value": "Ann Rossi", "document": "d1",
+                                 "confidence": 0.9}  # fmt: skip
         wrong = await call(client, "propose_field", **right, quote="is led by Anna Rossi")
         assert wrong["status"] == "refused" and "does not stand in d1" in wrong["because"]
-        done = await call(client, "propose_field", **right, quote="Rossi is led by Ann Rossi")
+        right["quote"] = "Rossi is led by Ann Rossi"
+        beside = await call(client, "propose_field", **right)
+        assert beside["status"] == "review", "it stands in words that speak to a machine"
+        done = await call(client, "propose_field", **right | {"document": "d3"})
         assert done["status"] == "accepted", done
-        assert "is not wanted" in await refused(client, "propose_field", **right, quote="Rossi is led by Ann Rossi")
+        assert "is not wanted" in await refused(client, "propose_field", **right)
         [proposal] = await call(client, "list_proposals", status="accepted")
-        assert proposal["model"] == "mcp:agent/2"
+        assert proposal["model"] == "mcp:agent/3"
 
     ask(tower, script)
     with tower.database.read() as conn:

@@ -145,16 +145,11 @@ def test_of_a_thousand_canaries_none_is_in_a_trace_or_a_log(scene: dict[str, str
         assert (known["llm.token_count.prompt"], known["llm.token_count.completion"]) == (100, 20)
         assert known["watchtower.outcome"] == "answered"
 
-
-def test_what_a_model_is_asked_is_traced_only_when_asked_for(scene: dict[str, str], tmp_path: Path) -> None:
     with receiver() as collector, model(0.0) as stub:
         tracing = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "WATCHTOWER_LLM_BASE_URL": stub.url}
-        ran(scene, "import", tmp_path / "events.jsonl", "--rulebook", tmp_path / "book.yaml")
-        assert not collector.raw, "without an endpoint nothing is sent"
         ran(scene, "enrich", "--limit", 1, WATCHTOWER_TRACE_CONTENT="true", **tracing)
     [call] = [span for span in collector.spans() if span.name == "llm.call"]
-    asked = attributes(call)["llm.input_messages.1.message.content"]
-    assert "is led by Ann Kanarie" in asked
+    assert "is led by Ann Kanarie" in attributes(call)["llm.input_messages.1.message.content"], "it was asked for"
 
 
 def test_a_receiver_that_is_away_holds_nothing_up(scene: dict[str, str], tmp_path: Path, free_port: int) -> None:
