@@ -1,5 +1,5 @@
 # One command for everything that must hold: make check
-.PHONY: check lint types imports test format
+.PHONY: check lint types imports test format docs
 
 check: lint types imports test
 
@@ -15,6 +15,9 @@ imports:
 
 test:
 	pytest
+
+docs:
+	mkdocs build --strict
 
 format:
 	ruff check --fix .

@@ -19,6 +19,7 @@ from watchtower.cli.main import application
 
 ALLOWED = {
     "installs": 8, "real data": 4, "campaign": 20, "benchmark": 8, "own server": 6, "other system": 8, "tests": 4,
+    "placeholder": 4,
 }  # fmt: skip
 """Blocks' commands that may stand unrun, at most, for each reason: whoever adds one counts it here."""
 
@@ -28,7 +29,7 @@ OUTSIDE = {
         "DATABASE_URL=postgresql://postgres@db/": "own server",
         "WATCHTOWER_JOBS_URL=": "own server",
         "watchtower up --no-worker": "own server",
-        "watchtower keys list; watchtower keys revoke ID": "other system",
+        "watchtower keys list; watchtower keys revoke ID": "placeholder",
     }
 }
 """The README is written for people who have not installed anything yet, and bears no comments: its exceptions."""

@@ -33,6 +33,7 @@ REASONS = {
     "own server": "it needs a PostgreSQL server with roles and passwords of one's own",
     "other system": "it needs a system that is not here: a model's endpoint, a service manager, a cluster",
     "tests": "it runs the tests themselves",
+    "placeholder": "a word of it stands for something of the reader's own",
 }
 """Why a block may stand unrun. The tests count how many stand for each."""
 

@@ -44,8 +44,8 @@ def main() -> None:
 
 
 def built(folder: Path) -> Path:
-    """The wheel of this clone, built in an environment of its own."""
-    said(Path(sys.executable), PROJECT, "-m", "build", "--wheel", "--outdir", str(folder), str(PROJECT))
+    """The wheel of this clone, made from its source archive, in an environment of its own."""
+    said(Path(sys.executable), PROJECT, "-m", "build", "--outdir", str(folder), str(PROJECT))
     [wheel] = folder.glob("*.whl")
     return wheel
 
