@@ -146,3 +146,16 @@ def test_an_elision_stands_for_any_text_and_nothing_else() -> None:
     assert shown.fullmatch("found 2 of 3  \nend\n") and shown.fullmatch("found x of 3\na\nb\nend\n")
     assert not shown.fullmatch("found 2 of 4\nend\n")
     assert not shown.fullmatch("found 2 of 3\nend\nmore\n")
+
+
+def test_a_page_that_shows_what_is_not_printed_is_told(commands: Path, free_port: int, tmp_path: Path) -> None:
+    text = (
+        '```text title="a.txt"\none\n```\n```console\n$ cd . && export B=two\n$ cat a.txt && echo $B\none\nthree\n'
+        "$ watchtower --version\nwatchtower ...\n$ watchtower nonsense\n$ echo never\n```\n"
+    )
+    folder = tmp_path / "here"
+    folder.mkdir()
+    with reading(folder, commands, free_port) as reader:
+        wrong, failed = reader.follow(parse(PROJECT / "x.md", text))
+    assert "x.md:6: $ cat a.txt" in wrong and "it printed:\none\ntwo\n" in wrong
+    assert "x.md:11: $ watchtower nonsense" in failed and "ended with 2, not 0" in failed
