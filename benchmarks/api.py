@@ -251,7 +251,7 @@ def _measure(tower: Tower, options: argparse.Namespace) -> None:
             ):  # fmt: skip
                 a, b = ratio(ours, theirs, options.seconds / 2)
                 aims = {"GET /alerts / bare JSONResponse": 0.4, "POST /events of 100, before storage": 0.3}
-                figure(name, a, "requests a second", peer="a bare Starlette endpoint", of_peer=a / b)
+                figure(name, a, "requests a second", peer="a bare Starlette endpoint", of_peer=a / b, bound=True)
                 if name in aims:
                     figure(f"{name}, share of the bare one", a / b, aim=aims[name])
                 print(f"{name}: {a:.0f}/s against {b:.0f}/s, ratio {a / b:.2f}")

@@ -109,7 +109,7 @@ def main() -> None:
         rules = len(BOOK["rules"])
         figure(
             f"backtest of {count:,} events", count / seconds, "events a second",
-            peer="DuckDB reading the lines", of_peer=reading / seconds,
+            peer="DuckDB reading the lines", of_peer=reading / seconds, bound=True,
         )  # fmt: skip
         figure(f"backtest of {count:,} events, peak memory", peak, "MB", better="lower")
         print(

@@ -127,7 +127,7 @@ def main() -> None:
     whole, busy = took[0]
     figure(
         f"{scores.run.cases:,} recorded cases scored", whole, "s", better="lower",
-        aim=30, peer="reading the files", of_peer=whole / reading,
+        aim=30, peer="reading the files", of_peer=whole / reading, bound=True,
     )  # fmt: skip
     print(f"{scores.run.cases} recorded cases scored in {whole:.1f} s ({busy:.1f} s of processor), "
           f"{whole / reading:.0f} times reading them ({reading:.2f} s)")  # fmt: skip

@@ -21,7 +21,11 @@ Better = Literal["higher", "lower"]
 
 @dataclass(frozen=True)
 class Figure:
-    """A number with what it is held against. `of_peer` is this figure over the peer's, in the same run."""
+    """A number with what it is held against. `of_peer` is this figure over the peer's, in the same run.
+
+    `bound`: the peer is no rival but a bound (an oracle that knows the truth, reading a file and no more): nothing can
+    be better, and how near one comes is what counts.
+    """
 
     what: str
     value: float
@@ -30,6 +34,7 @@ class Figure:
     aim: float | None = None
     peer: str = ""
     of_peer: float | None = None
+    bound: bool = False
 
     @property
     def reached(self) -> bool | None:
@@ -51,10 +56,11 @@ def figure(
     aim: float | None = None,
     peer: str = "",
     of_peer: float | None = None,
+    bound: bool = False,
 ) -> None:
     """Say a figure. It is printed at the end, where --json asks for it."""
     said = None if of_peer is None else float(of_peer)
-    _said.append(Figure(what, float(value), unit, better, None if aim is None else float(aim), peer, said))
+    _said.append(Figure(what, float(value), unit, better, None if aim is None else float(aim), peer, said, bound))
 
 
 class _Parser(argparse.ArgumentParser):

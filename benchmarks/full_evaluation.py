@@ -327,7 +327,7 @@ def main() -> None:
         whole = each * options.records
         aims = {"cel-python": 100.0, "zen-engine": 20.0}
         figure(
-            f"times faster than {name}", whole / best["ours"], aim=aims[name], peer=name, of_peer=best["ours"] / whole
+            f"times faster than {name}", whole / best["ours"], aim=aims[name], peer=name, of_peer=whole / best["ours"]
         )
         print(
             f"{name:<19} {whole:7.0f} s   {whole / best['ours']:,.0f} times ours; extrapolated from {len(records):,} "

@@ -48,7 +48,7 @@ def main() -> None:
             size = sum(path.stat().st_size for path in data.rglob("*") if path.is_file()) / 1e9
         figure(
             f"import of {count:,} events", count / seconds, "events a second", peer="DuckDB reading the lines",
-            of_peer=reading / seconds,
+            of_peer=reading / seconds, bound=True,
         )  # fmt: skip
         figure(f"import of {count:,} events, peak memory", peak, "MB", better="lower")
         print(

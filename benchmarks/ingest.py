@@ -97,7 +97,13 @@ def measure(log: Path, count: int, batch: int) -> None:
     print(f"batches of {batch}, {len(found):,} events, {len(engine.rules)} rules, {alerts:,} alerts")
     for name, what, aim in (("journal", "the journal alone", 0.7), ("door", "with fold, rules and alerts", 0.5)):
         share = spent["copy"] / spent[name]
-        figure(f"events in, batches of {batch}, {what}", share, aim=aim, peer="COPY of the same rows", of_peer=share)
+        figure(
+            f"events in, batches of {batch}, {what}",
+            share,
+            aim=aim,
+            peer="COPY of the same rows",
+            of_peer=share,
+        )
     for name, seconds in spent.items():
         print(f"  {name:<8}{len(found) / seconds:>9,.0f} events/s  {spent['copy'] / seconds:.2f} of COPY")
 

@@ -71,7 +71,13 @@ def main() -> None:
         speed, read = rate(kind, raws)
         distinct = len(set(raws))
         figure(
-            f"normaliser of {kind}", speed, "values a second", aim=BAR, peer="NFKC and casefold", of_peer=speed / peer
+            f"normaliser of {kind}",
+            speed,
+            "values a second",
+            aim=BAR,
+            peer="NFKC and casefold",
+            of_peer=speed / peer,
+            bound=True,
         )
         print(f"{kind:<12} {speed:>10,.0f} {speed / BAR:>10.1f} {read:>6.0%} {distinct:>9,} {peer:>10,.0f}", flush=True)
 

@@ -12,7 +12,6 @@ reads nothing of what an event says.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
+from benchmarks.figures import arguments, figure
 from watchtower.api import exposition
 from watchtower.bootstrap import Tower, build
 from watchtower.settings import read_settings
@@ -50,7 +50,7 @@ COUNTS = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--standing", type=int, default=20_000, help="alerts that stand")
     parser.add_argument("--scrapes", type=int, default=20)
@@ -79,6 +79,11 @@ def measured(tower: Tower, records: int, standing: int, scrapes: int) -> None:
         ours.append(_seconds(said.text))
         theirs.append(_seconds(count))
     size = len(said.text())
+    mine, counted = statistics.median(ours) * 1000, statistics.median(theirs) * 1000
+    figure(
+        f"a scrape of /metrics, {records:,} records", mine, "ms", better="lower", peer="counting the tables",
+        of_peer=mine / counted,
+    )  # fmt: skip
     print(f"{records:,} records, {standing:,} alerts that stand; a scrape says {size:,} bytes")
     print(f"scrape    median {statistics.median(ours) * 1000:8.1f} ms, worst {max(ours) * 1000:8.1f} ms")
     print(f"counting  median {statistics.median(theirs) * 1000:8.1f} ms, worst {max(theirs) * 1000:8.1f} ms")

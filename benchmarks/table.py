@@ -86,5 +86,7 @@ BENCHMARKS = (
               FIRMS_FILE, f"{FIRMS_FILE} --splits 10", data="firmographics", issue=7),
     Benchmark("api", "lists and pages under load; aim p99 100 ms, .4 and .3 of a bare one", "bare Starlette",
               "--writes 2", "--records 10000 --alerts 1000 --seconds 3", issue=8),
+    Benchmark("scrape", "what a scrape of /metrics costs", "counting the tables", "--records 1000000",
+              "--records 20000 --standing 500 --scrapes 5", issue=9),
 )  # fmt: skip
 """In the order of the page. A new benchmark is a module that says its figures (figures.py) and a line here."""

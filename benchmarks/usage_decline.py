@@ -92,7 +92,9 @@ def power(accounts: int) -> None:
     row("usage_decline", [float((ours.p_values(world.counts) <= BUDGET).mean()) for world in falling], false, seconds)
     for fall, world, aim in zip(FALLS, falling, (0.33, 0.83, 0.52), strict=False):
         found, best = float((ours.p_values(world.counts) <= BUDGET).mean()), measured(oracle(fall), healthy, world)[0]
-        figure(f"usage decline, power at {fall.name}", found, aim=aim, peer="an oracle", of_peer=found / best)
+        figure(
+            f"usage decline, power at {fall.name}", found, aim=aim, peer="an oracle", of_peer=found / best, bound=True
+        )
     print(f"  its fit takes {fit:.1f} CPU s more, whatever the number of accounts")
     oracles = [measured(oracle(fall), healthy, world)[0] for fall, world in zip(FALLS, falling, strict=True)]
     row(oracle(FALLS[0]).name, oracles, BUDGET, None)

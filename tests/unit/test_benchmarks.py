@@ -41,6 +41,7 @@ def test_a_figure_is_held_against_its_aim_and_its_peer_in_its_own_direction() ->
     assert (wait.reached, held_against_aim(wait), gain(wait)) == (True, 2, 0.5)
     assert Figure("bare", 5).reached is None and held_against_aim(Figure("bare", 5)) is None
     assert row(speed) == "| speed | 5 | at least 10, not reached | another | 2 |"
+    assert "at least 10, not at this size" in row(speed, small=True)
     assert [number(value) for value in (12345.6, 0.1234, 0, 0.00001)] == ["12,346", "0.123", "0", "1.0e-05"]
 
 

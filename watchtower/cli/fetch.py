@@ -23,8 +23,8 @@ def fetch(
 ) -> None:
     """Read the own web pages of records whose absent fields starve rules; each becomes a document for `enrich`.
 
-    The rulebook says of which objects, by `enrichment.web`: {account: {domain: domain, pages: [/, /about], again: 90
-    days}}. Only hosts of the record's own domain are read, only at public addresses, as robots.txt allows. What is
+    The rulebook says of which objects, by `enrichment.web`: {account: {domain: domain, again: 90 days}}; `pages`
+    lists the paths that are read. Only hosts of the record's own domain are read, only at public addresses, as robots.txt allows. What is
     read comes in as events of the source `web`.
 
     Example: watchtower fetch --dry-run
