@@ -16,6 +16,7 @@ from enrichment.grounding import kind
 from enrichment.headcount import headcount
 from enrichment.observations import observation
 from enrichment.places import seat, sole_country
+from enrichment.tongues import Told, founded, other_than_english, seated, staff
 from enrichment.years import founding
 from watchtower.contract import FieldSpec
 
@@ -59,6 +60,10 @@ FOUNDED = 0.99
 SINCE = 0.8
 """`in business since`: never met in the tuning part; a guess, for a person to look at."""
 
+TONGUES = 0.8
+"""What texts in other languages than English state: measured on texts written for this project only (evals/cases), so a
+person looks first."""
+
 HEADCOUNT_NAMES = frozenset({"employees", "headcount", "number_of_employees", "employee_count", "staff"})
 HEADCOUNT = 0.7
 """A stated number of employees: for a person to look at. Texts round it, and it is true of one year only; no data
@@ -71,28 +76,40 @@ def _country(text: str, _: FieldSpec, names: Sequence[str] = ()) -> Finding | No
         return Finding(stated.country, stated.start, stated.end, SEAT_COUNTRY, "pattern")
     if stated is not None:
         return None
+    told = seated(text, names)
+    if told is not None and told.country is not None:
+        return Finding(told.country, told.start, told.end, TONGUES, "pattern")
+    if other_than_english(text):
+        return None  # what speaks against a country that is merely named, is known in English only
     sole = sole_country(text, names)
     return Finding(*sole, SOLE_COUNTRY, "gazetteer") if sole else None
 
 
 def _city(text: str, _: FieldSpec, names: Sequence[str] = ()) -> Finding | None:
     stated = seat(text, names)
+    if stated is None and (told := seated(text, names)) is not None:
+        return Finding(told.city, told.start, told.end, TONGUES, "pattern")
     if stated is None or stated.city is None:
         return None
     return Finding(stated.city, stated.start, stated.end, SEAT_CITY, "pattern")
 
 
 def _founded(text: str, spec: FieldSpec, names: Sequence[str] = ()) -> Finding | None:
-    stated = founding(text, int(spec.maximum) if spec.maximum is not None else 2100, names)
+    latest = int(spec.maximum) if spec.maximum is not None else 2100
+    stated = founding(text, latest, names)
     if stated is None:
-        return None
+        told = founded(text, latest, names)
+        return None if told is None else Finding(told.value, told.start, told.end, TONGUES, "pattern")
     sure = SINCE if stated.kind == "since" else FOUNDED
     return Finding(stated.year, stated.start, stated.end, sure, "pattern")
 
 
 def _employees(text: str, _: FieldSpec, names: Sequence[str] = ()) -> Finding | None:
-    stated = headcount(text, names)
-    return None if stated is None else Finding(stated.number, stated.start, stated.end, HEADCOUNT, "pattern")
+    stated = headcount(text, names) or staff(text, names)
+    if stated is None:
+        return None
+    number = stated.value if isinstance(stated, Told) else stated.number
+    return Finding(number, stated.start, stated.end, HEADCOUNT, "pattern")
 
 
 OBSERVED = 0.6

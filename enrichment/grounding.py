@@ -241,8 +241,14 @@ NUMBER = re.compile(
 SCALES = {"thousand": 1e3, "k": 1e3, "million": 1e6, "mn": 1e6, "m": 1e6, "billion": 1e9, "bn": 1e9}
 
 
+GROUPED = re.compile(r"(?<![\w.,])\d{1,3}(?:[.'’]\d{3})+(?![\w.,]*\d)")
+"""`2.310` and `1'450`, as they are written in other languages than English."""
+
+
 def _holds_number(value: float | int, quote: str) -> bool:
-    """`3,200`, `3 200` and `3200` hold 3200; `13,200` does not. `1.5 million` and `1.5m` hold 1500000."""
+    """`3,200`, `3 200`, `3.200` and `3200` hold 3200; `13,200` does not. `1.5 million` and `1.5m` hold 1500000."""
+    if any(int(re.sub(r"\D", "", run)) == value for run in GROUPED.findall(quote)):
+        return True
     for match in NUMBER.finditer(quote):
         digits = re.sub(r"[^\d.]", "", match[1])
         if abs(float(digits) * SCALES.get((match[2] or "").lower(), 1) - value) < 1e-6 * max(1.0, abs(value)):

@@ -18,14 +18,28 @@ ABOUT = (
 )
 NUMBER = r"(?P<number>\d{1,3}(?:[,.\u00a0\u202f ]\d{3})+|\d{1,7})"
 KINDS = r"(?:(?:full|part)[- ]time\s+|full\s+and\s+part-time\s+|permanent\s+|skilled\s+|specialized\s+)?"
-PEOPLE = r"(?:employees|people|staff(?:\s+members)?|workers|associates|colleagues|persons)\b"
+PEOPLE = (
+    r"(?:employees|people|staff(?:\s+members)?|workers|associates|colleagues|persons|personnel|individuals|"
+    r"professionals|team\s+members)\b"
+)
+FTE = r"(?:FTEs?|full-time\s+equivalents?)\b"
 CUES: tuple[re.Pattern[str], ...] = (
     re.compile(rf"\bemploy(?:s|ed|ing)?\s+{ABOUT}{NUMBER}\s+{KINDS}{PEOPLE}", re.I),
-    re.compile(rf"\b(?:has|have|with)\s+{ABOUT}{NUMBER}\s+{KINDS}(?:employees|staff|workers)\b", re.I),
-    re.compile(rf"\b(?:workforce|staff|headcount)\s+of\s+{ABOUT}{NUMBER}\b", re.I),
+    re.compile(rf"\b(?:has|have|with)\s+{ABOUT}{NUMBER}\+?\s+{KINDS}(?:employees|staff|workers|personnel|{FTE})", re.I),
+    re.compile(
+        rf"\b(?:workforce|staff|headcount|team)\s+of\s+{ABOUT}{NUMBER}\b(?!\s+\w*\s*(?:years|million|billion|percent))",
+        re.I,
+    ),
     re.compile(rf"\b(?:number\s+of\s+)?employees\s*:\s*{ABOUT}{NUMBER}\b", re.I),
-    re.compile(rf",\s+(?:and\s+)?{ABOUT}{NUMBER}\s+{KINDS}employees\b", re.I),
+    re.compile(rf",\s+(?:and\s+)?{ABOUT}{NUMBER}\+?\s+{KINDS}employees\b", re.I),
+    re.compile(rf"\band\s+{ABOUT}{NUMBER}\+?\s+{KINDS}employees\b", re.I),
 )
+COUNTED = re.compile(
+    r"\b\d[\d,.]*\s+(?:[\w-]+\s+){0,4}?(?:offices|branches|companies|plants|factories|facilities|subsidiaries|stores|"
+    r"locations|warehouses|hospitals|restaurants|centres|centers|divisions|clients|customers)\b",
+    re.I,
+)
+"""What a company has a number of is its own: `more than 350 subsidiaries and over 270,000 employees`."""
 PART = re.compile(
     r"^\s*(?:\([^)]*\)\s*)?(?:(?:working\s+)?(?:in|at|within)\s+(?:its|the|their|our)\b|of\s+(?:which|whom)\b|of\s+its\b|"
     r"working\s+(?:in|for|on)\b|located\b|in\s+\d{4}\b)",
@@ -54,6 +68,8 @@ def headcounts(text: str, names: Sequence[str] = ()) -> list[Headcount]:
     for cue in CUES:
         for match in cue.finditer(text):
             before = told.before(match.start())
+            if not match.group().lower().startswith("employ"):
+                before = COUNTED.sub("many", before)
             if told.orders(match.start()) or not own(before, names) or PAST.search(before):
                 continue
             if PART.match(told.after(match.end())):

@@ -25,6 +25,7 @@ from enrichment.stance import (
     opens,
     own,
 )
+from enrichment.tongues import names_country
 
 SEAT = r"(?:headquarters|(?:head|main|corporate)\s+offices?|principal\s+(?:executive\s+)?offices?)"
 SITS = r"(?:headquartered|based|domiciled)\s+(?:in|at|near|out\s+of)\s+"
@@ -273,6 +274,8 @@ def supports_country(code: str, quote: str) -> bool:
     """Whether the quote's words name this country: itself, a nationality, a state or a city of it alone."""
     known = atlas()
     if any(code == found for found, _, _ in known.mentions(quote)):
+        return True
+    if names_country(code, quote):
         return True
     if any(NATIONALITIES.get(word) == code for word in re.findall(r"[A-Z][a-z]+", quote)):
         return True

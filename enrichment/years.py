@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from enrichment.stance import Sentences, begins, opens, own
+from enrichment.tongues import FOUNDING_WORDS
 
 MONTH = r"(?:January|February|March|April|May|June|July|August|September|October|November|December)"
 DAY = rf"(?:\d{{1,2}}\s+)?{MONTH}\s+(?:\d{{1,2}}(?:st|nd|rd|th)?,?\s+)?(?:of\s+)?"
@@ -109,4 +110,4 @@ FOUNDING = re.compile(
 
 def tells_founding(quote: str) -> bool:
     """Whether the quote speaks of a beginning at all."""
-    return FOUNDING.search(quote) is not None
+    return FOUNDING.search(quote) is not None or FOUNDING_WORDS.search(quote) is not None

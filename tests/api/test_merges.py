@@ -95,3 +95,19 @@ def test_a_source_that_merged_its_own_records_is_believed_as_to_where_the_id_wen
     tower.take([{"specversion": "1.0", "id": "m", "source": "crm", "type": "record.merged", "subject": "account/A2",
                  "time": "2026-03-02T09:30:00Z", "data": {"into": "A1"}}])  # fmt: skip
     assert ok(http.get("/records/account/A2"))["merged_into"] == "account/A1"
+
+
+def test_the_page_shows_both_side_by_side_and_its_forms_decide(http: TestClient, tower: Tower) -> None:
+    [pair] = tower.pairs()
+    shown = http.get("/review/pairs").text
+    assert "Meyer Hydraulik GmbH" in shown and "One: A1 stays" in shown and f"{pair.bits:+.1f} bits" in shown
+    form = {"next": "/review/pairs", "into": "A2"}
+    headers = {"origin": "http://127.0.0.1:8000", "sec-fetch-site": "same-origin"}
+    assert http.post(f"/review/pairs/{pair.id}/accept", data=form, headers=headers).status_code == 200
+    [done] = tower.merged()
+    assert (done.record, done.survivor) == ("A1", "A2")
+    assert logged(tower)[0] == ("operator", "pair.accept", pair.id)
+    assert "Take apart" in (after := http.get("/review/pairs").text) and "No pair waits" in after
+    http.post(f"/review/merges/{done.id}/undo", data={"next": "/review/pairs"}, headers=headers)
+    assert logged(tower)[0] == ("operator", "record.unmerge", done.id)
+    assert tower.merged() == [] and "taken apart" in http.get("/review/pairs").text

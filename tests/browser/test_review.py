@@ -15,7 +15,8 @@ pytestmark = pytest.mark.browser
 
 PAGES = (
     "/", "/review/alerts/a0001", "/review/lead/L-1", "/review/account/A-1", "/review/proposals",
-    "/review/proposals?status=accepted", "/review/rules", "/review/health", "/review/nowhere", "/review/handoffs",
+    "/review/proposals?status=accepted", "/review/rules", "/review/health", "/review/pairs", "/review/nowhere",
+    "/review/handoffs",
     "/review/metrics", "/review/silences", "/review/silences?rule=mql_uncontacted", "/review/rules?order=changed",
     "/review/why", "/review/why?rule=mql_uncontacted&record=lead/L-1&person=anna", "/review/alerts/a0002?person=anna",
     "/review/alerts/a0002?done=a0004",

@@ -23,7 +23,10 @@ from watchtower.store import audit
 SAME = {"sec-fetch-site": "same-origin", "origin": "http://127.0.0.1:8000"}
 FORM = SAME | {"content-type": "application/x-www-form-urlencoded"}
 QUIET = {"/silences", "/silences/{silence_id}/end", "/review/silences", "/review/silences/{silence_id}/end"}
-MERGES = {"/pairs/{pair_id}/accept", "/pairs/{pair_id}/reject", "/merges/{merge_id}/undo"}
+MERGES = {
+    "/pairs/{pair_id}/accept", "/pairs/{pair_id}/reject", "/merges/{merge_id}/undo",
+    "/review/pairs/{pair_id}/{verdict}", "/review/merges/{merge_id}/undo",
+}  # fmt: skip
 """Held against the log in tests/api/test_merges.py."""
 NOT_AUDITED = {
     "/events": "the journal is its log: each event stands there with its source",

@@ -104,3 +104,41 @@ def test_a_domain_that_ai_filled_is_not_read(tower: Tower) -> None:
     with tower.database.begin() as conn:
         conn.execute(text("update record set provenance = jsonb_set(provenance, '{domain}', '{\"by\": \"ai\"}')"))
     assert tower.wanted_pages() == []
+
+
+def test_a_domain_that_gives_no_page_rests_twice_as_long_after_each_failure(tower: Tower, clock: Clock) -> None:
+    asked: list[str] = []
+
+    def silent(domain: str, paths: Sequence[str]) -> PagesRead:
+        asked.append(domain)
+        return read(domain, paths) if domain == "acme.com" else PagesRead([], [(path, "timed out") for path in paths])
+
+    def hours_until_asked() -> int:
+        hours = 0
+        while not any(one.record == "B" for one in tower.wanted_pages()):
+            clock.now += timedelta(hours=1)
+            hours += 1
+        return hours
+
+    say(tower, "rE", "record.updated", "account/E", {"fields": {"domain": "beta.com", "arr": 2}})
+    done = tower.fetch(tower.wanted_pages(), read=silent)
+    assert sorted(asked) == ["acme.com", "beta.com"], "two records of one domain: it is asked once"
+    assert ("beta.com/", "its domain gave no page just now") in done.unread
+    assert {one.domain for one in tower.wanted_pages()} == {"acme.com"}
+    assert [one.record for one in tower.wanted_pages(only=frozenset({"account/B"}))] == ["B"], "by name, it is asked"
+    rests = []
+    for _ in range(4):
+        rests.append(hours_until_asked())
+        tower.fetch([one for one in tower.wanted_pages() if one.record == "B"], read=silent)
+    assert rests == [1, 2, 4, 8]
+    for _ in range(8):
+        clock.now += timedelta(days=8)
+        tower.fetch([one for one in tower.wanted_pages() if one.record == "B"], read=silent)
+    assert hours_until_asked() == 7 * 24, "a week at most"
+    tower.fetch([one for one in tower.wanted_pages() if one.record == "B"], read=read)
+    assert any(one.record == "B" for one in tower.wanted_pages()), "what gave a page rests no more"
+
+
+def test_a_spoilt_file_of_resting_domains_stops_nothing(tower: Tower) -> None:
+    (tower.settings.data / "resting.json").write_text("{not json")
+    assert {one.domain for one in tower.wanted_pages()} == {"acme.com", "beta.com"}

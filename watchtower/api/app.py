@@ -22,7 +22,7 @@ from watchtower.api.openapi import describe
 from watchtower.api.packed import packed_file, takes_gzip
 from watchtower.api.port import TowerPort
 from watchtower.api.rate import Rate
-from watchtower.api.review import login
+from watchtower.api.review import login, pairs
 from watchtower.api.review import routes as review
 from watchtower.api.review import silences as quiet
 from watchtower.api.review.boards import Meter
@@ -49,6 +49,7 @@ value and the remedy. Times are UTC with six digits. Lists go on with `cursor` u
 ROUTES = (
     events.routes, alerts.routes, handoffs.routes, records.routes, merges.routes, silences.routes,
     subscriptions.routes, slack.routes, hooks.routes, live.routes, service.routes, login.routes, quiet.routes,
+    pairs.routes,
     review.routes,
 )  # fmt: skip
 """Every route there is; who may use it stands in `auth`."""

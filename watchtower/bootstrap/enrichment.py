@@ -21,6 +21,7 @@ from watchtower.flow.pages import SOURCE as WEB
 from watchtower.flow.pages import Wanted, page_event, wanted
 from watchtower.flow.plan import ASK_AGAIN, Cost, Means, Plan, ask, plan
 from watchtower.flow.proposing import Ruling, propose
+from watchtower.flow.resting import Resting
 from watchtower.store import work as stored_work
 from watchtower.store.boards import accepted_of
 from watchtower.store.ledger import Ledger
@@ -134,9 +135,16 @@ class Enriching(Taking):
         return ruling
 
     def wanted_pages(self, *, limit: int = 20, only: frozenset[str] | None = None) -> list[Wanted]:
-        """The own pages of records that starve, the most wanted first, that were not read lately."""
+        """The own pages of records that starve, the most wanted first, that were not read lately. Where a domain gave
+        no page, it is left alone for a while, unless its record is named."""
+        now = self.clock()
+        resting = self._resting.hosts(now) if only is None else ()
         with self._write() as conn:
-            return wanted(conn, self._engine, self.clock(), limit=limit, only=only)
+            return wanted(conn, self._engine, now, limit=limit, only=only, resting=resting)
+
+    @property
+    def _resting(self) -> Resting:
+        return Resting(self.settings.data / "resting.json")
 
     def fetch(
         self,
@@ -145,11 +153,19 @@ class Enriching(Taking):
         read: Callable[[str, Sequence[str]], PagesRead] = read_pages,
         progress: Progress = lambda done, total: None,
     ) -> Fetched:
-        """Read pages, outside of any transaction; each comes in through the door, as what the source `web` says."""
-        done = Fetched()
+        """Read pages, outside of any transaction; each comes in through the door, as what the source `web` says. A
+        domain that gives none rests: it is not asked again in this run, nor soon after."""
+        done, silent = Fetched(), set[str]()
         for number, one in enumerate(pages, start=1):
+            if one.domain in silent:
+                done.unread += [(f"{one.domain}{path}", "its domain gave no page just now") for path in one.paths]
+                progress(number, len(pages))
+                continue
             found, unread = read(one.domain, one.paths)
             now = self.clock()
+            self._resting.told({one.domain: bool(found)}, now)
+            if not found:
+                silent.add(one.domain)
             events = [page_event(one, path, url, text, now) for path, url, text in found]
             verdicts = self.take(events, source=WEB)
             taken = sum(verdict.status == "accepted" for verdict in verdicts)

@@ -7,6 +7,7 @@ text; it never sees a record. Only domains that a person or a system entered are
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,9 +37,18 @@ class Wanted:
 
 
 def wanted(
-    conn: Connection, engine: Engine, now: datetime, *, limit: int, only: frozenset[str] | None = None
+    conn: Connection,
+    engine: Engine,
+    now: datetime,
+    *,
+    limit: int,
+    only: frozenset[str] | None = None,
+    resting: Collection[str] = (),
 ) -> list[Wanted]:
-    """The pages to read now, the most wanted first: of records that starve, where the last reading is long ago."""
+    """The pages to read now, the most wanted first: of records that starve, where the last reading is long ago.
+
+    `resting`: domains that are left alone for now, because they gave no page lately.
+    """
     found = []
     by_object: dict[str, dict[str, float]] = {}
     for (name, record), one in starving(conn, engine, now, only).items():
@@ -55,7 +65,7 @@ def wanted(
             domain = row.state.get(web.domain)
             read = {doc.id: doc.added_at for doc in documents.get(record, ()) if doc.id.startswith(PREFIX)}
             due = tuple(path for path in web.pages if (at := read.get(PREFIX + path)) is None or at < since)
-            if domain and due and str(domain) in own_domains(engine, name, row):
+            if domain and due and domain not in resting and str(domain) in own_domains(engine, name, row):
                 found.append(Wanted(name, record, str(domain), due, rank))
     return sorted(found, key=lambda one: (-one.rank, one.object, one.record))[:limit]
 
