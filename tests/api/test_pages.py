@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from api_scene import NOW, RULEBOOK, Scene, add_alert, add_proposal
+from api_scene import NOW, RULEBOOK, Scene, add_alert, add_proposal, add_record
 from fastapi.testclient import TestClient
 from sqlalchemy import insert, text
 
@@ -130,7 +130,11 @@ def test_the_health_page_names_a_source_that_has_fallen_silent(scene: Scene, bro
     assert "watches no source" in browser.get("/review/health").text
     book = RULEBOOK.content() | {"sources": {"crm": {"silent_after": "2 hours"}}}
     scene.rulebook = Rulebook.model_validate(book)
-    assert '<span class="ok">heard' in browser.get("/review/health").text
+    assert "not heard yet" in browser.get("/review/health").text
+    with scene.database.begin() as conn:
+        add_record(conn, "source", "crm", {"name": "crm", "last_event_at": "2026-03-10T11:00:00.000000Z"}, {})
+    page = browser.get("/review/health").text
+    assert '<span class="ok">heard' in page and "1 hour ago" in page
     with scene.database.begin() as conn:
         add_alert(conn, 9, rule="source.crm.silent", object="source", record="crm")
     page = browser.get("/review/health").text

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_line import Ended, inside
-from tower_scene import Clock, tower_under
+from tower_scene import Clock
 
 from watchtower.bootstrap import Tower
 from watchtower.contract import format_time
@@ -30,17 +29,6 @@ objects:
 rules:
   - {id: is_mql, object: lead, when: stage = 'mql', owner: sales}
 """
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock(START)
-
-
-@pytest.fixture
-def tower(database_url: str, tmp_path: Path, clock: Clock) -> Iterator[Tower]:
-    with tower_under(BOOK, database_url, tmp_path, clock) as built:
-        yield built
 
 
 def event(id: str, at: datetime = START, **more: Any) -> dict[str, Any]:

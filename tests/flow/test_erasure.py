@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from command_line import Ended, inside
 from pydantic import SecretStr
-from tower_scene import Clock, tower_under
+from tower_scene import Clock
 
 from watchtower.bootstrap import Tower, build
 from watchtower.contract import FieldRequest, Proposal, format_time
@@ -56,17 +55,6 @@ rules:
 acceptance:
   contact.industry: {accept_at: 0.9, review_at: 0.5}
 """
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock(START)
-
-
-@pytest.fixture
-def tower(database_url: str, tmp_path: Path, clock: Clock) -> Iterator[Tower]:
-    with tower_under(BOOK, database_url, tmp_path, clock) as built:
-        yield built
 
 
 def event(id: str, at: datetime = START, *, subject: str = "contact/C-1", **fields: Any) -> dict[str, Any]:

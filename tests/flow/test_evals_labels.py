@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from tower_scene import Clock, tower_under
 
 from evals.acceptance import read_gate_cases
 from evals.cases import read_cases
@@ -65,12 +64,6 @@ def add(tower: Tower, name: str, text: str) -> None:
             "time": format_time(START), "data": data,
         }  # fmt: skip
         assert tower.take([event])[0].status == "accepted", type_
-
-
-@pytest.fixture
-def tower(database_url: str, tmp_path: Path) -> Iterator[Tower]:
-    with tower_under(BOOK, database_url, tmp_path, Clock(START)) as built:
-        yield built
 
 
 def test_verdicts_of_people_come_out_as_labels_that_evals_take(tower: Tower, tmp_path: Path) -> None:

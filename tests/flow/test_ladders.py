@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tower_scene import Clock, tower_under
+from tower_scene import Clock
 
 from watchtower.bootstrap import Tower
 from watchtower.contract import Event
@@ -34,17 +33,6 @@ rules:
   - {id: elsewhere, object: lead, when: stage = 'raw', queue: other, owner: rep}
   - {id: steel, object: lead, when: industry = 'steel', queue: icp, owner: rep}
 """
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock(START)
-
-
-@pytest.fixture
-def tower(database_url: str, tmp_path: Path, clock: Clock) -> Iterator[Tower]:
-    with tower_under(BOOK, database_url, tmp_path, clock) as built:
-        yield built
 
 
 def stage(tower: Tower, lead: str, value: str) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tower_scene import Clock, tower_under
+from tower_scene import Clock, Quotes, say
 
 from watchtower.bootstrap import Tower
 from watchtower.cli.review import Session
-from watchtower.contract import Evidence, FieldRequest, Proposal, format_time
 from watchtower.errors import InputError, Missing
 from watchtower.flow.verdicts import UNDO
 from watchtower.store import queries
@@ -35,49 +33,21 @@ acceptance:
   account.city: {accept_at: 0.9, review_at: 0.3}
 """
 TEXT = "Acme works in Turin."
+UNSURE = Quotes("city", "Turin", 0.6)
+"""It leaves Turin to a person."""
 
 
-class Unsure:
-    """Proposes Turin, and leaves it to a person."""
-
-    def propose(self, requests: Sequence[FieldRequest]) -> list[Proposal]:
-        at = TEXT.index("Turin")
-        quote = Evidence(document="d1", quote="Turin", start=at, end=at + 5)
-        return [
-            Proposal(request=one.id, field="city", value="Turin", confidence=0.6, evidence=(quote,), method="m")
-            for one in requests
-        ]
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock(START)
-
-
-@pytest.fixture
-def tower(database_url: str, tmp_path: Path, clock: Clock) -> Iterator[Tower]:
-    with tower_under(BOOK, database_url, tmp_path, clock) as built:
-        yield built
-        assert list(map(str, built.replay().differences)) == []
-
-
-_numbers = iter(range(10**9))
-
-
-def say(tower: Tower, at: datetime, type_: str = "record.updated", about: str = "A", **data: Any) -> None:
-    body = {"fields": data} if type_ == "record.updated" else data
-    event = {
-        "id": f"e{next(_numbers)}", "source": "crm", "type": type_, "subject": f"account/{about}",
-        "time": format_time(at), "data": body,
-    }  # fmt: skip
-    assert tower.take([event])[0].status == "accepted"
+@pytest.fixture(autouse=True)
+def a_replay_says_the_same(tower: Tower) -> Iterator[None]:
+    yield
+    assert list(map(str, tower.replay().differences)) == []
 
 
 def proposed(tower: Tower, **fields: Any) -> str:
     """An account of which these fields are known, with a proposal of its city that waits for a person."""
-    say(tower, START - HOUR, **(fields or {"motto": "on"}))
-    say(tower, START - HOUR, "document.added", document="d1", kind="web", text=TEXT)
-    tower.enrich(Unsure())
+    say(tower, "account/A", START - HOUR, **(fields or {"motto": "on"}))
+    say(tower, "account/A", START - HOUR, "document.added", document="d1", kind="web", text=TEXT)
+    tower.enrich(UNSURE)
     with tower.database.read() as conn:
         [row] = queries.proposals(conn, status=("review",))
     return row.id
@@ -146,7 +116,7 @@ def test_late_news_from_before_the_acceptance_is_what_the_field_goes_back_to(tow
     tower.decide(proposal, "accept", actor="ann")
     clock.now += HOUR
     tower.withdraw(proposal, actor="ann")
-    say(tower, START - timedelta(minutes=1), city="Milan")
+    say(tower, "account/A", START - timedelta(minutes=1), city="Milan")
     assert field(tower) == ("Milan", "crm")
 
 
@@ -154,7 +124,7 @@ def test_what_somebody_has_set_since_stays(tower: Tower, clock: Clock) -> None:
     proposal = proposed(tower)
     tower.decide(proposal, "accept", actor="ann")
     clock.now += HOUR
-    say(tower, clock.now, city="Rome")
+    say(tower, "account/A", clock.now, city="Rome")
     with pytest.raises(InputError, match="is crm's word now"):
         tower.withdraw(proposal, actor="ann")
     assert field(tower) == ("Rome", "crm") and status(tower, proposal)[0] == "accepted"
@@ -165,7 +135,7 @@ def test_news_between_the_acceptance_and_its_withdrawal_that_comes_late_stays(to
     tower.decide(proposal, "accept", actor="ann")
     clock.now += 2 * HOUR
     tower.withdraw(proposal, actor="ann")
-    say(tower, START + HOUR, city="Rome")
+    say(tower, "account/A", START + HOUR, city="Rome")
     assert field(tower) == ("Rome", "crm")
 
 
@@ -191,9 +161,9 @@ def test_where_no_person_decided_there_is_nothing_to_take_back(tower: Tower) -> 
 
 def test_the_last_verdict_is_taken_back_in_the_terminal(tower: Tower) -> None:
     for about in ("A", "B"):
-        say(tower, START - HOUR, about=about, motto="on")
-        say(tower, START - HOUR, "document.added", about=about, document="d1", kind="web", text=TEXT)
-    tower.enrich(Unsure())
+        say(tower, f"account/{about}", START - HOUR, motto="on")
+        say(tower, f"account/{about}", START - HOUR, "document.added", document="d1", kind="web", text=TEXT)
+    tower.enrich(UNSURE)
     session = Session(tower, "ann", iter("auaq"))
     session.proposals()
     with tower.database.read() as conn:

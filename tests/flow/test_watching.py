@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tower_scene import Clock, tower_under
+from tower_scene import Clock
 
 from watchtower.bootstrap import Tower
 from watchtower.contract import Event, Evidence, FieldRequest, Proposal, format_time
@@ -42,17 +41,6 @@ jobs:
   enrichment: {silent_after: 1 hour, owner: revops}
 """
 TEXT = "It has 7 employees."
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock(START)
-
-
-@pytest.fixture
-def tower(database_url: str, tmp_path: Path, clock: Clock) -> Iterator[Tower]:
-    with tower_under(BOOK, database_url, tmp_path, clock) as built:
-        yield built
 
 
 _numbers = iter(range(10**9))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from pydantic import AwareDatetime
 
 from watchtower.api import models
@@ -30,6 +30,16 @@ LISTED: dict[int | str, dict[str, Any]] = {
 }  # fmt: skip
 TAGGED: dict[int | str, dict[str, Any]] = {200: {"headers": _ETAG}}
 CHANGED: dict[int | str, dict[str, Any]] = {**TAGGED, 412: models.PROBLEM}
+
+
+class Asked:
+    """What each action on an alert has in common."""
+
+    def __init__(self, request: Request, response: Response, alert_id: str, if_match: IfMatch = None) -> None:
+        self.request, self.response, self.alert_id, self.if_match = request, response, alert_id, if_match
+
+
+OneAlert = Annotated[Asked, Depends()]
 
 
 def scoped(tower: TowerPort, alert_id: str, scope: str) -> list[str]:
@@ -123,82 +133,50 @@ def routes(tower: TowerPort) -> APIRouter:
         tagged(response, found.revision)
         return found
 
-    def act(
-        request: Request,
-        response: Response,
-        alert_id: str,
-        verb: Verb,
-        ask: models.Act,
-        if_match: str | None,
-        **more: Any,
-    ) -> models.AlertDetail:
-        actor, assignee = acting(request, ask.actor), more.get("assignee")
-        named(alert_id, "alert")
+    def act(asked: Asked, verb: Verb, ask: models.Act, **more: Any) -> models.AlertDetail:
+        actor, assignee = acting(asked.request, ask.actor), more.get("assignee")
+        named(asked.alert_id, "alert")
         if "\x00" in ask.note or (assignee and "\x00" in assignee):
             raise InputError("note, assignee: the character U+0000 cannot be stored")
-        tower.act(alert_id, verb, actor=actor, note=ask.note, expected=expected(if_match), **more)
-        found = alert_of(tower, alert_id)
-        tagged(response, found.revision)
+        tower.act(asked.alert_id, verb, actor=actor, note=ask.note, expected=expected(asked.if_match), **more)
+        found = alert_of(tower, asked.alert_id)
+        tagged(asked.response, found.revision)
         return found
 
     router_post = partial(router.post, responses=CHANGED)
 
     @router_post("/alerts/{alert_id}/acknowledge", summary="Say that you have seen it")
-    def acknowledge(
-        request: Request,
-        response: Response,
-        alert_id: str,
-        ask: Annotated[models.Act | None, Body()] = None,
-        if_match: IfMatch = None,
-    ) -> models.AlertDetail:
+    def acknowledge(asked: OneAlert, ask: Annotated[models.Act | None, Body()] = None) -> models.AlertDetail:
         """It is yours from now on, unless somebody has it already; it no longer climbs its queue's ladder."""
-        return act(request, response, alert_id, "acknowledge", ask or models.Act(), if_match)
+        return act(asked, "acknowledge", ask or models.Act())
 
     @router_post("/alerts/{alert_id}/snooze", summary="Set it aside until a time")
-    def snooze(
-        request: Request, response: Response, alert_id: str, ask: models.Snooze, if_match: IfMatch = None
-    ) -> models.AlertDetail:
+    def snooze(asked: OneAlert, ask: models.Snooze) -> models.AlertDetail:
         """It wakes at that time, or when it climbs a rung of its queue's ladder. With a wider scope, all that stand now
         are set aside with it; what opens later stands by itself."""
-        others = scoped(tower, alert_id, ask.scope)
-        found = act(request, response, alert_id, "snooze", ask, if_match, until=ask.until)
+        others = scoped(tower, asked.alert_id, ask.scope)
+        found = act(asked, "snooze", ask, until=ask.until)
         for other in others:
-            tower.act(other, "snooze", actor=acting(request, ask.actor), note=ask.note, until=ask.until)
+            tower.act(other, "snooze", actor=acting(asked.request, ask.actor), note=ask.note, until=ask.until)
         return found
 
     @router_post("/alerts/{alert_id}/resolve", summary="Close it by hand")
-    def resolve(
-        request: Request,
-        response: Response,
-        alert_id: str,
-        ask: Annotated[models.Resolve | None, Body()] = None,
-        if_match: IfMatch = None,
-    ) -> models.AlertDetail:
+    def resolve(asked: OneAlert, ask: Annotated[models.Resolve | None, Body()] = None) -> models.AlertDetail:
         """With a reason, best; and a verdict: a false alarm counts against the rule."""
         ask = ask or models.Resolve(verdict="")
-        return act(request, response, alert_id, "resolve", ask, if_match, verdict=ask.verdict)
+        return act(asked, "resolve", ask, verdict=ask.verdict)
 
     @router_post("/alerts/{alert_id}/reopen", summary="Take back what was done")
-    def reopen(
-        request: Request,
-        response: Response,
-        alert_id: str,
-        ask: Annotated[models.Act | None, Body()] = None,
-        if_match: IfMatch = None,
-    ) -> models.AlertDetail:
+    def reopen(asked: OneAlert, ask: Annotated[models.Act | None, Body()] = None) -> models.AlertDetail:
         """Open again, as long as the rule holds as it did."""
-        return act(request, response, alert_id, "reopen", ask or models.Act(), if_match)
+        return act(asked, "reopen", ask or models.Act())
 
     @router_post("/alerts/{alert_id}/assign", summary="Give it to someone")
-    def assign(
-        request: Request, response: Response, alert_id: str, ask: models.Assign, if_match: IfMatch = None
-    ) -> models.AlertDetail:
-        return act(request, response, alert_id, "assign", ask, if_match, assignee=ask.assignee)
+    def assign(asked: OneAlert, ask: models.Assign) -> models.AlertDetail:
+        return act(asked, "assign", ask, assignee=ask.assignee)
 
     @router_post("/alerts/{alert_id}/comment", summary="Add a line to its history")
-    def comment(
-        request: Request, response: Response, alert_id: str, ask: models.Comment, if_match: IfMatch = None
-    ) -> models.AlertDetail:
-        return act(request, response, alert_id, "comment", ask, if_match)
+    def comment(asked: OneAlert, ask: models.Comment) -> models.AlertDetail:
+        return act(asked, "comment", ask)
 
     return router
