@@ -42,7 +42,7 @@ def test_every_page_weighs_little_and_is_seen_soon_by_who_comes_for_the_first_ti
         context = chromium.new_context()  # nothing is in its cache
         page = context.new_page()
         asked: list[Any] = []
-        page.on("requestfinished", asked.append)
+        page.on("requestfinished", lambda request, into=asked: into.append(request))
         page.goto(address + path)
         assert page.evaluate(PAINTED) < SOON, path
         weights = [request.sizes()["responseBodySize"] for request in asked]
