@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich import box
 from rich.table import Table
@@ -37,9 +38,22 @@ class DetectorCase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     trouble: dict[str, str] = {}
     """For odd records, the time at which anybody could see it: the deal was lost, the customer left."""
     snapshot: str = ""
-    """A Parquet file beside the cases, or else:"""
+    """A Parquet file beside the cases, or else `columns`."""
+    world: str = ""
+    """Where cases share a file: the value in its column `world` that is this case's."""
+    looks: int = 1
+    """How often the detector looks, once a week, the last time at the request's time. A record counts as signalled
+    where any look does it: promises are about a stretch of time, and lead is counted from the first such look."""
+    fit_once: bool = False
+    """Fitted at the first look alone: for a detector that learns from a baseline which stays the same."""
+    whole: bool = False
+    """What is judged is the snapshot as a whole: any signal is one on SNAPSHOT."""
     columns: dict[str, list[Any]] = {}
     """The snapshot itself, a list a column; `valid_from` and `valid_to` are times with an offset."""
+
+
+SNAPSHOT = "snapshot"
+"""The one record of a case that is judged as a whole."""
 
 
 class DetectorScore(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +123,13 @@ def read_detector_cases(path: Path) -> list[DetectorCase]:
 def snapshot_of(case: DetectorCase, folder: Path) -> pa.Table:
     """The case's snapshot as a table; times become timestamps in UTC."""
     if case.snapshot:
-        return pq.read_table(folder / case.snapshot)
+        table = pq.read_table(folder / case.snapshot)
+        if not case.world:
+            return table
+        found = table.filter(pc.equal(table.column("world"), case.world)).drop_columns(["world"])
+        if not found.num_rows:
+            raise InputError(f"case {case.id}: world: {case.snapshot} has no rows of {case.world!r}")
+        return found
     instant = pa.timestamp("us", tz="UTC")
     arrays = {}
     for name, values in case.columns.items():
@@ -133,18 +153,27 @@ class _Count(msgspec.Struct):
     leads: list[float] = []
 
 
-def _signalled(case: DetectorCase, table: pa.Table, detector: Detector) -> list[str]:
-    """The records named, the strangest first."""
-    fitted = detector.fit(table, case.request)
-    signals = detector.raise_signals(table, fitted, case.request)
-    ordered = sorted(signals, key=lambda one: (one.p_value, -one.strength, one.subject))
-    return list(dict.fromkeys(one.subject.partition("/")[2] for one in ordered))
+def _signalled(case: DetectorCase, table: pa.Table, detector: Detector) -> dict[str, datetime]:
+    """The records named in any look, the strangest first, each with the first look that named it."""
+    first: dict[str, datetime] = {}
+    said: list[tuple[float, float, str]] = []
+    fitted: Any = None
+    for ago in reversed(range(case.looks)):
+        request = msgspec.structs.replace(case.request, at=case.request.at - timedelta(weeks=ago))
+        if fitted is None or not case.fit_once:
+            fitted = detector.fit(table, request)
+        for one in detector.raise_signals(table, fitted, request):
+            record = SNAPSHOT if case.whole else one.subject.partition("/")[2]
+            first.setdefault(record, request.at)
+            said.append((one.p_value, -one.strength, record))
+    return {record: first[record] for _, _, record in sorted(said)}
 
 
-def _lead_days(case: DetectorCase, records: set[str]) -> list[float]:
-    at = case.request.at
+def _lead_days(case: DetectorCase, named: Mapping[str, datetime]) -> list[float]:
     return [
-        (parse_time(case.trouble[one]) - at).total_seconds() / 86_400 for one in sorted(records & set(case.trouble))
+        (parse_time(case.trouble[one]) - at).total_seconds() / 86_400
+        for one, at in sorted(named.items())
+        if one in case.trouble
     ]
 
 
@@ -167,14 +196,14 @@ def score_detectors(cases: Sequence[DetectorCase], folder: Path, detectors: Mapp
                 remedy=f"Accepted: {', '.join(sorted(detectors))}.",
             )
         table = snapshot_of(case, folder)
-        judged = set(case.judged) or set(table.column("record").to_pylist())
+        judged = {SNAPSHOT} if case.whole else set(case.judged) or set(table.column("record").to_pylist())
         odd = set(case.anomalous)
         if stray := sorted(set(case.trouble) - odd):
             raise InputError(f"case {case.id}: trouble: {stray[0]!r} is not among the odd records")
         if stray := sorted(odd - judged):
             raise InputError(f"case {case.id}: anomalous: {stray[0]!r} is no judged record of the snapshot")
-        ranked = [record for record in _signalled(case, table, detectors[name]) if record in judged]
-        named = set(ranked)
+        looked = {record: at for record, at in _signalled(case, table, detectors[name]).items() if record in judged}
+        ranked, named = list(looked), set(looked)
         count = counts.setdefault(name, _Count())
         count.cases += 1
         count.found += len(named & odd)
@@ -184,7 +213,7 @@ def score_detectors(cases: Sequence[DetectorCase], folder: Path, detectors: Mapp
         count.budget = max(count.budget, case.request.budget)
         count.first += len(ranked[:K])
         count.first_found += len(odd & set(ranked[:K]))
-        count.leads += _lead_days(case, named & odd)
+        count.leads += _lead_days(case, {record: looked[record] for record in named & odd})
     return DetectorScores(
         suite_hash=content_hash([content_hash(case) for case in cases]),
         detectors=tuple(_scored(name, detectors[name].version, counts[name]) for name in sorted(counts)),

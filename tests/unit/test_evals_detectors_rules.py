@@ -8,10 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from detectors import ROSTER
-from evals.detectors import run_detectors
+from evals.detector_worlds import write
+from evals.detectors import read_detector_cases, run_detectors
 from evals.rules import Scenario, read_scenarios, run_rules, score_rules
 from watchtower.contract import DetectionRequest, Signal, parse_event, parse_time
 from watchtower.errors import InputError
@@ -127,6 +131,68 @@ def test_an_unknown_detector_is_named_with_those_there_are(tmp_path: Path) -> No
     with pytest.raises(InputError, match="'above' is not known\n  Accepted: ") as refused:
         run_detectors(detector_file(tmp_path), tmp_path / "out", detectors=ROSTER, now=NOW)
     assert ", ".join(sorted(ROSTER)) in str(refused.value)
+
+
+class From(Above):
+    """Signals the records whose number is above the bound from their `day` on."""
+
+    def __init__(self) -> None:
+        self.fits: list[datetime] = []
+
+    def fit(self, snapshot: Any, request: DetectionRequest) -> Any:
+        self.fits.append(request.at)
+        return super().fit(snapshot, request)
+
+    def raise_signals(self, snapshot: Any, fitted: Any, request: DetectionRequest) -> Sequence[Signal]:
+        return super().raise_signals(snapshot.filter(pc.less_equal(snapshot["day"], request.at.day)), fitted, request)
+
+
+@pytest.mark.parametrize("fit_once", [False, True])
+def test_lead_is_counted_from_the_first_weekly_look_that_names_the_record(tmp_path: Path, fit_once: bool) -> None:
+    columns = {"record": ["a", "b", "c", "d"], "size": [9, 9, 9, 1], "day": [8, 15, 29, 1]}
+    path = detector_file(
+        tmp_path, columns=columns, looks=3, fit_once=fit_once,
+        request={"id": "r", "signal": "big", "detector": "above", "object": "deal", "budget": 0.05,
+                 "at": "2026-03-15T00:00:00Z", "parameters": {"bound": 5}},
+        trouble={"a": "2026-03-20T00:00:00Z", "b": "2026-03-20T00:00:00Z"},
+    )  # fmt: skip
+    detector = From()
+    (one,) = run_detectors(path, tmp_path / "out", detectors={"above": detector}, now=NOW).detectors
+    assert (one.found, one.missed) == (2, 1)
+    assert (one.lead_days, one.lead_of) == (8.5, 2)  # 12 days from the look of 8 March, 5 from that of the 15th
+    assert [at.day for at in detector.fits] == ([1] if fit_once else [1, 8, 15])
+
+
+def test_a_case_reads_its_own_world_of_a_shared_file(tmp_path: Path) -> None:
+    table = {"record": ["a", "b", "c"], "size": [9, 9, 1], "world": ["one", "two", "one"]}
+    pq.write_table(pa.table(table), tmp_path / "shared.parquet")
+    path = detector_file(tmp_path, columns={}, snapshot="shared.parquet", world="one", anomalous=["a"])
+    (one,) = run_detectors(path, tmp_path / "out", detectors={"above": Above()}, now=NOW).detectors
+    assert (one.found, one.false_alarms, one.normal) == (1, 0, 1)
+    path = detector_file(tmp_path, columns={}, snapshot="shared.parquet", world="three", anomalous=["a"])
+    with pytest.raises(InputError, match="has no rows of 'three'"):
+        run_detectors(path, tmp_path / "out", detectors={"above": Above()}, now=NOW)
+
+
+@pytest.mark.parametrize(("bound", "found"), [(5, 1), (50, 0)])
+def test_a_snapshot_judged_as_a_whole_is_found_by_any_signal(tmp_path: Path, bound: int, found: int) -> None:
+    request = {"id": "r", "signal": "big", "detector": "above", "object": "deal", "budget": 0.05,
+               "at": "2026-03-01T00:00:00Z", "parameters": {"bound": bound}}  # fmt: skip
+    path = detector_file(tmp_path, anomalous=["snapshot"], whole=True, request=request)
+    (one,) = run_detectors(path, tmp_path / "out", detectors={"above": Above()}, now=NOW).detectors
+    assert (one.found, one.missed, one.normal) == (found, 1 - found, 0)
+
+
+def test_every_detector_of_the_roster_has_cases() -> None:
+    assert {case.request.detector for case in read_detector_cases(CASES / "detectors")} == set(ROSTER)
+
+
+@pytest.mark.parametrize("name", ["close_push", "lead_score", "payment_failed", "ticket_shift"])
+def test_the_shipped_worlds_are_those_that_their_seeds_make(tmp_path: Path, name: str) -> None:
+    write(tmp_path, [name])
+    assert (tmp_path / f"{name}.jsonl").read_text() == (CASES / "detectors" / f"{name}.jsonl").read_text()
+    shipped = pq.read_table(CASES / "detectors" / f"{name}.parquet")
+    assert pq.read_table(tmp_path / f"{name}.parquet").equals(shipped)
 
 
 def test_the_shipped_detectors_keep_their_promise_on_the_shipped_cases(tmp_path: Path) -> None:
