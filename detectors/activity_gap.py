@@ -19,10 +19,13 @@ from detectors.pvalues import Floats
 from detectors.rhythm import Gaps, Rhythm
 from detectors.snapshot import OPEN, Longs, Versions, check_request, micros, read_versions, time_of
 from detectors.wording import HOUR, length, plural
-from watchtower.contract import Calibration, DetectionRequest, Signal
+from watchtower.contract import Calibration, DetectionRequest, Picture, Point, Signal
 
 EARLIER = 5
 """Own gaps under which a record is not judged."""
+SHOWN = 24
+"""Earlier gaps in the picture."""
+DAY = 24 * HOUR
 MINIMUM = 30
 """Records with a rhythm under which the cohort's is not fitted."""
 VISIT = 12 * HOUR
@@ -40,6 +43,9 @@ class Silences:
     since: Longs
     """When the running gap began."""
     running: Floats
+    owner: Longs
+    """Of each single earlier gap: its record's place, ascending."""
+    lengths: Floats
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,7 @@ class ActivityGap:
                     window_from=began,
                     window_to=request.at,
                     cohort=f"{fitted.records} {plural(request.object)}",
+                    picture=_picture(silences, row, gap),
                 )
             )
         return sorted(signals, key=lambda signal: (signal.p_value, signal.subject))
@@ -136,6 +143,18 @@ class ActivityGap:
         raised = int((Rhythm.fit(drawn).p_values(drawn, following) <= request.budget).sum())
         name = f"{fitted.records} {plural(request.object)}"
         return [Calibration(cohort=name, promised=request.budget, raised=raised, judged=fitted.records, per="gap")]
+
+
+def _picture(silences: Silences, row: int, usual: float) -> Picture:
+    """The latest gaps, and the one that is running."""
+    first, last = np.searchsorted(silences.owner, [row, row + 1])
+    earlier = silences.lengths[max(first, last - SHOWN) : last]
+    ends = silences.since[row] - np.append(np.cumsum(earlier[::-1])[::-1][1:], 0.0)
+    points = [
+        Point(f"until {time_of(int(end)):%Y-%m-%d}", float(gap) / DAY) for end, gap in zip(ends, earlier, strict=True)
+    ]
+    points.append(Point("running", float(silences.running[row]) / DAY))
+    return Picture(of="days between activities", points=tuple(points), since=len(points) - 1, usual=usual / DAY)
 
 
 def _silences(snapshot: Any, request: DetectionRequest) -> Silences:
@@ -168,6 +187,8 @@ def _silences(snapshot: Any, request: DetectionRequest) -> Silences:
         gaps=Gaps.of(mine[recent], gaps, owners.size),
         since=since,
         running=(versions.at - since).astype(np.float64),
+        owner=mine[recent],
+        lengths=gaps,
     )
 
 

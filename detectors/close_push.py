@@ -17,10 +17,12 @@ from detectors.due import due_times, in_stages, pushes_of
 from detectors.pvalues import Floats
 from detectors.snapshot import OPEN, Longs, Versions, check_request, micros, names_in, read_versions, time_of
 from detectors.wording import plural, share_of
-from watchtower.contract import Contributor, DetectionRequest, Signal
+from watchtower.contract import Contributor, DetectionRequest, Picture, Point, Signal
 
 MINIMUM = 30
 """Other deals that reached an age, under which none is judged at it."""
+SHOWN = 40
+"""Points of a picture at most."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class FittedPushes:
         early = int(np.searchsorted(self.at_push[pushes - 1], age, side="right"))
         over = int(np.searchsorted(self.lengths_of[pushes - 1], age, side="left"))
         return (early - over) / reached, reached - 1
+
+    def usual(self, age: int) -> int:
+        """How often half of the deals that are open at an age had been put off by then, or more often."""
+        counts = (count for count in range(len(self.at_push), 0, -1) if self.p_value(count, age)[0] >= 0.5)
+        return next(counts, 0)
 
 
 class ClosePush:
@@ -129,6 +136,15 @@ class ClosePush:
                             weight=float(days[one]) / total,
                         )
                         for one in mine
+                    ),
+                    picture=Picture(
+                        of="times put off so far",
+                        points=tuple(
+                            Point(f"{time_of(int(time[one])):%Y-%m-%d}", float(count))
+                            for count, one in enumerate(mine[-SHOWN:].tolist(), start=max(1, mine.size - SHOWN + 1))
+                        ),
+                        since=0,
+                        usual=float(fitted.usual(fitted.at - int(found.begun[code]))),
                     ),
                 )
             )  # fmt: skip

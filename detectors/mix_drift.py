@@ -22,7 +22,7 @@ from detectors.pvalues import Floats, seed_of
 from detectors.snapshot import Longs, Versions, check_request, micros, read_versions, time_of
 from detectors.weeks import WEEK, Period, period_at, weeks_asked
 from detectors.wording import figure, plural
-from watchtower.contract import Contributor, DetectionRequest, Signal
+from watchtower.contract import Contributor, DetectionRequest, Picture, Point, Signal
 
 ENOUGH = 60
 """New records in the baseline under which a series is not judged."""
@@ -129,9 +129,12 @@ class MixDrift:
             text += f"{names[top]!r} {since.format(f'{old[top]:.0%}')}"
             strength, unit, up = 100 * abs(new[top] - old[top]), "points", bool(new[top] > old[top])
             changes = [(names[one], float(new[one] - old[one])) for one in order]
+            drawn, usual = (codes == top).astype(np.float64), float(old[top])
+            shows = f"{request.field} {names[top]!r}, share a week"
         else:
+            drawn, shows = series.values, f"mean {request.field} a week"
             old_mean, new_mean = float(series.values[before].mean()), float(series.values[after].mean())
-            up = new_mean > old_mean
+            up, usual = new_mean > old_mean, old_mean
             median = float(np.median(series.values[before]))
             side = series.values > median if up else series.values < median
             shown = np.flatnonzero(after & side)
@@ -155,7 +158,19 @@ class MixDrift:
             window_from=time_of(period.begin), window_to=time_of(period.begin + period.span * WEEK),
             cohort=f"{request.parameters['by']}={series.name}" if series.name else plural(_about(request)),
             contributors=tuple(Contributor(name=name, value=one, weight=abs(one) / total) for name, one in changes),
+            picture=_picture(series, period, change, drawn, usual, shows),
         )  # fmt: skip
+
+
+def _picture(series: Series, period: Period, change: int, drawn: Floats, usual: float, shows: str) -> Picture:
+    """The mean of what is drawn, week by week."""
+    cases = np.bincount(series.week, minlength=period.span)
+    means = np.bincount(series.week, weights=drawn, minlength=period.span) / np.maximum(cases, 1)
+    points = (
+        Point(f"{time_of(period.begin + week * WEEK):%G-W%V}", float(means[week]))
+        for week in np.flatnonzero(cases).tolist()
+    )
+    return Picture(of=shows, points=tuple(points), since=int(np.count_nonzero(cases[:change])), usual=usual)
 
 
 def _about(request: DetectionRequest) -> str:

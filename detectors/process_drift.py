@@ -22,10 +22,12 @@ from detectors.snapshot import Longs, check_request, micros, names_in, read_vers
 from detectors.spells import Spells, read_spells
 from detectors.trace_features import Features, features_of
 from detectors.wording import plural
-from watchtower.contract import Contributor, DetectionRequest, Signal
+from watchtower.contract import Contributor, DetectionRequest, Picture, Point, Signal
 
 RECENT_DAYS = 90
 SHOWN = 5
+BLOCK, MOST_BLOCKS = 10, 30
+"""Traces in a point of the picture, and points on either side."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,22 @@ class ProcessDrift:
                 Contributor(name=names[one], value=float(after[one] - before[one]), weight=float(z2[one]) / total)
                 for one in order
             ),
+            picture=_picture(traces, values[:, top], names[top], begin, split.at, end),
         )
+
+
+def _picture(traces: Traces, shows: Floats, name: str, begin: int, at: int, end: int) -> Picture:
+    """The share of the traces that show it, block by block, each named by the day on which its last one ended."""
+    points: list[Point] = []
+    since = 0
+    for low, high in ((begin, at), (at, end)):
+        bounds = np.linspace(low, high, max(1, (high - low) // BLOCK) + 1).astype(np.int64).tolist()
+        since = len(points)
+        points += [
+            Point(f"{time_of(int(traces.end[last - 1])):%Y-%m-%d}", float(shows[first:last].mean()))
+            for first, last in zip(bounds, bounds[1:], strict=False)
+        ][-MOST_BLOCKS:]
+    return Picture(of=f"{name}, share", points=tuple(points), since=since, usual=float(shows[begin:at].mean()))
 
 
 def _shared(name: str) -> str:

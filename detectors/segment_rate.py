@@ -21,7 +21,7 @@ from detectors.pvalues import Floats, seed_of
 from detectors.rates import Prior, change_week, fit_prior, null_maxima, statistics, volume_strata
 from detectors.snapshot import Longs, Versions, check_request, micros, read_versions, time_of
 from detectors.weeks import WEEK, period_at, weeks_asked
-from watchtower.contract import Contributor, DetectionRequest, Signal
+from watchtower.contract import Contributor, DetectionRequest, Picture, Point, Signal
 
 RATIO = 2.0
 ENOUGH = 20
@@ -178,6 +178,18 @@ class SegmentRate:
                     )
                     for week in since
                     if cases[week]
+                ),
+                picture=Picture(
+                    of=f"{what}, share a week",
+                    points=tuple(
+                        Point(
+                            f"{time_of(data.begin + week * WEEK):%G-W%V}",
+                            _rate(counts[week : week + 1], cases[week : week + 1]),
+                        )
+                        for week in np.flatnonzero(cases).tolist()
+                    ),
+                    since=int(np.count_nonzero(cases[:change])),
+                    usual=before,
                 ),
             )
         ]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from detectors.pvalues import Floats, conformal
 from detectors.snapshot import OPEN, Longs, Versions, check_request, micros, read_versions, time_of
 from detectors.wording import figure, plural
-from watchtower.contract import Contributor, DetectionRequest, Signal
+from watchtower.contract import Contributor, DetectionRequest, Picture, Point, Signal
 
 WEEK = 604_800_000_000
 MONDAY = 4 * 86_400_000_000
@@ -183,6 +183,7 @@ class Shift:
                 )
                 for back in reversed(range(shown))
             ),
+            picture=_picture(weekly, row, weeks, expected / weeks if self._counts else expected, request),
         )
 
     def _weekly(self, snapshot: Any, request: DetectionRequest) -> tuple[Weekly, int]:
@@ -209,6 +210,21 @@ class Shift:
             stratum = np.array([*texts, "unknown"], dtype=object)[codes[lasts]]
         ids = versions.ids.take(pa.array(record)).to_pylist()
         return Weekly(ids, values[record], age, stratum, until), weeks
+
+
+def _picture(weekly: Weekly, row: int, weeks: int, usual: float, request: DetectionRequest) -> Picture:
+    """The weeks that are known, the oldest first."""
+    back = np.arange(min(int(weekly.age[row]), weekly.values.shape[1]))[::-1]
+    back = back[~np.isnan(weekly.values[row, back])]
+    return Picture(
+        of=f"{request.field} a week",
+        points=tuple(
+            Point(f"{time_of(weekly.until - (one + 1) * WEEK):%Y-%m-%d}", float(weekly.values[row, one]))
+            for one in back.tolist()
+        ),
+        since=int((back >= weeks).sum()),
+        usual=usual,
+    )
 
 
 def _counted(versions: Versions, number: Floats, until: int, width: int) -> Floats:

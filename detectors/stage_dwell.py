@@ -21,8 +21,11 @@ from detectors.snapshot import Longs, check_request, micros, names_in, read_vers
 from detectors.spells import Spells, read_spells
 from detectors.survival import NOT_COUNTED, Survival
 from detectors.wording import HOUR, length, plural, share_of
-from watchtower.contract import Calibration, DetectionRequest, Signal
+from watchtower.contract import Calibration, DetectionRequest, Picture, Point, Signal
 
+SHOWN = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
+"""Shares that had left, in the picture."""
+DAY = 24 * HOUR
 MINIMUM = 30
 """Completed stays under which a cohort is not judged."""
 
@@ -159,6 +162,7 @@ class StageDwell:
         p_values = curve.p_values(standing.age, counted, uniform_of(seed, keys))
         sooner = curve.share_sooner(standing.age, counted)
         median = curve.median()
+        known = [Point(f"{share:.0%} have left by", curve.left_by(share) / DAY) for share in SHOWN]
         for row in np.flatnonzero(p_values <= request.budget):
             age, began_at = int(standing.age[row]), time_of(standing.start[row])
             yield Signal(
@@ -176,7 +180,11 @@ class StageDwell:
                 window_from=began_at,
                 window_to=request.at,
                 cohort=_cohort_text(request, cohort),
-            )
+                picture=Picture(
+                    of="days in the stage", points=(*known, Point("this one", age / DAY)), since=len(known),
+                    usual=median / DAY,
+                ),
+            )  # fmt: skip
 
 
 def _spells(snapshot: Any, request: DetectionRequest) -> Spells:

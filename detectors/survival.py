@@ -98,7 +98,11 @@ class Survival:
 
     def median(self) -> int:
         """The least duration by which half have ended; the longest known where fewer than half have."""
-        reached = np.flatnonzero(np.exp(self.log_with[1:]) <= 0.5 + 1e-12)
+        return self.left_by(0.5)
+
+    def left_by(self, share: float) -> int:
+        """The least duration by which this share, in (0, 1), have ended; the longest known where fewer have."""
+        reached = np.flatnonzero(np.exp(self.log_with[1:]) <= 1.0 - share + 1e-12)
         return int(self.times[reached[0]]) if reached.size else int(self.durations[-1])
 
     def _steps(self, ages: Longs, counted: Longs) -> tuple[Longs, Longs]:

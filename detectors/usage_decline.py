@@ -23,7 +23,7 @@ from detectors.usage_fit import LEAST, MINIMUM, Stratum, season_of, strata_of
 from detectors.usage_null import BASELINE, MONITORED, WINDOW, Null, fit_null, p_values_now
 from detectors.usage_series import Usage, read_usage
 from detectors.wording import figure, plural
-from watchtower.contract import Calibration, Contributor, DetectionRequest, Signal
+from watchtower.contract import Calibration, Contributor, DetectionRequest, Picture, Point, Signal
 
 SIZES = (0.15, 0.25, 1 / 3, 0.5, 0.65, 0.8, 0.9, 0.98)
 """Falls among which the likeliest is shown."""
@@ -172,7 +172,21 @@ class UsageDecline:
                     for week, share in zip(range(window.start, window.stop), (said / total).tolist(), strict=True)
                     if some.known[row, week]
                 ),
+                picture=_picture(usage, some, row, offset, began, before, request),
             )
+
+
+def _picture(
+    usage: Usage, weeks: Weeks, row: int, offset: int, began: int, before: float, request: DetectionRequest
+) -> Picture:
+    """All known weeks as they were, and the level before the fall, the season taken out."""
+    known = np.flatnonzero(weeks.known[row])
+    return Picture(
+        of=f"{request.parameters.get('metric', request.parameters['events'])} a week",
+        points=tuple(Point(usage.name(offset + week), float(weeks.values[row, week])) for week in known.tolist()),
+        since=int((known < began).sum()),
+        usual=before,
+    )
 
 
 def _window(usage: Usage, season: Mapping[int, float] | None = None) -> tuple[Longs, Weeks, np.ndarray, dict[str, str]]:

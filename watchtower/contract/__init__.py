@@ -11,7 +11,7 @@ from watchtower.contract.proposal import Evidence, Proposal
 from watchtower.contract.protocols import Calibrated, Detector, EnrichmentWorker, ModelStatus
 from watchtower.contract.record import Document, FieldSpec, RecordSnapshot
 from watchtower.contract.request import DetectionRequest, FieldRequest, MayLeave
-from watchtower.contract.signal import Contributor, Signal
+from watchtower.contract.signal import Contributor, Picture, Point, Signal
 
 __all__ = [
     "CORE_SOURCE",
@@ -30,6 +30,8 @@ __all__ = [
     "MayLeave",
     "MergeRequest",
     "ModelStatus",
+    "Picture",
+    "Point",
     "Proposal",
     "RecordSnapshot",
     "Signal",

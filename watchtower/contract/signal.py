@@ -16,6 +16,26 @@ class Contributor(msgspec.Struct, frozen=True, kw_only=True):
     weight: float = 0.0
 
 
+class Point(msgspec.Struct, frozen=True):
+    """A name (a week, a length) and what it came to."""
+
+    name: str
+    value: float
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person is shown: a series, what was usual, and since when it is not."""
+
+    of: str
+    """What is drawn, with its unit: `active_users a week`."""
+    points: tuple[Point, ...]
+    """In order; at most some sixty."""
+    since: int
+    """The first point of the change; the number of points where there is none."""
+    usual: float | None = None
+    """The level before, or that of others."""
+
+
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """Something unusual about one record. Travels as the data of a `signal.raised` event."""
 
@@ -38,6 +58,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     window_to: datetime
     cohort: str = ""
     contributors: tuple[Contributor, ...] = ()
+    picture: Picture | None = None
 
     def to_data(self) -> dict[str, Any]:
         """The event's data: plain JSON values."""

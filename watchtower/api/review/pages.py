@@ -16,7 +16,7 @@ from watchtower.api.port import TowerPort
 from watchtower.api.review.around import next_words, standing_around
 from watchtower.api.review.environment import page
 from watchtower.api.review.evidence import Piece, pieces, quotes_in
-from watchtower.api.review.pictures import bars, plot, stretches
+from watchtower.api.review.pictures import bars, plot, series, stretches
 from watchtower.api.review.queue import row_words
 from watchtower.api.views import RecordView, field_values, record_view, title
 from watchtower.contract import parse_time
@@ -71,7 +71,10 @@ def record_page(tower: TowerPort, request: Request, object_name: str, record_id:
         "rules": {rule.id: rule for rule in tower.rulebook.rules},
         "documents": documents[:DOCUMENTS],
         "more_documents": max(0, len(documents) - DOCUMENTS),
-        "signals": [(signal, bars(signal.data.get("contributors"))) for signal in view.signals],
+        "signals": [
+            (signal, series(signal.data.get("picture")), bars(signal.data.get("contributors")))
+            for signal in view.signals
+        ],
         "paths": {name: path for name, path in paths.items() if path},
         "usage": {metric: drawn for metric, points in usage.items() if (drawn := plot(points, _found(view)))},
         **next_words(tower, view, moves),
