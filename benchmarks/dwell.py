@@ -12,6 +12,9 @@ the completed ones, which are too short. `for good` is the share that had not en
 spell; above the budget no p-value can be small, and the detector abstains. `no ties` leaves out the
 randomisation (P(T >= t) as it stands). `in time` fits on the earlier half of the cases and tests the later
 half, once: it shows the drift of this log, to which no half promises anything about the other.
+
+Peers on the same halves, each meant to be passed by a stay in twenty: `95th pct` of the completed spells, the running
+ones left out; `3 means` of them, as if stays ended at random. The share that passes is product-limit, too.
 """
 
 from __future__ import annotations
@@ -78,6 +81,8 @@ class Calibration:
     """P(p <= .05)."""
     share_without_ties: float
     share_in_time: float
+    share_past_percentile: float
+    share_past_three_means: float
 
     @property
     def judged(self) -> bool:
@@ -111,6 +116,10 @@ def calibration(spells: Spells, splits: int, seed: int = 1) -> Iterator[Calibrat
             reached = 1.0 - Survival.fit(steps, over).share_sooner(at_alpha, np.array([NOT_COUNTED]))
             return float(reached[0])
 
+        def past(tested: np.ndarray, limit: float) -> float:
+            curve = Survival.fit(durations[tested], ended[tested])  # noqa: B023
+            return float(1.0 - curve.share_sooner(np.array([int(limit)]), np.array([NOT_COUNTED]))[0])
+
         tests = [side for half in halves for side in (half[record], ~half[record])]
         yield Calibration(
             state=state,
@@ -120,6 +129,12 @@ def calibration(spells: Spells, splits: int, seed: int = 1) -> Iterator[Calibrat
             share=float(np.mean([share(tested) for tested in tests])),
             share_without_ties=float(np.mean([share(tested, ties=False) for tested in tests])),
             share_in_time=share(later[record]),
+            share_past_percentile=float(
+                np.mean([past(tested, np.quantile(durations[~tested & ended], 1.0 - ALPHA)) for tested in tests])
+            ),
+            share_past_three_means=float(
+                np.mean([past(tested, -np.log(ALPHA) * durations[~tested & ended].mean()) for tested in tests])
+            ),
         )
 
 
@@ -155,12 +170,13 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=40)
     splits = parser.parse_args().splits
     if BPI2012.exists():
-        columns = ("completed", "running", "for good", "p<=.05", "no ties", "in time")
+        columns = ("completed", "running", "for good", "p<=.05", "no ties", "in time", "95th pct", "3 means")
         print(f"{'state':<20}" + "".join(f"{column:>10}" for column in columns))
         for prefix in ("A_", "O_"):
             for row in calibration(spells_of(case_versions(BPI2012, prefix)), splits):
                 counts = f"{row.state:<20}{row.completed:>10}{row.censored:>10}{row.never_ended:>10.3f}"
                 shares = f"{row.share:>10.4f}{row.share_without_ties:>10.4f}{row.share_in_time:>10.4f}"
+                shares += f"{row.share_past_percentile:>10.4f}{row.share_past_three_means:>10.4f}"
                 if row.judged:
                     figure(f"dwell in {row.state}: P(p <= .05)", row.share)
                 print(counts + (shares if row.judged else "  abstains: too many stay for good"))

@@ -73,6 +73,7 @@ class ActivityGap:
 
     name = "activity_gap"
     version = "1"
+    in_parts = True
 
     def fit(self, snapshot: Any, request: DetectionRequest) -> FittedGap:
         """The rhythm of the gaps known at `request.at`. ValueError for a missing field or unknown parameter."""

@@ -69,6 +69,8 @@ class MixDrift:
 
     name = "mix_drift"
     version = "1"
+    whole = "what is judged is a series of new records, and these lie in all parts"
+    """Why it does not work in parts."""
 
     def fit(self, snapshot: Any, request: DetectionRequest) -> FittedMixes:
         """The thresholds. ValueError for a missing field or a parameter that does not fit."""

@@ -65,8 +65,7 @@ def raise_in_parts(
 
     ValueError where the detector does not work in parts.
     """
-    if not getattr(detector, "in_parts", False):
-        raise ValueError(f"detector {detector.name}: does not work in parts")
+    _check(detector)
     fitted = detector.fit(snapshot, request)
     numbers = part_numbers(snapshot, parts)
 
@@ -85,8 +84,7 @@ def raise_on_spark(
     """
     import msgspec
 
-    if not getattr(detector, "in_parts", False):
-        raise ValueError(f"detector {detector.name}: does not work in parts")
+    _check(detector)
     fitted = detector.fit(snapshot, request)
     frame = session.createDataFrame(snapshot.append_column(PART, pa.array(part_numbers(snapshot, parts))))
 
@@ -96,6 +94,12 @@ def raise_on_spark(
 
     rows = frame.groupBy(PART).applyInArrow(one, schema="signal string").toArrow()["signal"].to_pylist()
     return narrow(detector, [msgspec.json.decode(row, type=Signal) for row in rows], fitted, request)
+
+
+def _check(detector: Detector) -> None:
+    if not getattr(detector, "in_parts", False):
+        because = getattr(detector, "whole", "")
+        raise ValueError(f"detector {detector.name}: does not work in parts{because and ': ' + because}")
 
 
 def _with_zone(table: pa.Table) -> pa.Table:

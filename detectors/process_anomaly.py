@@ -125,6 +125,8 @@ class ProcessAnomaly:
 
     name = "process_anomaly"
     version = "1"
+    whole = "a record is as strange as its rank among all others"
+    """Why it does not work in parts."""
 
     def fit(self, snapshot: Any, request: DetectionRequest) -> FittedTraces:
         """Whether there are enough records. ValueError for a missing field or unknown parameter."""

@@ -64,6 +64,8 @@ class ProcessDrift:
 
     name = "process_drift"
     version = "1"
+    whole = "what is judged is the whole history"
+    """Why it does not work in parts."""
 
     def fit(self, snapshot: Any, request: DetectionRequest) -> FittedDrift:
         """The drifts. ValueError for a missing field or unknown parameter, or a budget below 1 in 200."""

@@ -74,6 +74,8 @@ class SegmentRate:
 
     name = "segment_rate"
     version = "1"
+    whole = "what is judged is a segment, and its records lie in all parts"
+    """Why it does not work in parts."""
 
     def fit(self, snapshot: Any, request: DetectionRequest) -> FittedRates:
         """Prior from the baselines, thresholds by simulation. ValueError names a parameter that does not fit."""

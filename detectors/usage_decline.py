@@ -70,6 +70,8 @@ class UsageDecline:
 
     name = "usage_decline"
     version = "1"
+    whole = "a week in which nothing was recorded at all is a gap of the measurement, which only the whole shows"
+    """Why it does not work in parts."""
 
     def fit(self, snapshot: Any, request: DetectionRequest) -> FittedUsage:
         """Season, strata and nulls of the weeks complete at `request.at`. ValueError names what is wrong."""

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ import pytest
 
 from detectors import ROSTER
 from detectors.partitions import part_numbers, part_of, raise_in_parts, raise_on_spark
+from evals.detectors import read_detector_cases, snapshot_of
 from watchtower.contract import DetectionRequest, Signal
 
 MONDAY = datetime(2026, 6, 1, tzinfo=UTC)
 AT = MONDAY
+CASES = Path(__file__).parents[2] / "evals/cases/detectors"
 KIND = pa.timestamp("us", tz="UTC")
 WEEKS = 44
 
@@ -91,6 +94,32 @@ def test_signals_of_parts_are_those_of_one_run(table: pa.Table, detector: str) -
         assert ordered(raise_in_parts(ROSTER[detector], table, request(detector), parts)) == expected
 
 
+PARTED = sorted(name for name, detector in ROSTER.items() if getattr(detector, "in_parts", False))
+
+
+def own_case(detector: str) -> tuple[pa.Table, DetectionRequest, list[Signal]]:
+    """The detector's first labelled case in which something is raised, and what one run says of it."""
+    for case in read_detector_cases(CASES / f"{detector}.jsonl"):
+        table, found = snapshot_of(case, CASES), ROSTER[detector]
+        signals = ordered(found.raise_signals(table, found.fit(table, case.request), case.request))
+        if signals:
+            return table, case.request, signals
+    raise AssertionError(detector)
+
+
+@pytest.mark.parametrize("detector", PARTED)
+def test_each_detector_that_works_in_parts_says_of_its_cases_what_one_run_says(detector: str) -> None:
+    table, asked, expected = own_case(detector)
+    for parts in (2, 13):
+        assert ordered(raise_in_parts(ROSTER[detector], table, asked, parts)) == expected
+
+
+@pytest.mark.parametrize("detector", sorted(set(ROSTER) - set(PARTED)))
+def test_each_of_the_others_says_why_it_does_not(detector: str) -> None:
+    with pytest.raises(ValueError, match=f"detector {detector}: does not work in parts: .*[a-z]{{4}}"):
+        raise_in_parts(ROSTER[detector], None, request("stage_dwell"), 2)
+
+
 def test_several_workers_say_the_same_as_one(table: pa.Table) -> None:
     with ThreadPoolExecutor(2) as pool:
         found = raise_in_parts(ROSTER["cohort_outlier"], table, request("cohort_outlier"), 6, run=pool.map)
@@ -121,13 +150,14 @@ def test_a_detector_that_does_not_work_in_parts_is_refused_by_name(table: pa.Tab
             refused(Whole(), table, request("stage_dwell"), 2)
 
 
-def test_under_spark_the_signals_are_the_same(table: pa.Table) -> None:
+def test_under_spark_the_signals_are_the_same() -> None:
     pytest.importorskip("pyspark", reason="pyspark is not installed (extra: spark)")
     if shutil.which("java") is None:
         pytest.skip("Spark needs Java, and there is none")
     from watchtower.flow.spark import spark_session
 
     with spark_session("local[2]") as session:
-        for detector in ("stage_dwell", "sentiment_shift"):  # those that import the least on the executors
-            found = raise_on_spark(session, ROSTER[detector], table, request(detector), 2)
-            assert ordered(found) == whole(table, detector) != [], detector
+        for detector in PARTED:
+            table, asked, expected = own_case(detector)
+            found = raise_on_spark(session, ROSTER[detector], table, asked, 2)
+            assert ordered(found) == expected, detector

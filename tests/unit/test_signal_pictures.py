@@ -12,7 +12,8 @@ import pytest
 
 from detectors import ROSTER
 from evals.detectors import read_detector_cases, snapshot_of
-from watchtower.api.review.pictures import HEIGHT, WIDTH, bars, series
+from watchtower.api.review.pictures import HEIGHT, WIDTH, bars
+from watchtower.api.review.signal_picture import series
 from watchtower.contract import Signal
 
 CASES = Path(__file__).parents[2] / "evals/cases/detectors"

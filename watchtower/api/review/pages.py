@@ -18,6 +18,7 @@ from watchtower.api.review.environment import page
 from watchtower.api.review.evidence import Piece, pieces, quotes_in
 from watchtower.api.review.pictures import bars, plot, series, stretches
 from watchtower.api.review.queue import row_words
+from watchtower.api.review.signal_picture import series
 from watchtower.api.views import RecordView, field_values, record_view, title
 from watchtower.contract import parse_time
 from watchtower.flow.verdicts import undo_until
