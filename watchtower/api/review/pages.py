@@ -16,7 +16,7 @@ from watchtower.api.port import TowerPort
 from watchtower.api.review.around import next_words, standing_around
 from watchtower.api.review.environment import page
 from watchtower.api.review.evidence import Piece, pieces, quotes_in
-from watchtower.api.review.pictures import bars, plot, series, stretches
+from watchtower.api.review.pictures import bars, plot, stretches
 from watchtower.api.review.queue import row_words
 from watchtower.api.review.signal_picture import series
 from watchtower.api.views import RecordView, field_values, record_view, title
