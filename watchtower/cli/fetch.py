@@ -24,8 +24,8 @@ def fetch(
     """Read the own web pages of records whose absent fields starve rules; each becomes a document for `enrich`.
 
     The rulebook says of which objects, by `enrichment.web`: {account: {domain: domain, again: 90 days}}; `pages`
-    lists the paths that are read. Only hosts of the record's own domain are read, only at public addresses, as robots.txt allows. What is
-    read comes in as events of the source `web`.
+    lists the paths that are read. Only hosts of the record's own domain are read, only at public addresses, as
+    robots.txt allows. What is read comes in as events of the source `web`.
 
     Example: watchtower fetch --dry-run
     """
