@@ -344,5 +344,6 @@ def test_the_description_of_the_interface_names_every_address(client: TestClient
         "/healthz", "/readyz", "/metrics", "/changes",
         "/silences", "/silences/{silence_id}/end", "/alerts/{alert_id}/told", "/slack/interactions",
         "/subscriptions", "/subscriptions/{subscription_id}", "/hooks/{name}",
+        "/pairs", "/pairs/{pair_id}/accept", "/pairs/{pair_id}/reject", "/merges", "/merges/{merge_id}/undo",
     }  # fmt: skip
     assert "application/cloudevents+json" in description["paths"]["/events"]["post"]["requestBody"]["content"]

@@ -71,7 +71,7 @@ def test_a_silence_is_made_shown_and_ended(client: TestClient) -> None:
     assert made.status_code == 201
     shown = client.get("/silences").json()
     assert [(one["record"], one["because"], one["made_by"]) for one in shown] == [("lead/L-1", "the fair", "Anna")]
-    assert "the fair" in client.get("/review/health").text
+    assert "the fair" in client.get("/review/silences").text
     assert client.post(f"/silences/{shown[0]['id']}/end").status_code == 200
     assert client.get("/silences").json() == []
     assert len(client.get("/silences?every=true").json()) == 1

@@ -180,7 +180,7 @@ def test_recorded_answers_are_scored_anew_under_another_rule(tmp_path: Path) -> 
     before = run(tmp_path, Patterns(confidence=0.7))
     assert before.fields["country"].metrics["coverage"].value == 0.0
     after = run(tmp_path, None, accept=VerbatimAndConfident(accept_at=0.6))
-    assert (after.fields["country"].metrics["coverage"].value or 0) > 0.5
+    assert (after.fields["country"].metrics["coverage"].value or 0) > 0.4
 
 
 def test_scoring_anew_what_was_never_run_says_what_to_do(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def test_all_that_was_decided_is_made_again(tower: Tower, clock: Clock, tmp_path
     assert {name: digest.rows for name, digest in done.tables.items()} == {
         name: rows(tower, f"select count(*) from {name}")[0][0] for name in scratch.REBUILT
     }
-    merging = ("merge", "merge_proposal")  # they have replays of their own: test_merging
+    merging = ("merge", "merge_proposal")  # they have replays of their own: test_merged_records
     assert min(digest.rows for name, digest in done.tables.items() if name not in merging) > 0
 
 

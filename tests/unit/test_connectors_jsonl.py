@@ -123,7 +123,7 @@ def test_a_directory_is_an_input_error(tmp_path: Path) -> None:
 
 def test_an_unknown_ending_names_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.jsonl, \.ndjson, \.csv, \.parquet, \.xes, \.xes\.gz"):
-        open_source(_write(tmp_path, GOOD, name="events.xlsx"))
+        open_source(_write(tmp_path, GOOD, name="events.docx"))
 
 
 def test_a_utf16_file_is_an_input_error(tmp_path: Path) -> None:
