@@ -122,7 +122,7 @@ def test_a_directory_is_an_input_error(tmp_path: Path) -> None:
 
 
 def test_an_unknown_ending_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"\.jsonl, \.ndjson, \.csv, \.parquet, \.xes, \.xes\.gz"):
+    with pytest.raises(InputError, match=r"\.jsonl, \.ndjson, \.csv, \.parquet, \.xlsx, .*\.xes, \.xes\.gz"):
         open_source(_write(tmp_path, GOOD, name="events.docx"))
 
 
