@@ -185,6 +185,7 @@ def test_a_client_reads_and_proposes_and_acceptance_decides(tower: Tower) -> Non
         assert "is not wanted" in await refused(client, "propose_field", **right)
         [proposal] = await call(client, "list_proposals", status="accepted")
         assert proposal["model"] == "mcp:agent/3"
+        assert proposal["confidence"] == 0.7, "it said .9, which nobody has measured"
 
     ask(tower, script)
     with tower.database.read() as conn:

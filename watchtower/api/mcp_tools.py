@@ -187,7 +187,7 @@ class Tools:
     ) -> dict[str, Any]:
         """Propose a value for a field that is wanted (see list_gaps). It becomes the field's value only if the field's
         acceptance rule says so, or a person. `quote` stands word for word in the record's document of that id;
-        `confidence` is from 0 to 1."""
+        `confidence` is from 0 to 1, and counts for 0.7 at most."""
         by = self._may("worker")
         decision = self.tower.propose(
             record, field, value, document=document, quote=quote, confidence=confidence, by=f"mcp:{by}"

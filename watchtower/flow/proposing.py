@@ -20,6 +20,9 @@ from watchtower.store import queries
 from watchtower.store.database import Connection
 
 MEANS = "mcp"
+UNMEASURED = 0.7
+"""How sure such a proposal is at most, whatever it says of itself: nobody has measured how often its sender is right. An
+acceptance rule that asks for more sends it to a person."""
 PER_FIELD = 4
 """Proposals for a field that one request takes, as many as of a worker's answer."""
 
@@ -63,7 +66,7 @@ def propose(
     ask(conn, made, now)
     # Its number makes it another: a quote that was wrong does not keep the value from coming with a right one.
     proposal = Proposal(
-        request=request.id, field=field, value=value, confidence=confidence,
+        request=request.id, field=field, value=value, confidence=min(confidence, UNMEASURED),
         evidence=(_evidence(request.documents, document, quote),), method="model", model=f"{by}/{len(before) + 1}",
     )  # fmt: skip
     work.take_proposals(conn, engine, [proposal], now, postponed=[request.id])
