@@ -21,8 +21,8 @@ from watchtower.store.database import Connection
 
 MEANS = "mcp"
 UNMEASURED = 0.7
-"""How sure such a proposal is at most, whatever it says of itself: nobody has measured how often its sender is right. An
-acceptance rule that asks for more sends it to a person."""
+"""How sure such a proposal is at most, whatever it says of itself: nobody has measured how often its sender is right.
+An acceptance rule that asks for more sends it to a person."""
 PER_FIELD = 4
 """Proposals for a field that one request takes, as many as of a worker's answer."""
 
