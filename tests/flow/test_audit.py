@@ -11,9 +11,9 @@ import pytest
 from command_line import inside, wt
 
 from watchtower.contract import Event, parse_event, parse_time
-from watchtower.flow.audit import Review, audit
 from watchtower.flow.audit.observe import Observed, Stay, observe, with_everything
 from watchtower.flow.audit.page import html
+from watchtower.flow.audit.review import Review, audit
 from watchtower.flow.company import generate
 from watchtower.flow.history import fold_history
 from watchtower.rulebook import DEFAULT, load

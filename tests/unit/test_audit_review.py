@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from watchtower.flow.audit import Finding, Review, audit
+from watchtower.flow.audit.finding import Finding
 from watchtower.flow.audit.page import html
+from watchtower.flow.audit.review import Review, audit
 from watchtower.rulebook import DEFAULT, load
 from watchtower.rules.compile import compile_rulebook
 

@@ -14,10 +14,11 @@ from watchtower.cli.reading import EventFile, history_of, program_of
 from watchtower.cli.rules import AsJson, Lenient, MappingPath, RulebookPath
 from watchtower.contract import Event
 from watchtower.errors import InputError
-from watchtower.flow.audit import PRIORITIES, Review
-from watchtower.flow.audit import audit as review_of
+from watchtower.flow.audit.finding import PRIORITIES
 from watchtower.flow.audit.observe import observe, with_everything
 from watchtower.flow.audit.page import html
+from watchtower.flow.audit.review import Review
+from watchtower.flow.audit.review import audit as review_of
 
 SHOWN = 12
 """Findings shown in the terminal; the page and --json have all."""

@@ -10,9 +10,7 @@ handoffs, components, reps, unused, rework, starved      one subject each; pure
 differ       do groups differ beyond chance?
 maturity     the stage, with the evidence for each criterion
 review       the parts put together; page, the same as HTML
+
+Nothing is imported here: pages and metrics read `facts` and `rework` alone, and statistics take most of a second to
+load.
 """
-
-from watchtower.flow.audit.finding import PRIORITIES, Finding
-from watchtower.flow.audit.review import Review, audit
-
-__all__ = ["PRIORITIES", "Finding", "Review", "audit"]
