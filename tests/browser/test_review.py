@@ -120,6 +120,7 @@ def test_alerts_are_decided_one_after_the_other_on_their_own_pages(
     page.wait_for_url("**/review/alerts/a0002")
     assert statuses(database, "a0001", "a0002") == ["resolved", "open"]
     page.get_by_role("button", name="Stay instead").click()
+    page.get_by_role("button", name="Go on instead").wait_for()
     page.keyboard.press("a")
     page.wait_for_selector(".head .state:has-text('acknowledged')")
     assert page.url == f"{address}/review/alerts/a0002"
@@ -163,11 +164,13 @@ def test_the_pages_work_without_scripts(chromium: Any, address: str, furnished: 
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(address)
-    page.click(".row-acts button:text-is('Acknowledge') >> nth=0")
+    with page.expect_navigation():
+        page.click(".row-acts button:text-is('Acknowledge') >> nth=0")
     assert page.url == f"{address}/"
     page.click("a.row-link >> nth=0")
     page.fill("#assignee", "bruno")
     page.click("button:text-is('Assign')")
+    page.wait_for_selector(".facts:has-text('bruno')")
     assert page.locator(".facts").inner_text().count("bruno") == 1
     assert statuses(database, "a0001", "a0002") == ["acknowledged", "open"]
     context.close()

@@ -14,8 +14,8 @@ from watchtower.store.database import Database
 pytestmark = pytest.mark.browser
 
 MOST = 150_000
-SOON = 1_000.0
-"""Milliseconds until the first text or picture is painted."""
+SOON = 5_000.0
+"""Milliseconds until the first text or picture is painted, with room for a machine that does other work."""
 PAINTED = """() => new Promise((done) => new PerformanceObserver((list, watching) => {
   const found = list.getEntriesByName("first-contentful-paint")[0];
   if (found) { watching.disconnect(); done(found.startTime); }

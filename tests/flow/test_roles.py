@@ -228,7 +228,7 @@ def test_a_lock_that_the_worker_holds_stops_neither_the_core_nor_its_desk(place:
         assert place.tower.take([]) == []
         place.tower.tick()
         assert place.tower.desk.collect().answers == 0, "what is not committed has not come"
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20
         conn.rollback()
 
 

