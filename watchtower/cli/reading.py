@@ -16,7 +16,10 @@ from watchtower.rules.compile import Program, compile_rulebook
 
 
 class EventFile:
-    """The events of a file, as often as they are asked for. `refused` names what could not be read as one."""
+    """The events of a file, as often as they are asked for. `refused` names what could not be read as one.
+
+    A file of events without a byte is a history in which nothing has happened yet.
+    """
 
     def __init__(self, path: Path, mapping: Path | None) -> None:
         self.path = path
@@ -25,6 +28,9 @@ class EventFile:
 
     def __iter__(self) -> Iterator[Event]:
         self.refused = []
+        if self._mapping is None and self.path.is_file() and not self.path.stat().st_size:
+            errors.print(f"{self.path}: is empty: no event has happened", markup=False)
+            return
         for batch in open_source(self.path, self._mapping).batches():
             self.refused.extend(f"{r.place}: {r.reason}" for r in batch.refused)
             yield from batch.events
