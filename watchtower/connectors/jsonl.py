@@ -75,7 +75,7 @@ def _event(line: bytes) -> Event | tuple[str, Any, bool]:
         return "line: is nested too deeply", _show(line), False
     try:
         # Each key is followed by a colon. More of them: one stands in a text, or a key stands twice.
-        if _keys(decoded, 1) != line.count(b'":') or _SPACED.search(line):
+        if isinstance(decoded, dict) and (_keys(decoded, 1) != line.count(b'":') or _SPACED.search(line)):
             _refuse_repeats(line)
         return parse_event(decoded)
     except ValueError as error:
@@ -83,17 +83,13 @@ def _event(line: bytes) -> Event | tuple[str, Any, bool]:
 
 
 def _keys(value: Any, depth: int) -> int:
-    """How many keys the objects of a decoded value have. ValueError where it nests too deeply."""
-    if depth > DEPTH_LIMIT and isinstance(value, (dict, list)):
+    """How many keys an object or a list has, within it too. ValueError where it nests too deeply."""
+    if depth > DEPTH_LIMIT:
         raise ValueError(f"line: nests deeper than {DEPTH_LIMIT} levels")
-    if isinstance(value, dict):
-        found, inner = len(value), value.values()
-    elif isinstance(value, list):
-        found, inner = 0, value
-    else:
-        return 0
-    for item in inner:
-        if isinstance(item, (dict, list)):
+    mapped = type(value) is dict
+    found = len(value) if mapped else 0
+    for item in value.values() if mapped else value:
+        if type(item) is dict or type(item) is list:
             found += _keys(item, depth + 1)
     return found
 
