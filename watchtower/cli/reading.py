@@ -11,8 +11,8 @@ from watchtower.connectors import load_mapping, open_source
 from watchtower.contract import Event
 from watchtower.errors import InputError
 from watchtower.flow.history import History, fold_history
-from watchtower.rulebook import Loaded, load
-from watchtower.rules.compile import Program, compile_rulebook
+from watchtower.rulebook import Loaded
+from watchtower.rules.compile import Program, read_program
 
 
 class EventFile:
@@ -67,5 +67,4 @@ def period_of(start: str, end: str) -> tuple[datetime, datetime]:
 
 
 def program_of(path: Path) -> tuple[Loaded, Program]:
-    loaded = load(path)
-    return loaded, compile_rulebook(loaded)
+    return read_program(path)
