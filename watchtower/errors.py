@@ -61,6 +61,10 @@ class InputError(WatchtowerError):
     """A file, an event or an option is not what it must be."""
 
 
+class MediaError(InputError):
+    """A body over HTTP comes in a form that is not read: its media type, its charset, its coding."""
+
+
 class EventError(InputError):
     """One event is refused; the others go on."""
 

@@ -82,6 +82,8 @@ def parse_event(raw: Mapping[str, Any]) -> Event:
     if "time" not in raw:
         raise ValueError("time: missing; an event says when it happened")
     data = raw.get("data")
+    if "data_base64" in raw:
+        raise ValueError("data_base64: is not JSON in Base64, or stands beside data; send the data as JSON, in data")
     if data is None:
         data = {}
     if not isinstance(data, dict):
