@@ -53,7 +53,7 @@ class RulebookError(WatchtowerError):
     """A rulebook does not load. `faults` is never empty."""
 
     def __init__(self, faults: list[Fault]) -> None:
-        self.faults = sorted(faults)
+        self.faults = sorted(set(faults))
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
 

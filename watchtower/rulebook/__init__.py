@@ -1,6 +1,6 @@
 """What the company decided: the typed rulebook and how it is loaded. Pure."""
 
-from watchtower.rulebook.load import DEFAULT, Loaded, from_content, load
+from watchtower.rulebook.load import DEFAULT, Loaded, from_content, load, survey
 from watchtower.rulebook.model import Acceptance, FieldModel, Rulebook, RuleModel, SignalModel
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "SignalModel",
     "from_content",
     "load",
+    "survey",
 ]
