@@ -6,7 +6,7 @@ commit (an advisory lock), so that a number, once seen, has no lower one still t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -61,11 +61,14 @@ _RESERVE = text(
 )
 _FIND = text(
     """
-    select journal.source, journal.id, journal.seq, encode(journal.body_hash, 'hex')
-    from unnest(:sources, :ids) as given(source, id)
-    join journal on journal.source = given.source and journal.id = given.id
+    select found.source, found.id, found.seq, encode(found.body_hash, 'hex')
+    from json_to_recordset(cast(:given as json)) as given(source text, ids json)
+    cross join lateral (
+      select source, id, seq, body_hash from journal where journal.source = given.source
+        and journal.id = any(array(select json_array_elements_text(given.ids)))) as found
     """
-).bindparams(bindparam("sources", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(Text)))
+)
+"""A scan of the index for each source: for thousands of keys a third of the work that a join with them is."""
 _EVENTS = "select seq, source, id, type, object, record, time, data, layer from journal "
 _EVENTS_OF = text(_EVENTS + "where object = :object and record = any(:records) order by record, time, seq").bindparams(
     bindparam("records", type_=ARRAY(Text))
@@ -111,7 +114,7 @@ def _append_few(conn: Connection, events: Sequence[Event], layer: str, received_
     if len(written) == len(firsts):
         places = {key: (seq, row.hash) for (key, row), seq in zip(firsts.items(), written, strict=True)}
     else:
-        places = _find(conn, list(firsts))
+        places = _find(conn, firsts)
     fresh = set(written)
     for row in rows:
         seq, body = places[row.source, row.id]
@@ -181,9 +184,12 @@ def last_seq(conn: Connection) -> int:
     return int(conn.execute(_LAST).scalar_one())
 
 
-def _find(conn: Connection, keys: list[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, str]]:
-    given = {"sources": [source for source, _ in keys], "ids": [id for _, id in keys]}
-    return {(source, id): (seq, body) for source, id, seq, body in conn.execute(_FIND, given).all()}
+def _find(conn: Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, str]]:
+    by_source: dict[str, list[str]] = {}
+    for source, id in keys:
+        by_source.setdefault(source, []).append(id)
+    given = msgspec.json.encode([{"source": source, "ids": ids} for source, ids in by_source.items()]).decode()
+    return {(source, id): (seq, body) for source, id, seq, body in conn.execute(_FIND, {"given": given}).all()}
 
 
 def _repeat(row: JournalRow, seq: int, body: str) -> Appended:
