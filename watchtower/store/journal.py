@@ -22,6 +22,8 @@ Verdict = Literal["new", "duplicate", "conflict", "refused"]
 
 _LOCK = 0x6A6F7572_6E616C00
 """The key of the advisory lock of appends: "journal" in ASCII."""
+_WAITED = "watchtower_appends"
+"""Under this name a connection notes the transaction that has the lock: it is asked for once."""
 _COPY_FROM = 1_000
 """Events; batches of more go in by COPY, which for fewer is no faster."""
 _HEX = r"\\x"
@@ -174,8 +176,12 @@ def _append_many(
 
 def wait(conn: Connection) -> None:
     """Let nobody else append until this transaction ends."""
-    if not conn.get_execution_options().get("watchtower_alone"):
+    if conn.get_execution_options().get("watchtower_alone"):
+        return
+    begun = conn.get_nested_transaction() or conn.get_transaction()
+    if begun is None or conn.info.get(_WAITED) is not begun:
         conn.execute(_WAIT, {"key": _LOCK})
+        conn.info[_WAITED] = begun
 
 
 def events_of(conn: Connection, object: str, records: Sequence[str]) -> Iterator[tuple[int, Event, str]]:
