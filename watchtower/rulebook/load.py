@@ -16,6 +16,8 @@ from watchtower.rulebook.references import hint, references
 from watchtower.rulebook.source import Path_, Place, read_yaml
 
 DEFAULT = Path(__file__).parent / "default"
+CONNECTING = Path(__file__).parent / "connecting"
+"""A part of a rulebook for each CRM, which fits the default one."""
 _SINGLE = ("name", "timezone", "currency", "description")
 
 
@@ -191,4 +193,4 @@ def _keys() -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-__all__ = ["DEFAULT", "SIGNAL_FIELDS", "Loaded", "from_content", "load"]
+__all__ = ["CONNECTING", "DEFAULT", "SIGNAL_FIELDS", "Loaded", "from_content", "load"]
