@@ -4,7 +4,7 @@
 
 The endpoint is a local HTTP server in a process of its own that answers each call after `--latency` and nothing else.
 Two ways in turn: the model alone (threads that call LangChain's client), and the whole worker (Procrastinate's jobs,
-the ledger's two commits around each call, the answers' commits) on the embedded database. The ideal is what a client
+the ledger's commits around each call, the answers' commits) on the embedded database. The ideal is what a client
 without any cost of its own would need.
 """
 
@@ -35,6 +35,7 @@ from watchtower.logs import configure
 from watchtower.settings import Settings
 from watchtower.store.ledger import Ledger
 from watchtower.workers import Bench, run_until_empty
+from watchtower.workers.models import at_once
 
 CHIEF = FieldSpec(name="chief", type="text", description="who leads the company")
 
@@ -125,7 +126,7 @@ def whole_worker(there: Endpoint, records: int, slots: int, folder: Path) -> tup
         worker = build_worker(endpoint=there, ledger=ledger, limits=Limits(slots=slots))
         list(worker.propose([_request(records)]))  # loads the libraries
         tower.desk.ask_fields([_request(n) for n in range(records)], {}, ENRICHMENT)
-        bench = Bench(tower.desk.database, lambda blob, read: worker, slots=slots)
+        bench = Bench(tower.desk.database, lambda blob, read: worker, slots=at_once(slots))
         began, cpu = time.perf_counter(), time.process_time()
         run_until_empty(bench, tower.jobs_url, ENRICHMENT)
         seconds, used = time.perf_counter() - began, time.process_time() - cpu

@@ -46,6 +46,8 @@ BENCHMARKS = (
               "--events 1000000,10000000", "--events 10000", issue=4),
     Benchmark("enrichment_accuracy", "categories of 500 held-out companies", "TF-IDF, gazetteer, majority",
               FIRMS, f"{FIRMS} --rows 60 --learn 150", data="firmographics", issue=5),
+    Benchmark("enrichment_baselines", "the language model alone, and grounded", "TF-IDF, gazetteer, majority",
+              f"{FIRMS} --rows 100", f"{FIRMS} --rows 2", data="firmographics", issue=5),
     Benchmark("enrichment_generated", "precision and coverage, method by method", "the truth of the generator",
               "--seeds 7-12", "--seeds 100-100 --accounts 60", issue=5),
     Benchmark("enrichment_throughput", "share of the ideal at 200 ms and 32 slots; aim .95", "the ideal",

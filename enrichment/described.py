@@ -2,13 +2,16 @@
 
 Where a customer has no labelled records, a text is compared with the descriptions; where there are some, the
 comparison is one voice among several. The descriptions below are of the eleven sectors that most market data are
-sorted by. They were written from what the sectors mean, and looked at against rows 0 to 999 of
-firmographics_1500 only (the tuning part).
+sorted by; `enrichment.trades` has what each of their industries does. They were written from what the sectors mean,
+and looked at against rows 0 to 999 of firmographics_1500 only (the tuning part).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from enrichment.trades import TRADES
 
 SECTORS: dict[str, str] = {
     "Basic Materials": (
@@ -95,3 +98,23 @@ def descriptions(labels: Sequence[str]) -> tuple[str, ...] | None:
         if all(label in scheme for label in labels):
             return tuple(f"{label} {scheme[label]}" for label in labels)
     return None
+
+
+@dataclass(frozen=True)
+class Trade:
+    """A finer class of the label at place `label`, in words."""
+
+    label: int
+    name: str
+    text: str
+
+
+def trades(labels: Sequence[str]) -> tuple[Trade, ...]:
+    """The finer classes of these labels, described; empty where no scheme that ships knows all of the labels."""
+    if not all(label in TRADES for label in labels):
+        return ()
+    return tuple(
+        Trade(place, name, f"{name} {text}")
+        for place, label in enumerate(labels)
+        for name, text in TRADES[label].items()
+    )

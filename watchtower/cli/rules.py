@@ -27,8 +27,8 @@ from watchtower.flow.examples import run_examples
 from watchtower.flow.explain import explain_events
 from watchtower.flow.gaps import unfilled, valued
 from watchtower.flow.gates import passage_event, try_events
-from watchtower.rulebook import Loaded, load
-from watchtower.rules.compile import Program, compile_rulebook
+from watchtower.rulebook import Loaded
+from watchtower.rules.compile import Program
 from watchtower.rules.lint import lint
 
 app = typer.Typer(no_args_is_help=True, help="Check, test, evaluate and backtest a rulebook; put one in force.")
@@ -63,8 +63,7 @@ def check(
     Example: watchtower rules check rulebook/ --events events.jsonl
     """
     try:
-        loaded = load(rulebook)
-        program = compile_rulebook(loaded)
+        loaded, program = program_of(rulebook)
     except RulebookError as error:
         if as_json:
             print_json({"ok": False, "faults": [_fault(f) for f in error.faults], "findings": []})

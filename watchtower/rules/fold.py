@@ -183,6 +183,10 @@ class ObjectFold:
             for key, value in self._said(event):
                 if value is not None:
                     self.parsers[key](value)
+        elif event.type == "record.merged":
+            into = event.data.get("into")
+            if not isinstance(into, str) or not into.removeprefix(f"{event.object}/"):
+                raise ValueError(f"data.into: {into!r:.60} is not the id of the record that it became")
 
     def misfits(self, event: Event) -> Iterator[tuple[str, Any, str]]:
         """(field, value, why) of what an event that was taken once says, and the rulebook no longer allows."""

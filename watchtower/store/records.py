@@ -15,7 +15,7 @@ from watchtower.store.copying import NULL, copy, joined, json_value
 from watchtower.store.rows import RecordRow
 
 
-class NewRecord(msgspec.Struct, frozen=True, kw_only=True):
+class NewRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A record as the fold left it. Times as ISO text."""
 
     object: str
@@ -27,7 +27,7 @@ class NewRecord(msgspec.Struct, frozen=True, kw_only=True):
     deleted_at: str | None
 
 
-class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+class Bounds(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where new versions of a record meet the earlier ones. Times as ISO text."""
 
     object: str
@@ -40,7 +40,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """Versions from `begun` on are replaced: late news."""
 
 
-class NewVersion(msgspec.Struct, frozen=True, kw_only=True):
+class NewVersion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     object: str
     id: str
     valid_from: str
@@ -48,7 +48,7 @@ class NewVersion(msgspec.Struct, frozen=True, kw_only=True):
     state: dict[str, Any]
 
 
-class NewLink(msgspec.Struct, frozen=True, kw_only=True):
+class NewLink(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     target_object: str
     target: str
     object: str
