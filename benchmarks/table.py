@@ -50,6 +50,8 @@ BENCHMARKS = (
               f"{FIRMS} --rows 100", f"{FIRMS} --rows 2", data="firmographics", issue=5),
     Benchmark("enrichment_generated", "precision and coverage, method by method", "the truth of the generator",
               "--seeds 7-12", "--seeds 100-100 --accounts 60", issue=5),
+    Benchmark("enrichment_languages", "seat and year on pages in six languages", "the truth of the generator",
+              "--pages 60", "--pages 6", issue=5),
     Benchmark("enrichment_throughput", "share of the ideal at 200 ms and 32 slots; aim .95", "the ideal",
               "--records 3200", "--records 200", issue=5),
     Benchmark("normalisers", "values a second of each kind; aim 10,000", "NFKC and casefold", "", "--count 1000",
