@@ -52,6 +52,8 @@ BENCHMARKS = (
               "--seeds 7-12", "--seeds 100-100 --accounts 60", issue=5),
     Benchmark("enrichment_throughput", "share of the ideal at 200 ms and 32 slots; aim .95",
               "the ideal, LangChain and openai alone", "--records 3200", "--records 200", issue=5),
+    Benchmark("enrichment_languages", "seat and year on pages in six languages", "the truth of the generator",
+              "--pages 60", "--pages 6", issue=5),
     Benchmark("normalisers", "values a second of each kind; aim 10,000", "NFKC and casefold", "", "--count 1000",
               issue=5),
     Benchmark("titles", "functions of job titles", "the commonest function", data="titles", issue=5),

@@ -88,33 +88,43 @@ SECTORS: dict[str, str] = {
     ),
 }
 
-WRITTEN: tuple[Mapping[str, str], ...] = (SECTORS,)
+INDUSTRIES: dict[str, str] = {name: text for known in TRADES.values() for name, text in known.items()}
+WRITTEN: tuple[Mapping[str, str], ...] = (SECTORS, INDUSTRIES)
 """The descriptions that ship, a mapping per scheme of classes."""
+MOST = 0.75
+"""The share of labels that a scheme has to know to be the one that labelled records follow."""
 
 
-def descriptions(labels: Sequence[str]) -> tuple[str, ...] | None:
-    """A description for each label, its name included; None where no scheme that ships knows all of them."""
+def descriptions(labels: Sequence[str], *, every: bool = True) -> tuple[str, ...] | None:
+    """A description for each label, its name included; None where no scheme that ships knows all of them.
+
+    With `every` false a scheme that knows MOST of them will do; the others are described by their names alone.
+    """
     for scheme in WRITTEN:
-        if all(label in scheme for label in labels):
-            return tuple(f"{label} {scheme[label]}" for label in labels)
+        known = sum(label in scheme for label in labels)
+        if known == len(labels) or (not every and known >= MOST * len(labels)):
+            return tuple(f"{label} {scheme.get(label, '')}".strip() for label in labels)
     return None
 
 
 @dataclass(frozen=True)
 class Trade:
-    """A finer class of the label at place `label`, in words."""
+    """A finer class of the label at place `label`, in words. Of a label without finer classes: the label itself."""
 
     label: int
     name: str
     text: str
 
 
-def trades(labels: Sequence[str]) -> tuple[Trade, ...]:
-    """The finer classes of these labels, described; empty where no scheme that ships knows all of the labels."""
-    if not all(label in TRADES for label in labels):
-        return ()
-    return tuple(
-        Trade(place, name, f"{name} {text}")
-        for place, label in enumerate(labels)
-        for name, text in TRADES[label].items()
-    )
+def trades(labels: Sequence[str], *, every: bool = True) -> tuple[Trade, ...]:
+    """The finer classes of these labels, described; empty where no scheme knows them (see `descriptions`)."""
+    if all(label in TRADES for label in labels):
+        return tuple(
+            Trade(place, name, f"{name} {text}")
+            for place, label in enumerate(labels)
+            for name, text in TRADES[label].items()
+        )
+    known = [place for place, label in enumerate(labels) if label in INDUSTRIES]
+    if len(known) == len(labels) or (not every and len(known) >= MOST * len(labels)):
+        return tuple(Trade(place, labels[place], f"{labels[place]} {INDUSTRIES[labels[place]]}") for place in known)
+    return ()

@@ -70,7 +70,7 @@ def study(texts: Sequence[str], labels: Sequence[str], finer: Sequence[str | Non
     target = np.array([names.index(labels[i]) for i in kept])
     below = np.array([(finer[i] if finer else None) or "" for i in kept])
     folds = _folds(target)
-    told = _Told(said, descriptions(names), trades(names))
+    told = _Told(said, descriptions(names, every=False), trades(names, every=False))
     unseen: dict[str, Floats] = {}
     for fold in range(FOLDS):
         train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
@@ -206,7 +206,14 @@ def _traded(likeness: Block, known: Sequence[Trade], labels: int, spread: float)
     for place, trade in enumerate(known):
         sums[place, trade.label] = 1.0
     weights = near * np.float32(FINER_TEMPERATURE / NEARNESS)
-    return Voice("trades", "likeness", weights, np.zeros(len(known), dtype=np.float32), spread, sums / sums.sum(axis=0))
+    return Voice(
+        "trades",
+        "likeness",
+        weights,
+        np.zeros(len(known), dtype=np.float32),
+        spread,
+        sums / np.maximum(sums.sum(axis=0), 1),
+    )
 
 
 def _folds(target: Whole) -> Whole:

@@ -182,6 +182,10 @@ def test_every_trade_belongs_to_a_sector_and_other_labels_have_none() -> None:
     assert set(TRADES) == set(SECTORS)
     assert {trade.label for trade in trades(("Energy", "Utilities"))} == {0, 1}
     assert trades(("Energy", "Blue")) == ()
+    assert descriptions(("Gold", "Steel", "Silver", "Blue")) is None
+    written = descriptions(("Gold", "Steel", "Silver", "Blue"), every=False)
+    assert written is not None and written[3] == "Blue" and "gold mine" in written[0]
+    assert [t.label for t in trades(("Gold", "Blue", "Steel", "Silver"), every=False)] == [0, 2, 3]
     names = [name for known in TRADES.values() for name in known]
     assert len(names) == len(set(names)), "a finer class belongs to one sector"
 
