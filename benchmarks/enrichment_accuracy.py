@@ -10,13 +10,16 @@ with the sentences that state them taken out: whatever is then filled is invente
 precision: right among the answers given. coverage: answers given among the rows whose key has the field. accepted:
 answers sure enough for the default acceptance rules (.9). Intervals are Wilson's, 95 percent.
 
-There are no labels for the business model in these data: it is not measured.
+There are no labels for the business model in these data: it is not measured. The key of the headcounts is of other
+years than the texts, so it judges size, not reading; `where a number stands` counts the texts with a number beside a
+word for people, whosever people they are.
 """
 
 from __future__ import annotations
 
 import csv
 import logging
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -136,6 +139,7 @@ def judged(how: str, said: Sequence[str], sure: Any, rows: list[Row], field: str
         gap = f"  calibration error {off:.3f}"
     at_60, at_90 = precision_at(sure, right, 0.6), coverage_at(sure, right, 0.9).coverage
     figure(f"{field} of held-out companies, {how}: accuracy", float(right.mean()))
+    figure(f"{field} of held-out companies, {how}: coverage at precision .9", at_90)
     print(
         f"    {how:26} accuracy {share(int(right.sum()), len(right))}  precision at coverage .6 {at_60:.3f}"
         f"  coverage at precision .9 {at_90:.3f}{gap}"
@@ -152,7 +156,13 @@ def employees(path: Path) -> None:
     near = sum(abs(said - gold) <= 0.1 * gold for said, gold in pairs)
     exact = sum(said == gold for said, gold in pairs)
     print(f"\nemployees: {len(lines)} descriptions, read in {len(pairs)} (coverage {len(pairs) / len(lines):.3f})")
+    stands = [place for place, row in enumerate(lines) if STANDS.search(row["description"])]
+    print(f"    where a number stands: read in {share(sum(bool(found[p]) for p in stands), len(stands))}")
     print(f"    the key's number {share(exact, len(pairs))}, within a tenth of it {share(near, len(pairs))}")
+    double = sum(gold <= 2 * said and said <= 2 * gold for said, gold in pairs)
+    print(f"    within a factor of two of it {share(double, len(pairs))}")
+    figure("employees where a number stands: coverage", len(pairs) / max(1, len(stands)))
+    figure("employees read: within a factor of two of the key", double / max(1, len(pairs)))
     banded = sum(band(said) == band(gold) for said, gold in pairs)
     print(f"    the key's size class {share(banded, len(pairs))}")
     commonest = Counter(band(int(row["employees"])) for row in tuned).most_common(1)[0][0]
@@ -167,6 +177,13 @@ def employees(path: Path) -> None:
     )
 
 
+STANDS = re.compile(
+    r"\d[\d,. ]*\+?\s+(?:[\w-]+[ -]){0,2}(?:employees|people|staff|workers|associates|personnel|individuals|"
+    r"professionals)\b|"
+    r"employ\w*\s+(?:\w+\s+){0,4}\d|(?:workforce|headcount|staff) of\s+(?:\w+\s+){0,3}\d",
+    re.I,
+)
+"""A number beside a word for people."""
 CLASSES = (11, 51, 201, 501, 1001, 5001, 10001, 50001, 100001)
 """Where the next size class begins."""
 

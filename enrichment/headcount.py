@@ -14,9 +14,10 @@ from enrichment.stance import Sentences, own
 
 ABOUT = (
     r"(?:(?:about|around|approximately|roughly|almost|nearly|over|some|more\s+than|at\s+least|circa|close\s+to|"
-    r"a\s+total\s+of|up\s+to)\s+)?"
+    r"a\s+total\s+of|up\s+to|on\s+the\s+order\s+of)\s+)?"
 )
-NUMBER = r"(?P<number>\d{1,3}(?:[,.\u00a0\u202f ]\d{3})+|\d{1,7})"
+NUMBER = r"(?P<number>\d{1,3}(?:[,.\u00a0\u202f ]\d{3})+|\d{1,7})(?!\d|,\s?\d|\.\d)"
+"""Not `15, 595`: a number that goes on behind a blank is none that can be trusted."""
 KINDS = r"(?:(?:full|part)[- ]time\s+|full\s+and\s+part-time\s+|permanent\s+|skilled\s+|specialized\s+)?"
 PEOPLE = (
     r"(?:employees|people|staff(?:\s+members)?|workers|associates|colleagues|persons|personnel|individuals|"

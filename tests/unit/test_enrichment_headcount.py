@@ -24,6 +24,8 @@ from watchtower.contract import Document, FieldRequest, FieldSpec, RecordSnapsho
         ("The bank serves 16 million clients and has 86,000+ employees worldwide.", 86000),
         ("Acme employs 30,000 professionals.", 30000),
         ("We are a team of 40.", 40),
+        ("The company employed on the order of 70,000 workers.", 70000),
+        ("It has 120,000 employees, 14 plants and 3 brands.", 120000),
         ("With a workforce of 66,000 personnel, it is active in 50 countries.", 66000),
     ],
 )
@@ -39,6 +41,7 @@ def test_a_stated_number_of_employees_is_read(text: str, number: int) -> None:
         "Acme will employ 900 people.",
         "Its parent employs 12,000 people.",
         "It employs 200 people. It has 300 employees.",
+        "It has a workforce of approximately 15, 595 as of May.",
         "Its 20 plants employ 900 people.",
         "Its parent has 12 plants and 4,000 employees.",
         "A team of 12 years of experience.",
