@@ -32,6 +32,8 @@ class ClickUp:
     comments: list[tuple[str, str]] = field(default_factory=list)
     sent: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     broken: list[int] = field(default_factory=list)
+    resets: int = 0
+    """When its limit is over, in seconds since 1970."""
     forget_answer: bool = False
     """The next task is made, and the answer that says so is lost."""
     _number: int = 0
@@ -44,7 +46,9 @@ class ClickUp:
         if asked.headers.get("authorization") != TOKEN:
             return Answer({"err": "Token invalid", "ECODE": "OAUTH_025"}, 401)
         if self.broken:
-            return Answer({"err": "Rate limit reached", "ECODE": "APP_002"}, self.broken.pop(0))
+            # "Rate Limits", https://developer.clickup.com/docs/rate-limits
+            limits = {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(self.resets)}
+            return Answer({"err": "Rate limit reached", "ECODE": "APP_002"}, self.broken.pop(0), limits)
         match asked.method, asked.path.removeprefix("/api/v2/").split("/"):
             case "GET", ["list", name]:
                 return Answer({"id": name, "name": "Alerts", "statuses": STATUSES})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -53,8 +54,8 @@ class Scene:
         assert [one.status for one in self.tower.take_events([event])] == ["accepted"]
         self.deliver()
 
-    def deliver(self) -> None:
-        self.tower.clock.now += timedelta(hours=2)  # type: ignore[attr-defined]
+    def deliver(self, after: timedelta = timedelta(hours=2)) -> None:
+        self.tower.clock.now += after  # type: ignore[attr-defined]
         with self.tower.courier() as courier:
             courier.deliver()
 
@@ -166,6 +167,15 @@ def test_while_clickup_refuses_us_the_message_waits(scene: Scene) -> None:
     scene.say("L-1", "mql", 1)
     assert scene.fake.tasks == {}
     scene.deliver()
+    assert len(scene.fake.tasks) == 1
+
+
+def test_a_message_waits_until_clickup_says_that_its_limit_is_over(scene: Scene) -> None:
+    scene.fake.broken, scene.fake.resets = [429], int(time.time()) + 1800
+    scene.say("L-1", "mql", 1)
+    scene.deliver(timedelta(minutes=10))
+    assert scene.fake.tasks == {} and scene.fake.broken == [], "it was not asked again before"
+    scene.deliver(timedelta(minutes=21))
     assert len(scene.fake.tasks) == 1
 
 

@@ -16,6 +16,7 @@ from watchtower.bootstrap import Tower
 from watchtower.contract import Event, Likeness, Weighed
 from watchtower.errors import InputError
 from watchtower.flow import merging
+from watchtower.store import merges
 from watchtower.store.schema import metadata
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -235,6 +236,9 @@ def test_who_referred_to_what_its_source_merged_refers_to_the_other_and_no_fact_
     assert (state(tower, "deal/D3") or {})["account"] == "A1"
     sound(tower)
     assert tower.merged(limit=10) == [], "it was no decision of ours"
+    with tower.database.read() as conn:
+        assert merges.went(conn, "account", "A2", START + 4 * HOUR) == "A1"
+        assert merges.came(conn, "account", "A1") == ["A2"]
     [row] = rows(tower, "merge")
     with pytest.raises(InputError, match="its source's own word"):
         tower.unmerge(row["id"], actor="ben")

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import standardwebhooks
+from fakes.serving import Answer, serving
 
 from watchtower.flow.post import READ_LIMIT, Postman, Undelivered, key_of, signed
 
@@ -160,6 +161,20 @@ def test_what_a_receiver_says_in_refusing_is_kept_short() -> None:
     with listening(refuse) as url, pytest.raises(Undelivered, match="answered 500: no room") as caught:
         Postman()(url, {}, BODY)
     assert len(caught.value.message) < 250
+
+
+@pytest.mark.parametrize(
+    ("headers", "least", "most"),
+    [({"Retry-After": "30"}, 30, 30), ({"X-RateLimit-Reset": str(int(time.time()) + 100)}, 1, 100),
+     ({"X-RateLimit-Reset": "12"}, 0, 0), ({"Retry-After": "86400"}, 3600, 3600), ({"Retry-After": "soon"}, 0, 0),
+     ({"X-RateLimit-Reset": "9" * 400}, 0, 0), ({}, 0, 0)],
+)  # fmt: skip
+def test_how_long_a_receiver_asks_to_be_left_alone_is_told_up_to_an_hour(
+    headers: dict[str, str], least: float, most: float
+) -> None:
+    with serving(lambda asked: Answer({"ok": False}, 429, headers)) as url, pytest.raises(Undelivered) as caught:
+        Postman()(url, {}, BODY)
+    assert caught.value.status == 429 and least <= caught.value.wait <= most
 
 
 def test_nobody_there_is_undelivered(free_port: int) -> None:

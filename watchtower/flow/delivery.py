@@ -160,7 +160,7 @@ class Courier:
                     log.info("subscription ended", receiver=lane.receiver, because=fault.message)
                     return "dead"
                 states = [self._failed(conn, message, now, fault) for message in messages]
-                self._rest(lane, now)
+                self._rest(lane, now, fault.wait)
                 log.warning(
                     "not delivered", message=messages[0].id, more=len(messages) - 1, receiver=lane.receiver,
                     because=fault.message,
@@ -188,7 +188,8 @@ class Courier:
     def _failed(self, conn: Connection, message: Message, now: datetime, fault: Undelivered) -> Outcome:
         first = message.first_tried_at or now
         state: Outcome = "dead" if now - first >= GIVE_UP_AFTER else "pending"
-        outbox.tried(conn, message.id, state, now, now + pause(message.id, message.attempts + 1), fault.message)
+        wait = max(pause(message.id, message.attempts + 1), timedelta(seconds=fault.wait))
+        outbox.tried(conn, message.id, state, now, now + wait, fault.message)
         return state
 
     def _send(
@@ -212,6 +213,7 @@ class Courier:
         else:
             notify_apprise(secret, bodies, self._pages)
 
-    def _rest(self, lane: Lane, now: datetime) -> None:
+    def _rest(self, lane: Lane, now: datetime, wait: float = 0.0) -> None:
         failures = self._failures[lane] = self._failures.get(lane, 0) + 1
-        self._resting[lane] = now + _LANE_PAUSES[min(failures, len(_LANE_PAUSES)) - 1]
+        known = _LANE_PAUSES[min(failures, len(_LANE_PAUSES)) - 1]
+        self._resting[lane] = now + max(known, timedelta(seconds=wait))

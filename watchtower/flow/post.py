@@ -25,14 +25,17 @@ SECONDS = 10.0
 """How long one attempt may take in all; looking the name up comes before, within the resolver's own limits."""
 READ_LIMIT = 16 * 1024
 """Bytes of an answer that are read; more is cut off, and the connection closed."""
+LONGEST_WAIT = 3600.0
+"""Seconds for which a receiver may ask to be left alone; whoever asks for more is asked again all the same."""
 
 
 class Undelivered(WatchtowerError):
-    """The receiver did not take the message: `message` says why. `status`: what it answered; 0 where it did not."""
+    """The receiver did not take the message: `message` says why. `status`: what it answered; 0 where it did not.
+    `wait`: seconds that it asks to be left alone for."""
 
-    def __init__(self, message: str, *, status: int = 0) -> None:
+    def __init__(self, message: str, *, status: int = 0, wait: float = 0.0) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.wait = status, wait
 
 
 def key_of(secret: str) -> bytes:
@@ -88,11 +91,24 @@ class Postman:
         if 300 <= answer.status < 400:
             raise Undelivered(f"answered {answer.status}; redirects are not followed")
         if not 200 <= answer.status < 300:
-            raise Undelivered(f"answered {answer.status}: {said[:200].decode(errors='replace')}", status=answer.status)
+            because = f"answered {answer.status}: {said[:200].decode(errors='replace')}"
+            raise Undelivered(because, status=answer.status, wait=_asked_for(answer.headers, time.time()))
         return said
 
     def close(self) -> None:
         self._pool.close()
+
+
+def _asked_for(headers: Iterable[tuple[bytes, bytes]], now: float) -> float:
+    """Seconds that an answer asks to be left alone for: `Retry-After` in seconds (Slack), or `X-RateLimit-Reset` as
+    seconds since 1970 (ClickUp). The latter is the other side's clock, so it is held against the machine's."""
+    given = {name.lower(): value.strip() for name, value in headers}
+    after, reset = given.get(b"retry-after", b""), given.get(b"x-ratelimit-reset", b"")
+    if after.isdigit() and len(after) < 7:
+        return min(float(after), LONGEST_WAIT)
+    if reset.isdigit() and len(reset) < 12:
+        return min(max(float(reset) - now, 0.0), LONGEST_WAIT)
+    return 0.0
 
 
 def _beginning(chunks: Iterable[bytes], limit: int) -> bytes:
