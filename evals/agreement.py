@@ -50,20 +50,29 @@ def sample(verdicts: Sequence[Verdict], share: float, seed: int) -> list[Verdict
     return [verdicts[index] for index in sorted(chosen)]
 
 
-def _inert(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula: what stands here was written by others."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
+"""With which a formula begins, also in full width, as spreadsheets set to Japanese or Chinese take it."""
+
+
+def inert(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula: what stands here was written by others.
+
+    What a spreadsheet may pass over before the formula (blanks, tabs, ends of lines, NUL) is passed over here, too.
+    """
+    begins = text.lstrip("\0\t\n\v\f\r \u00a0\ufeff")[:1]
+    return f"'{text}" if text[:1] in ("\0", "\t", "\n", "\r") or (begins and begins in FORMULA) else text
 
 
 def sheet(verdicts: Sequence[Verdict]) -> str:
     """CSV to be filled in: what was decided on, without how and by whom."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    # All in quotes: the writer leaves a carriage return bare, and what follows it would begin a row of its own.
+    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
     for one in verdicts:
         value = "" if one.value is None else str(one.value)
         cells = (one.about, one.record, one.what, value, " | ".join(one.quotes))
-        writer.writerow([*map(_inert, cells), "", ""])
+        writer.writerow([*map(inert, cells), "", ""])
     return out.getvalue()
 
 

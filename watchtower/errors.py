@@ -53,12 +53,16 @@ class RulebookError(WatchtowerError):
     """A rulebook does not load. `faults` is never empty."""
 
     def __init__(self, faults: list[Fault]) -> None:
-        self.faults = sorted(faults)
+        self.faults = sorted(set(faults))
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
 
 class InputError(WatchtowerError):
     """A file, an event or an option is not what it must be."""
+
+
+class MediaError(InputError):
+    """A body over HTTP comes in a form that is not read: its media type, its charset, its coding."""
 
 
 class EventError(InputError):

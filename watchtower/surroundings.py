@@ -17,7 +17,7 @@ from watchtower.settings import ACCEPTED, PREFIX, SECRET, TRACES, Settings, vari
 STARS = "***"
 OTHERS = {
     "WATCHTOWER_TRACEBACK": "Set to 1: a fault of watchtower itself shows where it comes from.",
-    "WATCHTOWER_MCP_KEY": "The key under which `watchtower mcp` acts: of role viewer to read, worker to propose, too.",
+    "WATCHTOWER_MCP_KEY": "The key under which `watchtower mcp` acts: of role viewer to read, worker to propose.",
     TRACES[0]: "Where traces go: the OTLP/HTTP address of a collector, http://collector:4318. Unset: nowhere.",
 }
 """Variables that are read where they are needed, and are no settings."""

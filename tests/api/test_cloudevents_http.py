@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchtower.api.cloudevents import BATCH, STRUCTURED, read_events
-from watchtower.errors import InputError
+from watchtower.contract import parse_event
+from watchtower.errors import InputError, MediaError
 
 EVENT = {
     "specversion": "1.0",
@@ -96,7 +98,6 @@ HOSTILE: list[tuple[str, bytes, str]] = [
     ("great depth", b"[" * 500_000, "deeper than 50"),
     ("a number", b"7", "found a number"),
     ("a text", b'"x"', "found a text"),
-    ("a batch of numbers", b"[1]", "event 0 of the batch"),
     ("U+0000", b'{"id":"a\\u0000"}', "U+0000"),
     ("half a pair", b'{"id":"\\ud800"}', "surrogate"),
     ("many digits", b'{"data":{"x":' + b"9" * 5000 + b"}}", "5000 digits"),
@@ -140,8 +141,36 @@ def test_no_body_costs_more_than_its_length(body: bytes) -> None:
     "media", ["text/plain", "application/xml", "multipart/form-data", "application/json; charset=latin-1"]
 )
 def test_another_media_type_is_refused(media: str) -> None:
-    with pytest.raises(InputError, match="Content-Type"):
+    with pytest.raises(MediaError, match="Content-Type"):
         read_events({"content-type": media}, json.dumps(EVENT).encode())
+
+
+def test_a_packed_body_is_refused() -> None:
+    body = json.dumps(EVENT).encode()
+    with pytest.raises(MediaError, match="Content-Encoding: 'gzip'"):
+        read_events({"content-type": STRUCTURED, "content-encoding": "gzip"}, body)
+    assert read_events({"content-type": STRUCTURED, "content-encoding": "identity"}, body).single
+
+
+def test_what_is_no_event_in_a_batch_stands_among_the_others() -> None:
+    assert read_events({"content-type": BATCH}, json.dumps([EVENT, 7, "x"]).encode()).events == [EVENT, 7, "x"]
+
+
+def test_data_in_base64_are_data() -> None:
+    packed = {name: value for name, value in EVENT.items() if name != "data"}
+    packed["data_base64"] = b64encode(json.dumps(EVENT["data"]).encode()).decode()
+    for media, body in ((STRUCTURED, packed), (BATCH, [packed])):
+        [event] = read_events({"content-type": media}, json.dumps(body).encode()).events
+        assert parse_event(event) == parse_event(EVENT)
+
+
+@pytest.mark.parametrize("packed", ["%", "AAAA", 7, b64encode(b"[NaN]").decode(), b64encode(b'"\\u0000"').decode()])
+def test_data_in_base64_that_are_no_json_are_refused_not_lost(packed: Any) -> None:
+    [event] = read_events(
+        {"content-type": BATCH}, json.dumps([EVENT | {"data": None, "data_base64": packed}]).encode()
+    ).events
+    with pytest.raises(ValueError, match="data_base64: "):
+        parse_event(event)
 
 
 def test_a_header_that_is_no_attribute_is_refused() -> None:

@@ -81,6 +81,18 @@ def test_an_event_without_a_subject_is_refused_by_name(client: TestClient) -> No
     assert "subject" in problem(client.post("/events", json=bad), 400)["detail"]
 
 
+def test_another_media_type_or_coding_is_a_415(client: TestClient) -> None:
+    for headers in ({"content-type": "text/plain"}, {"content-type": "application/json", "content-encoding": "br"}):
+        assert "Content-" in problem(client.post("/events", content=b"{}", headers=headers), 415)["detail"]
+
+
+def test_a_head_is_the_answer_without_its_body(client: TestClient) -> None:
+    for path, status in (("/healthz", 200), ("/alerts", 200), ("/alerts/nope", 404), ("/events", 405)):
+        head, whole = client.head(path), client.get(path)
+        assert (head.status_code, whole.status_code, head.content) == (status, status, b"")
+        assert head.headers["content-length"] == whole.headers["content-length"]
+
+
 def test_a_body_over_a_megabyte_is_refused(client: TestClient, scene: Scene) -> None:
     body = json.dumps({**EVENT, "data": {"text": "x" * 1_000_001}})
     problem(client.post("/events", content=body, headers=JSON), 413)

@@ -165,6 +165,29 @@ def test_after_a_decision_the_next_alert_comes_and_the_last_one_can_be_taken_bac
     assert browser.get("/review/alerts/a0002?done=gone").status_code == 200
 
 
+def test_whoever_comes_from_a_filtered_queue_stays_in_it(scene: Scene, browser: TestClient) -> None:
+    with scene.database.begin() as conn:
+        add_alert(conn, 11, queue="renewals", owner="Zoë & co")
+        add_alert(conn, 12, queue="renewals", owner="Zoë & co")
+    within = "?queue=renewals&amp;owner=Zo%C3%AB+%26+co"
+    rows = browser.get("/?queue=renewals&owner=Zo%C3%AB+%26+co").text
+    assert f'href="/review/alerts/a0012{within}"' in rows and "a0001" not in rows
+    page = browser.get(f"/review/alerts/a0012{within}".replace("&amp;", "&")).text
+    assert f'data-key="j" href="/review/alerts/a0011{within}"' in page and f'<a href="/{within}">Queue</a>' in page
+    onward = f"/review/alerts/a0011{within}&amp;done=a0012"
+    assert f'value="{onward}"' in page
+    done = browser.post("/review/alerts/a0012/resolve", data={"next": onward.replace("&amp;", "&")})
+    assert done.headers["location"] == onward.replace("&amp;", "&")
+    last = browser.get(done.headers["location"]).text
+    assert "Next alert" not in last and f'name="next" value="/review/alerts/a0012{within}"' in last
+    row = browser.post(
+        "/review/alerts/a0011/acknowledge",
+        data={"part": "row", "next": f"/{within}".replace("&amp;", "&")},
+        headers={**SAME, "hx-request": "true"},
+    )
+    assert f'href="/review/alerts/a0011{within}"' in row.text
+
+
 def test_who_wants_to_stay_stays(browser: TestClient) -> None:
     assert browser.post("/review/advance", data={"stay": "yes", "next": "/review/alerts/a0001"}).status_code == 303
     assert browser.cookies[STAY] == "yes"

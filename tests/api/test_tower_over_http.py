@@ -42,6 +42,13 @@ def test_an_mql_that_nobody_contacts_becomes_an_alert_that_a_person_resolves(cli
     assert client.post("/events", json=event).json()["verdicts"][0]["status"] == "duplicate"
     assert client.post("/events", json={**event, "data": {"fields": {"stage": "sql"}}}).status_code == 409
     assert client.post("/events", json={**event, "id": "e2", "data": {"fields": {"stage": 7}}}).status_code == 400
+    beside = client.post("/events", json=[7, event, None, {**event, "id": "m", "type": "record.merged", "data": {}}])
+    assert [verdict["status"] for verdict in beside.json()["verdicts"]] == [
+        "refused",
+        "duplicate",
+        "refused",
+        "refused",
+    ]
     [alert] = client.get("/alerts?record=lead/L-17&rule=mql_uncontacted").json()["items"]
     assert (alert["status"], alert["since"]) == ("open", format_time(END - timedelta(days=3)))
     page = client.get(f"/review/alerts/{alert['id']}")

@@ -13,6 +13,7 @@ from typing import Any
 from fakes.serving import Answer, Asked, serving
 
 LIST = "901"
+WEBHOOK = "7fa3ec74-69a8-4530-a251-8a13730bd204"
 TOKEN = "pk_183_TOKEN"
 SECRET = "clickup-webhook-secret-0123456789"
 STATUSES = [
@@ -94,15 +95,20 @@ class ClickUp:
         comment = {"id": self._next(), "comment": [{"text": words}], "text_content": words + "\n"}
         self._send("taskCommentPosted", name, {"field": "comment", "after": comment["id"], "comment": comment}, user)
 
+    def person_deletes(self, name: str) -> None:
+        """Sent without `history_items`: "Task webhook payloads", https://developer.clickup.com/docs/webhooktaskpayloads."""
+        del self.tasks[name]
+        self._post({"event": "taskDeleted", "task_id": name, "webhook_id": WEBHOOK})
+
     def _send(self, event: str, name: str, item: dict[str, Any], user: int) -> None:
         whole = {
             "id": f"28007631367{self._next()}", "type": 1, "date": "1642734631523", "parent_id": LIST, "source": None,
             "user": {"id": user, "username": "John", "email": "john@example.com"}, **item,
         }  # fmt: skip
-        body = json.dumps(
-            {"event": event, "history_items": [whole], "task_id": name,
-             "webhook_id": "7fa3ec74-69a8-4530-a251-8a13730bd204"}
-        ).encode()  # fmt: skip
+        self._post({"event": event, "history_items": [whole], "task_id": name, "webhook_id": WEBHOOK})
+
+    def _post(self, said: dict[str, Any]) -> None:
+        body = json.dumps(said).encode()
         made = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
         self.sent.append(({"x-signature": made, "content-type": "application/json"}, body))
 

@@ -33,6 +33,8 @@ class Outreach:
     def answer(self, asked: Asked) -> Answer:
         if asked.headers.get("authorization") != f"Bearer {TOKEN}":
             return Answer({"errors": [{"id": "unauthorizedOauthRequest", "title": "Unauthorized OAuth Request"}]}, 401)
+        if asked.headers.get("content-type") != "application/vnd.api+json":
+            return Answer({"errors": [{"id": "unsupportedMediaType", "title": "Unsupported Media Type"}]}, 415)
         if self.broken:
             return Answer({"errors": [{"id": "rateLimited"}]}, self.broken.pop(0), {"retry-after": "0"})
         kind = asked.path.removeprefix("/api/v2/")

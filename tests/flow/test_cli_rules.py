@@ -165,13 +165,22 @@ def test_questions_that_cannot_be_answered_are_refused_in_words(
         assert says in err
 
 
-def test_an_empty_or_absent_events_file_is_no_history(
+def test_an_absent_events_file_is_no_history(book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = inside(capsys, "rules", "eval", book, tmp_path / "absent.jsonl", "--at", AT)
+    assert code == 1 and "absent.jsonl: there is no such file" in err
+
+
+def test_in_an_empty_events_file_nothing_has_happened(
     book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty.jsonl").touch()
-    for name, says in (("empty.jsonl", "is empty"), ("absent.jsonl", "there is no such file")):
-        code, _, err = inside(capsys, "rules", "eval", book, tmp_path / name, "--at", AT)
-        assert code == 1 and f"{name}: {says}" in err
+    for asked, part in (
+        (("eval", book, tmp_path / "empty.jsonl", "--at", AT), "results"),
+        (("backtest", book, tmp_path / "empty.jsonl", "--from", "2026-01-01T00:00:00Z", "--to", AT), "intervals"),
+    ):
+        code, out, err = inside(capsys, "rules", *asked, "--json")
+        assert (code, json.loads(out)[part]) == (0, [])
+        assert "empty.jsonl: is empty: no event has happened" in err
 
 
 def test_an_event_without_time_zone_stops_an_answer_unless_it_is_set_aside(

@@ -138,6 +138,17 @@ def test_what_somebody_else_does_in_clickup_does_nothing_here(scene: Scene) -> N
     assert (scene.alert()["status"], scene.history()) == ("open", [])
 
 
+def test_a_task_that_was_deleted_is_said_on_its_alert_though_it_comes_without_history(scene: Scene) -> None:
+    scene.say("L-1", "mql", 1)
+    [name] = scene.fake.tasks
+    scene.fake.person_deletes(name)
+    copies = list(scene.fake.sent)
+    assert scene.hooks() == [200]
+    assert [scene.post(*copy).status_code for copy in copies] == [200]
+    assert scene.history() == [("ops", "comment", "the task was deleted in ClickUp")]
+    assert scene.alert()["status"] == "open"
+
+
 @pytest.mark.parametrize("scene", ["closing: resolve"], indirect=True)
 def test_where_the_rulebook_says_so_closing_a_task_resolves_the_alert(scene: Scene) -> None:
     scene.say("L-1", "mql", 1)

@@ -236,7 +236,7 @@ def test_where_there_are_keys_one_is_asked_for_and_only_a_workers_proposes(tower
 
     async def reads(client: Client) -> None:
         assert (await call(client, "list_alerts"))["alerts"]
-        assert "the role viewer; needed is worker" in await refused(client, "propose_field", **right)
+        assert "the role viewer; needed is operator" in await refused(client, "propose_field", **right)
 
     async def works(client: Client) -> None:
         assert (await call(client, "propose_field", **right))["status"] == "review"

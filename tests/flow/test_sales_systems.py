@@ -129,8 +129,9 @@ def test_what_outreach_destroys_is_gone_and_calls_and_mails_are_logged_once(scen
     people(scene)
     scene.tower.sync("outreach")
     scene.later(HOUR)
-    refs = {"prospect": ("prospect", 1), "account": ("account", 7)}
-    made = {"note": "He is <keen>.", "createdAt": outreaches.text(scene.now), "subject": None}
+    refs = {"prospect": ("prospect", 1), "associatedId": ("account", 7), "user": ("user", 3)}
+    made = {"note": "He is <keen>.", "createdAt": outreaches.text(scene.now), "dialedAt": outreaches.text(scene.now)}
+    scene.outreach.set("calls", "call", 2, scene.now, refs, createdAt=outreaches.text(scene.now), dialedAt=None)
     scene.outreach.set("calls", "call", 1, scene.now, refs, **made)
     scene.outreach.set("mailings", "mailing", 1, scene.now, {"prospect": ("prospect", 1)}, subject="Hello",
                        deliveredAt=None)  # fmt: skip

@@ -6,9 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from systems import fake_hubspot, fake_salesforce
+from systems import fake_attio, fake_hubspot, fake_salesforce
 from systems.scene import START
 from systems.vendor import Vendor, served
+
+from watchtower.connectors.attio import connect
+from watchtower.contract.system import Asked, Said, Seen, Write
 
 
 def test_hubspots_own_sdk_reads_searches_writes_and_archives() -> None:
@@ -92,3 +95,43 @@ def test_simple_salesforce_queries_in_parts_and_writes() -> None:
             org.query("SELECT Id, MasterRecordId FROM Opportunity")
         with pytest.raises(simple.exceptions.SalesforceExpiredSession):
             simple.Salesforce(session_id="old", instance_url=address, session=session).query(soql)
+
+
+def test_an_sdk_made_of_attios_openapi_document_reads_what_our_fake_says_and_its_request_is_ours() -> None:
+    attio = pytest.importorskip("attio", reason="attio (the dev extra) is not installed")
+    vendor = Vendor(START)
+    company, deal, note = "bf071e1f-6035", "ef022e1f-6035", "ff3f3bd4-40f4"
+    vendor.create("companies", company, name="Acme", industry="Retail", employees=5)
+    vendor.create("deals", deal, name="Acme 2026", stage="Won", amount="12000", close_date="2026-04-01", optin=True,
+                  email_addresses="a@example.com", proposed_at="2026-03-01T09:00:00.000000000Z")  # fmt: skip
+    vendor.create("notes", note, text="They want it.")
+    vendor.link("notes", note, "deals", deal)
+    vendor.link("deals", deal, "companies", company)
+    with served(fake_attio.app(vendor)) as url:
+        client = attio.SDK(oauth2=fake_attio.TOKEN, server_url=url)
+        sort = {"attribute": "created_at", "direction": "asc"}
+        listed = client.records.post_v2_objects_object_records_query(object="deals", limit=500, offset=0, sorts=[sort])
+        theirs = listed.data[0].values
+        assert theirs["amount"][0].currency_value == 12000 and theirs["company"][0].target_record_id == company
+        assert client.notes.get_v2_notes(limit=50, offset=0).data[0].content_plaintext == "They want it."
+        connector = connect({"TOKEN": fake_attio.TOKEN, "URL": url})
+        asked = Asked(objects={"deals": ("stage", "amount", "company")}, activities=("note",))
+        changes = [change for page in connector.pull(asked, {}) for change in page.changes]
+        [seen] = [change for change in changes if isinstance(change, Seen)]
+        assert seen.properties == {"stage": "Won", "amount": 12000, "company": company}
+        assert [change.text for change in changes if isinstance(change, Said)] == ["They want it."]
+
+        # The SDK refuses to send a value that is no list, as the schema does, and so does the fake.
+        with pytest.raises(ValueError, match="valid list"):
+            write = {"values": {"industry": "Software"}}
+            client.records.put_v2_objects_object_records_record_id_(object="companies", record_id=company, data=write)
+        connector.push(Write(key="1", object="companies", id=company, properties={"industry": "Software"}))
+        one = client.records.get_v2_objects_object_records_record_id_(object="companies", record_id=company).data
+        assert one.values["industry"][0].option.title == "Software"
+        write = {"values": {"industry": ["Retail"], "employees": []}}
+        client.records.put_v2_objects_object_records_record_id_(object="companies", record_id=company, data=write)
+        assert vendor.of("companies")[company].properties["industry"] == "Retail"
+        assert connector.present("companies", [company, "404"]) == {company}
+        with pytest.raises(attio.errors.SDKError):
+            attio.SDK(oauth2="wrong", server_url=url, retry_config=None).notes.get_v2_notes()
+        connector.close()

@@ -85,10 +85,29 @@ def test_a_time_with_another_offset_becomes_utc(tmp_path: Path) -> None:
         (GOOD.replace('"2026-03-02T10:00:00+01:00"', "17"), "not an ISO 8601 time"),
         (GOOD.replace('"mql"', "NaN"), "not JSON"),
         ("[" * 100_000, "nested too deeply"),
+        (GOOD.replace('"mql"', "1e400"), "not JSON"),
+        (GOOD.replace('"mql"', "[" * 60 + "]" * 60), "nests deeper than 50 levels"),
+        (GOOD.replace('"id":"e1"', '"id":"e1","id":"e2"'), "the key 'id' stands twice"),
+        (GOOD.replace('"stage":', '"stage": null, "stage" :'), "the key 'stage' stands twice"),
         (b'{"id": "\xff"}', "not UTF-8"),
         ('{"id": "' + "x" * LINE_LIMIT + '"}', f"longer than {LINE_LIMIT} bytes"),
     ],
-    ids=["broken", "list", "no-offset", "subject", "no-id", "time", "nan", "deep", "bytes", "long"],
+    ids=[
+        "broken",
+        "list",
+        "no-offset",
+        "subject",
+        "no-id",
+        "time",
+        "nan",
+        "infinite",
+        "deep",
+        "deeper",
+        "id-twice",
+        "field-twice",
+        "bytes",
+        "long",
+    ],
 )
 def test_a_bad_line_is_named_and_set_aside_and_the_rest_goes_in(tmp_path: Path, line: str | bytes, says: str) -> None:
     read = _read(_write(tmp_path, GOOD, "", line, GOOD.replace("e1", "e3"), ""))
@@ -103,6 +122,24 @@ def test_a_byte_order_mark_and_windows_line_ends_are_accepted(tmp_path: Path) ->
     path = _write(tmp_path, b"\xef\xbb\xbf" + GOOD.encode() + b"\r", GOOD.replace("e1", "e2") + "\r", name="a.ndjson")
     read = _read(path)
     assert (len(read.events), read.refused) == (2, [])
+
+
+def test_texts_that_look_like_keys_are_no_keys(tmp_path: Path) -> None:
+    line = GOOD.replace('"mql"', json.dumps('say "stage": twice, "stage": thrice'))
+    read = _read(_write(tmp_path, line, GOOD.replace('":', '" :').replace("e1", "e2")))
+    assert ([event.id for event in read.events], read.refused) == (["e1", "e2"], [])
+
+
+def test_a_time_in_small_letters_is_a_time(tmp_path: Path) -> None:
+    """RFC 3339, section 5.6: T and Z may be small."""
+    (event,) = _read(_write(tmp_path, GOOD.replace("2026-03-02T10:00:00+01:00", "2026-03-02t09:00:00.5z"))).events
+    assert event.time == datetime(2026, 3, 2, 9, 0, 0, 500_000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("name", ["events", "events.json", "a.b/events"])
+def test_events_in_a_file_of_another_name_are_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    assert len(_read(_write(tmp_path, GOOD, name=name)).events) == 1
 
 
 def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
@@ -122,7 +159,7 @@ def test_a_directory_is_an_input_error(tmp_path: Path) -> None:
 
 
 def test_an_unknown_ending_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"\.jsonl, \.ndjson, \.csv, \.parquet, \.xlsx, .*\.xes, \.xes\.gz"):
+    with pytest.raises(InputError, match=r"\.jsonl, \.ndjson, \.json, \.csv, \.parquet, \.xlsx, .*\.xes, \.xes\.gz"):
         open_source(_write(tmp_path, GOOD, name="events.docx"))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from evals.agreement import agreement, kappa, read_sheet, sample, sheet
+from evals.agreement import agreement, inert, kappa, read_sheet, sample, sheet
 from evals.labels import Verdict, split_of
 from watchtower.errors import InputError
 
@@ -53,6 +55,39 @@ def test_the_sheet_hides_the_first_verdict_and_runs_no_formula() -> None:
     made = sheet([verdict("p1", "reject", value="=HYPERLINK(1)", by="somebody", because="secret")])
     assert "reject" not in made and "somebody" not in made and "secret" not in made
     assert "'=HYPERLINK(1)" in made
+
+
+PREFIXES = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t=",
+    "\r=",
+    "\n=",
+    "\0=",
+    " =",
+    "\u00a0+",
+    "\t",
+    "\r",
+    "\uff1d",
+    "\uff0b",
+    "\uff0d",
+    "\uff20",
+)
+
+
+@pytest.mark.parametrize("prefix", PREFIXES, ids=ascii)
+def test_no_text_column_of_a_sheet_begins_a_formula(prefix: str) -> None:
+    evil = f"{prefix}cmd|' /C calc'!A0"
+    given = verdict(evil, value=evil, record=evil, what=evil, quotes=(evil, evil))
+    [_, row] = csv.reader(io.StringIO(sheet([given]), newline=""))
+    assert [cell[:1] for cell in row[:5]] == ["'"] * 5
+
+
+def test_other_texts_stand_as_they_are() -> None:
+    for text in ("", "Rossi S.r.l.", "a=b", "7", "  two blanks", "'quoted"):
+        assert inert(text) == text
 
 
 def filled(folder: Path, *rows: str) -> Path:

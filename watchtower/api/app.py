@@ -16,6 +16,7 @@ from watchtower import __version__
 from watchtower.api import problems
 from watchtower.api.auth import Auth
 from watchtower.api.guard import Guard
+from watchtower.api.heads import Heads
 from watchtower.api.live import Feed
 from watchtower.api.observe import Observe
 from watchtower.api.openapi import describe
@@ -98,6 +99,7 @@ def create_app(tower: TowerPort, *, hosts: Collection[str] = (), per_minute: int
     app.state.meter = Meter()
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.add_middleware(Auth, door=tower.door, rate=Rate(per_minute))
+    app.add_middleware(Heads)
     app.add_middleware(Guard, hosts=frozenset(hosts))
     app.add_middleware(Observe)
     return app

@@ -8,6 +8,7 @@ changes something must say that it comes from our own pages (Fetch Metadata or O
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from time import monotonic
 from urllib.parse import quote
 
@@ -58,6 +59,10 @@ def roles_for(method: str, path: str) -> frozenset[Role] | None:
     return next((roles for pattern, roles in CHANGE if pattern.fullmatch(path)), ADMIN)
 
 
+RolesFor = Callable[[str, str], frozenset[Role] | None]
+"""Of a method and a path, the roles that may; None where no key is asked for."""
+
+
 def credential_of(request: Request) -> Credential | None:
     """Who asks; None where the door is open."""
     return getattr(request.state, "credential", None)
@@ -82,8 +87,8 @@ def source_of(request: Request) -> str | None:
 class Auth:
     """ASGI middleware within the guard: nothing of a request is read before it is known who sends it."""
 
-    def __init__(self, app: ASGIApp, door: Door, rate: Rate) -> None:
-        self.app, self.door, self.rate = app, door, rate
+    def __init__(self, app: ASGIApp, door: Door, rate: Rate, roles: RolesFor = roles_for) -> None:
+        self.app, self.door, self.rate, self.roles = app, door, rate, roles
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -99,7 +104,7 @@ class Auth:
         """The answer to those who may not; None where the request goes on."""
         request, headers = Request(scope), Headers(scope=scope)
         KEY.set("")
-        roles = roles_for(scope["method"], scope["path"])
+        roles = self.roles(scope["method"], scope["path"])
         locked = self.door.known_locked()
         if roles is not None and locked is None:
             locked = await run_in_threadpool(self.door.locked)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from watchtower.errors import InputError
+from watchtower.errors import InputError, MediaError
 
 MAX_DEPTH = 50
 MAX_BATCH = 10_000
@@ -24,25 +25,29 @@ _ATTRIBUTE = re.compile(r"[a-z0-9]{1,64}")
 class Received(NamedTuple):
     """The events of one request, and whether there was exactly one by its form."""
 
-    events: list[Mapping[str, Any]]
+    events: list[Any]
     single: bool
 
 
 def read_events(headers: Mapping[str, str], body: bytes) -> Received:
-    """The events in a request. `headers` have lower-case names. InputError names the fault.
+    """The events in a request. `headers` have lower-case names. InputError names the fault, MediaError among them.
+    What is no event in a batch stands as it came: it has a verdict of its own.
 
     The media type decides; with `application/json`, `ce-` headers make it binary, an array a batch.
     """
     media, charset = _media_type(headers.get("content-type", ""))
     if charset not in ("", "utf-8", "utf8", "us-ascii"):
-        raise InputError(f"Content-Type: charset {charset!r} is not supported", remedy="send JSON as UTF-8")
+        raise MediaError(f"Content-Type: charset {charset!r} is not supported", remedy="send JSON as UTF-8")
+    coding = headers.get("content-encoding", "").strip().lower()
+    if coding not in ("", "identity"):
+        raise MediaError(f"Content-Encoding: {coding!r:.80} is not supported", remedy="send the body as it is")
     attributes = {name[3:]: value for name, value in headers.items() if name.startswith("ce-")}
     if media == STRUCTURED:
-        return Received([_object(_decode(body), "the body")], single=True)
+        return Received([_unpacked(_object(_decode(body)))], single=True)
     if media == BATCH:
         return Received(_batch(_decode(body)), single=False)
     if media not in ("", "application/json") and not (media.startswith("application/") and media.endswith("+json")):
-        raise InputError(
+        raise MediaError(
             f"Content-Type: {media!r} is not accepted",
             remedy=f"send {STRUCTURED}, {BATCH}, or application/json (with ce- headers for the binary mode)",
         )
@@ -51,7 +56,7 @@ def read_events(headers: Mapping[str, str], body: bytes) -> Received:
     decoded = _decode(body)
     if isinstance(decoded, list):
         return Received(_batch(decoded), single=False)
-    return Received([_object(decoded, "the body")], single=True)
+    return Received([_unpacked(_object(decoded))], single=True)
 
 
 def _media_type(value: str) -> tuple[str, str]:
@@ -86,17 +91,31 @@ def _header_text(name: str, value: str) -> str:
         raise InputError(f"ce-{name}: {value!r:.80} is not percent-encoded UTF-8") from None
 
 
-def _batch(decoded: Any) -> list[Mapping[str, Any]]:
+def _batch(decoded: Any) -> list[Any]:
     if not isinstance(decoded, list):
         raise InputError(f"a batch is a JSON array of events; found {_kind(decoded)}")
     if len(decoded) > MAX_BATCH:
         raise InputError(f"a batch has at most {MAX_BATCH} events; found {len(decoded)}")
-    return [_object(item, f"event {place} of the batch") for place, item in enumerate(decoded)]
+    return [_unpacked(item) for item in decoded]
 
 
-def _object(decoded: Any, where: str) -> Mapping[str, Any]:
+def _unpacked(event: Any) -> Any:
+    """An event whose data came as `data_base64`, with them in `data`; as it came where they are no JSON.
+
+    Source: CloudEvents JSON Event Format 1.0.2, section 3.1.1.
+    """
+    if not isinstance(event, dict) or "data_base64" not in event or event.get("data") is not None:
+        return event
+    try:
+        data = _decode(b64decode(event["data_base64"], validate=True))
+    except (InputError, ValueError, TypeError):
+        return event
+    return {name: value for name, value in event.items() if name != "data_base64"} | {"data": data}
+
+
+def _object(decoded: Any) -> Mapping[str, Any]:
     if not isinstance(decoded, dict):
-        raise InputError(f"{where}: an event is a JSON object; found {_kind(decoded)}")
+        raise InputError(f"the body: an event is a JSON object; found {_kind(decoded)}")
     return decoded
 
 

@@ -22,7 +22,7 @@ from watchtower.api.routes.alerts import alert_of
 from watchtower.api.views import alert_model, field_values, record_view
 from watchtower.bootstrap import Tower
 from watchtower.errors import InputError, Missing, WatchtowerError
-from watchtower.flow.door import Credential
+from watchtower.flow.door import Credential, Role
 from watchtower.store import queries
 from watchtower.store.rows import AlertFilter, AlertKey
 from watchtower.workers import shown_document
@@ -31,7 +31,9 @@ MOST = 50
 """Items in one answer."""
 MOST_TEXT = 20_000
 """Characters of a document in an answer."""
-READERS = ("viewer", "operator", "admin", "worker")
+READERS: tuple[Role, ...] = ("viewer", "operator", "admin", "worker")
+PROPOSERS: tuple[Role, ...] = ("operator", "admin", "worker")
+"""Roles that may propose. A worker's key is the least that does: over the API it opens nothing."""
 
 Status = Literal["open", "acknowledged", "snoozed", "resolved"]
 Part = Literal["summary", "objects", "rules", "lifecycles", "handoffs", "acceptance", "metrics", "queues", "signals"]
@@ -49,13 +51,13 @@ class Tools:
     holder: Callable[[], Credential | None]
     rate: Rate
 
-    def _may(self, *roles: str) -> str:
+    def _may(self, *roles: Role) -> str:
         """The name of who asks. Refused where the role is none of these, or it asks too often."""
         credential = self.holder() if self.tower.door.locked() else None
         if self.tower.door.locked() and (credential is None or credential.role not in roles):
             role = "no key that opens anything" if credential is None else f"the role {credential.role}"
             raise Refused(
-                f"WATCHTOWER_MCP_KEY: {role}; needed is {' or '.join(roles)}",
+                f"the key: {role}; needed is {' or '.join(roles)}",
                 remedy="watchtower keys add --role worker --name NAME makes one that reads and proposes",
             )
         name = credential.name if credential is not None else "agent"
@@ -188,7 +190,7 @@ class Tools:
         """Propose a value for a field that is wanted (see list_gaps). It becomes the field's value only if the field's
         acceptance rule says so, or a person. `quote` stands word for word in the record's document of that id;
         `confidence` is from 0 to 1, and counts for 0.7 at most."""
-        by = self._may("worker")
+        by = self._may(*PROPOSERS)
         decision = self.tower.propose(
             record, field, value, document=document, quote=quote, confidence=confidence, by=f"mcp:{by}"
         )

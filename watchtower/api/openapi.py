@@ -43,6 +43,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     "409": ("Another body under the same source and id", "event e1 of crm arrived before with another body"),
     "412": ("It has changed since it was read", "alert a1: is resolved now: anna resolved it at 09:12:44 UTC"),
     "413": ("Too large", "the body has more than 1000000 bytes; send fewer events at a time"),
+    "415": ("Not in this form", "Content-Type: 'text/plain' is not accepted"),
     "421": ("Host is not a name of this service", "Host: 'evil.example' is not a name of this service"),
     "422": ("A part of it is not what it must be", "query.limit: Input should be less than or equal to 200"),
     "429": ("Too many requests", "more than 6000 requests a minute from this key"),

@@ -21,6 +21,7 @@ STATUS: tuple[tuple[type[errors.WatchtowerError], int], ...] = (
     (errors.Missing, 404),
     (errors.Stale, 412),
     (errors.EventConflict, 409),
+    (errors.MediaError, 415),
     (errors.InputError, 400),
     (errors.RulebookError, 422),
     (errors.StoreError, 503),

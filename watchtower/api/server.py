@@ -18,7 +18,6 @@ from granian.server.embed import Server
 
 from watchtower.api.app import create_app
 from watchtower.api.guard import ANY_HOST
-from watchtower.api.live import Feed
 from watchtower.api.port import TowerPort
 from watchtower.errors import Busy, InputError, StoreError
 
@@ -86,15 +85,32 @@ def serve(
     `ready` is told the address once requests are answered; `port` 0 takes a free one. `hosts` are further
     names in a Host header; where other machines reach us, any is let in unless some are given.
     """
+    app = create_app(tower, hosts=reachable(tower, host, hosts), per_minute=per_minute)
+    serve_app(app, host, port, ready=ready, stop=stop, let_go=app.state.feed.close)
+
+
+def reachable(tower: TowerPort, host: str, hosts: Collection[str] = ()) -> Collection[str]:
+    """The names under which a service on `host` may be reached. InputError where other machines reach it and no key
+    is asked of them."""
     if not is_loopback(host) and not tower.door.locked():
         raise InputError(
             f"host: {host} is reached by other machines, and no key is asked of them",
             remedy="make one first (watchtower keys add --role admin --name YOU), or stay on 127.0.0.1",
         )
+    return hosts or (() if is_loopback(host) else {ANY_HOST})
+
+
+def serve_app(
+    app: Any,
+    host: str,
+    port: int,
+    *,
+    ready: Callable[[str], None] | None = None,
+    stop: threading.Event | None = None,
+    let_go: Callable[[], None] | None = None,
+) -> None:
+    """Serve an ASGI application; see `serve`. `let_go` ends what would keep the server from stopping."""
     port = claim(host, port)
-    if not hosts and not is_loopback(host):
-        hosts = {ANY_HOST}
-    app = create_app(tower, hosts=hosts, per_minute=per_minute)
     server = Server(
         app,
         address=host,
@@ -104,11 +120,16 @@ def serve(
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
         log_enabled=False,
     )
-    asyncio.run(_run(server, app.state.feed, host, port, ready, stop or threading.Event()))
+    asyncio.run(_run(server, let_go, host, port, ready, stop or threading.Event()))
 
 
 async def _run(
-    server: Any, feed: Feed, host: str, port: int, ready: Callable[[str], None] | None, stop: threading.Event
+    server: Any,
+    let_go: Callable[[], None] | None,
+    host: str,
+    port: int,
+    ready: Callable[[str], None] | None,
+    stop: threading.Event,
 ) -> None:
     loop = asyncio.get_running_loop()
     if threading.current_thread() is threading.main_thread():
@@ -124,7 +145,8 @@ async def _run(
     while not stop.is_set() and not serving.done():
         await asyncio.sleep(_LOOK_EVERY)
     asked = stop.is_set()
-    feed.close()  # or the server would wait for those who watch, for ever
+    if let_go is not None:
+        let_go()  # or the server would wait for those who watch, for ever
     server.stop()
     await serving
     await _gone(own)

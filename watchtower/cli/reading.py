@@ -11,12 +11,15 @@ from watchtower.connectors import load_mapping, open_source
 from watchtower.contract import Event
 from watchtower.errors import InputError
 from watchtower.flow.history import History, fold_history
-from watchtower.rulebook import Loaded, load
-from watchtower.rules.compile import Program, compile_rulebook
+from watchtower.rulebook import Loaded
+from watchtower.rules.compile import Program, read_program
 
 
 class EventFile:
-    """The events of a file, as often as they are asked for. `refused` names what could not be read as one."""
+    """The events of a file, as often as they are asked for. `refused` names what could not be read as one.
+
+    A file of events without a byte is a history in which nothing has happened yet.
+    """
 
     def __init__(self, path: Path, mapping: Path | None) -> None:
         self.path = path
@@ -25,6 +28,9 @@ class EventFile:
 
     def __iter__(self) -> Iterator[Event]:
         self.refused = []
+        if self._mapping is None and self.path.is_file() and not self.path.stat().st_size:
+            errors.print(f"{self.path}: is empty: no event has happened", markup=False)
+            return
         for batch in open_source(self.path, self._mapping).batches():
             self.refused.extend(f"{r.place}: {r.reason}" for r in batch.refused)
             yield from batch.events
@@ -61,5 +67,4 @@ def period_of(start: str, end: str) -> tuple[datetime, datetime]:
 
 
 def program_of(path: Path) -> tuple[Loaded, Program]:
-    loaded = load(path)
-    return loaded, compile_rulebook(loaded)
+    return read_program(path)

@@ -17,6 +17,7 @@ from rich.table import Table
 from watchtower.cli.force import app as force
 from watchtower.cli.output import console, errors, print_json, print_json_list, time_option
 from watchtower.cli.reading import EventFile, history_of, period_of, program_of
+from watchtower.cli.rules_init import init
 from watchtower.contract import Event, format_time
 from watchtower.errors import Fault, InputError, RulebookError
 from watchtower.flow.backtest import Held, State, duckdb_engine
@@ -26,12 +27,13 @@ from watchtower.flow.examples import run_examples
 from watchtower.flow.explain import explain_events
 from watchtower.flow.gaps import unfilled, valued
 from watchtower.flow.gates import passage_event, try_events
-from watchtower.rulebook import Loaded, load
-from watchtower.rules.compile import Program, compile_rulebook
+from watchtower.rulebook import Loaded
+from watchtower.rules.compile import Program
 from watchtower.rules.lint import lint
 
 app = typer.Typer(no_args_is_help=True, help="Check, test, evaluate and backtest a rulebook; put one in force.")
 app.add_typer(force)
+app.command()(init)
 
 RulebookPath = Annotated[Path, typer.Argument(metavar="RULEBOOK", help="A YAML file, or a folder of them.")]
 EventsPath = Annotated[Path, typer.Argument(metavar="EVENTS", help="Events as JSONL, or any table with --mapping.")]
@@ -61,8 +63,7 @@ def check(
     Example: watchtower rules check rulebook/ --events events.jsonl
     """
     try:
-        loaded = load(rulebook)
-        program = compile_rulebook(loaded)
+        loaded, program = program_of(rulebook)
     except RulebookError as error:
         if as_json:
             print_json({"ok": False, "faults": [_fault(f) for f in error.faults], "findings": []})

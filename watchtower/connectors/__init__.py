@@ -41,7 +41,7 @@ class Format:
 
 
 FORMATS = (
-    Format((".jsonl", ".ndjson"), "CloudEvents, one a line", events=JsonlSource),
+    Format((".jsonl", ".ndjson", ".json"), "CloudEvents, one a line", events=JsonlSource),
     Format((".csv",), "a table with a header", table=CsvSource),
     Format((".parquet",), "a table", table=ParquetSource),
     Format((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), "a spreadsheet", table=SpreadsheetSource),
@@ -50,12 +50,13 @@ FORMATS = (
 
 
 def open_source(path: Path, mapping: Mapping | None = None) -> EventSource:
-    """The file, ready to be read. InputError where it is missing, empty, cut short, of no known format,
-    lacks a column that the mapping reads, or needs a mapping (or takes none).
+    """The file, ready to be read; one without an ending is read as JSON lines. InputError where it is missing,
+    empty, cut short, of no known format, lacks a column that the mapping reads, or needs a mapping (or takes none).
     """
     path = Path(path)
     check_file(path)
-    chosen = next((form for form in FORMATS if path.name.lower().endswith(form.endings)), None)
+    name = path.name.lower() if path.suffix else f"{path.name}.jsonl"
+    chosen = next((form for form in FORMATS if name.endswith(form.endings)), None)
     if chosen is None:
         known = ", ".join(ending for form in FORMATS for ending in form.endings)
         raise InputError(f"{path}: its ending is not one of {known}", remedy="rename it, or export it as one of these")

@@ -4,8 +4,11 @@ Attio does not say when a record last changed, and no query finds what changed s
 what a reading does not bring is looked for by its id. A value says since when it is active: the newest of these is when
 the record last spoke. So read it seldom (`every: 1 hour`) where it is large.
 
+A merge makes a new record of two, and neither of the two can be read any more: they end, the new one begins, and what
+referred to them refers to it.
+
 Source: docs.attio.com, REST API: list records (query), list notes, update a record (PUT overwrites, where PATCH would
-add to lists), attribute types; rate limits answer 429 with Retry-After as a date.
+add to lists), merge two records, attribute types; rate limits answer 429 with Retry-After as a date.
 """
 
 from __future__ import annotations
@@ -69,7 +72,9 @@ class Attio:
 
     def push(self, write: Write) -> None:
         """See `Pushes.push`."""
-        body = {"data": {"values": write.properties}}
+        # Every attribute's value is a list, whether it may hold several or one: so says the schema of the request.
+        values = {name: _listed(value) for name, value in write.properties.items()}
+        body = {"data": {"values": values}}
         self._http.call("PUT", f"/v2/objects/{write.object}/records/{write.id}", body=body)
 
     def close(self) -> None:
@@ -132,6 +137,10 @@ def _value(value: Mapping[str, Any]) -> Any:
     for part in VALUES.get(str(value.get("attribute_type")), ("value",)):
         found = found.get(part) if isinstance(found, Mapping) else None
     return found
+
+
+def _listed(value: Any) -> list[Any]:
+    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _plain(values: Sequence[Any]) -> Any:

@@ -5,6 +5,10 @@ theirs. A tracker that sounded in it (a competitor's name, a word about leaving)
 CRM as Gong names them, such as `Account` and `Opportunity`; nothing is read of them here, so `fields: {}`.
 
 A webhook (an automation rule, with the signed JWT header) says that there is a call, and so that it be read.
+
+Source: help.gong.io, "Payload sent to webhooks" (its sample is the call alone, its text wraps it in `callData`),
+"Prepare your receiving application to receive a webhook JWT header"; Gong's public API v2, POST /v2/calls/extensive and
+/v2/calls/transcript: pages by `records.cursor`, 404 where no call is found, 429 with Retry-After.
 """
 
 from __future__ import annotations
@@ -39,7 +43,8 @@ def hear(payload: Any) -> Heard:
     """What an automation rule says of a call. Nothing of a test."""
     if payload.get("isTest") is True:
         return Heard()
-    return Heard(again=(("calls", str(payload["callData"]["metaData"]["id"])),))
+    call = payload.get("callData", payload)
+    return Heard(again=(("calls", str(call["metaData"]["id"])),))
 
 
 def _about(call: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

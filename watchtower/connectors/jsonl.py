@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,11 @@ from watchtower.errors import InputError
 
 LINE_LIMIT = 1024 * 1024
 """Bytes of one line; the same bound as for a body over HTTP."""
+DEPTH_LIMIT = 50
+"""Levels of objects and lists in one line; the same bound as for a body over HTTP."""
 
 _DECODE = msgspec.json.Decoder().decode
+_SPACED = re.compile(rb'"[ \t]+:')
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BOM = b"\xef\xbb\xbf"
 
@@ -69,9 +74,37 @@ def _event(line: bytes) -> Event | tuple[str, Any, bool]:
     except RecursionError:
         return "line: is nested too deeply", _show(line), False
     try:
+        # Each key is followed by a colon. More of them: one stands in a text, or a key stands twice.
+        if isinstance(decoded, dict) and (_keys(decoded, 1) != line.count(b'":') or _SPACED.search(line)):
+            _refuse_repeats(line)
         return parse_event(decoded)
     except ValueError as error:
         return str(error), decoded, isinstance(decoded, dict)
+
+
+def _keys(value: Any, depth: int) -> int:
+    """How many keys an object or a list has, within it too. ValueError where it nests too deeply."""
+    if depth > DEPTH_LIMIT:
+        raise ValueError(f"line: nests deeper than {DEPTH_LIMIT} levels")
+    mapped = type(value) is dict
+    found = len(value) if mapped else 0
+    for item in value.values() if mapped else value:
+        if type(item) is dict or type(item) is list:
+            found += _keys(item, depth + 1)
+    return found
+
+
+def _refuse_repeats(line: bytes) -> None:
+    """ValueError where an object names a key twice: which of the two was meant, nobody can say."""
+
+    def once(pairs: list[tuple[str, Any]]) -> None:
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise ValueError(f"line: the key {key!r:.80} stands twice in one object")
+            seen.add(key)
+
+    json.loads(line, object_pairs_hook=once)
 
 
 def _show(line: bytes) -> str:

@@ -1,9 +1,12 @@
 """Outreach: accounts, prospects and opportunities, and what was done: calls, e-mails, tasks.
 
 Objects: `accounts`, `prospects`, `opportunities`. Their properties are Outreach's attributes, and each reference under
-its own name (`account`, `owner`, `stage`): its id. Outreach never repeats a webhook that we did not take, and a webhook
-holds what changed only; so a webhook says at once what it knows the time of, and that the rest be read. Reading asks
-for what changed since, by `updatedAt`.
+its own name (`account`, `owner`, `stage`): its id. Outreach does not repeat a webhook that was answered with an error,
+and a webhook holds what changed only; so a webhook says at once what it knows the time of, and that the rest be read.
+Reading asks for what changed since, by `updatedAt`, in pages by cursor (`page[size]`), uncounted.
+
+Source: developers.outreach.io, "Making requests" (media type, paging, filters, sorting), "Webhooks" (delivery,
+signature), and the reference made of https://api.outreach.io/api/v2/schema/openapi.json (call, mailing, task).
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ from watchtower.contract.system import Asked, Change, Cursor, Gone, Pulled, Said
 from watchtower.errors import SystemFault
 
 BASE = "https://api.outreach.io"
+MEDIA = "application/vnd.api+json"
+"""JSON:API's; a request that does not say so is answered 415."""
 PAGE = 500
 OVERLAP = timedelta(minutes=1)
 """Changes of one moment may become readable a little after each other."""
@@ -55,17 +60,26 @@ def _properties(thing: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _about(thing: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """The objects it refers to, under whatever name: a call's account, say, is its `associatedId`."""
+    related = (relation.get("data") for relation in (thing.get("relationships") or {}).values())
+    return {
+        (OBJECTS[str(one["type"])], str(one["id"]))
+        for one in related
+        if isinstance(one, dict) and one.get("type") in OBJECTS and "id" in one
+    }
+
+
 def _said(kind: str, thing: Mapping[str, Any]) -> Said | None:
     """A call, an e-mail or a task, once it was made, delivered or completed."""
     own = thing.get("attributes") or {}
     happened = {
-        "call": own.get("answeredAt") or own.get("completedAt") or own.get("createdAt"),
+        "call": own.get("answeredAt") or own.get("dialedAt") or own.get("completedAt"),
         "email": own.get("deliveredAt"), "task": own.get("completedAt"),
     }[kind]  # fmt: skip
     if not happened:
         return None
-    refs = _properties(thing)
-    about = tuple((name, str(refs[ref])) for ref, name in OBJECTS.items() if refs.get(ref))
+    about = tuple(sorted(_about(thing)))
     return Said(
         object=DONE[kind], id=str(thing["id"]), at=_moment(own["updatedAt"]), happened=_moment(happened),
         activity=kind, about=about, text=str(own.get("note") or own.get("bodyText") or ""),
@@ -83,7 +97,7 @@ class Outreach:
     """Reading Outreach by its API (v2)."""
 
     def __init__(self, credentials: Mapping[str, str]) -> None:
-        headers = {"authorization": f"Bearer {credentials['TOKEN']}", "accept": "application/vnd.api+json"}
+        headers = {"authorization": f"Bearer {credentials['TOKEN']}", "accept": MEDIA, "content-type": MEDIA}
         self._http = Http(credentials.get("URL", BASE), headers)
 
     def close(self) -> None:
@@ -102,7 +116,7 @@ class Outreach:
             yield from self._changes(DONE[kind], DONE[kind], kind, read)
 
     def _changes(self, name: str, path: str, kind: str | None, read: Cursor) -> Iterator[Pulled]:
-        params: dict[str, Any] = {"page[size]": PAGE, "sort": "updatedAt"}
+        params: dict[str, Any] = {"page[size]": PAGE, "sort": "updatedAt", "count": "false"}
         if name in read:
             since = datetime.fromisoformat(read[name]) - OVERLAP
             params["filter[updatedAt]"] = f"{format_time(since)}..inf"

@@ -16,7 +16,7 @@ CORE_SOURCE = "watchtower"
 """The source of decisions. No other party may speak under it."""
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One thing that happened, at `time` (UTC, microseconds), to `subject` (`object/id`)."""
 
     id: str
@@ -39,10 +39,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_time(text: str) -> datetime:
-    """ISO 8601 text with an offset, as UTC. ValueError (with a message for people) otherwise."""
+    """ISO 8601 text with an offset, as UTC. ValueError (with a message for people) otherwise.
+
+    `t` and `z` may be small, as RFC 3339 has it (section 5.6), whose times CloudEvents are to have.
+    """
     try:
-        time = datetime.fromisoformat(text)
-    except (ValueError, TypeError):
+        time = datetime.fromisoformat(text.upper())
+    except (ValueError, TypeError, AttributeError):
         raise ValueError(f"time: {text!r} is not an ISO 8601 time such as 2026-03-02T09:00:00Z") from None
     if time.tzinfo is None:
         raise ValueError(f"time: {text!r} has no offset; write it with Z or +01:00")
@@ -79,6 +82,8 @@ def parse_event(raw: Mapping[str, Any]) -> Event:
     if "time" not in raw:
         raise ValueError("time: missing; an event says when it happened")
     data = raw.get("data")
+    if "data_base64" in raw:
+        raise ValueError("data_base64: is not JSON in Base64, or stands beside data; send the data as JSON, in data")
     if data is None:
         data = {}
     if not isinstance(data, dict):

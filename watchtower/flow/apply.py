@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from watchtower.contract import Document, Event, format_time
-from watchtower.flow.gathered import gathered_values, refer_to
-from watchtower.flow.streams import Rejoined, concerned, streams
+from watchtower.flow.streams import Rejoined, concerned, led, streams
 from watchtower.rules.compile import CompiledRule, Program
 from watchtower.rules.fold import FIELD_WITHDRAWN, ObjectFold, Record, build_folds
 from watchtower.rules.spans import FOREVER, shift
@@ -46,12 +45,21 @@ class Engine:
         return self.queries[key]
 
 
+class Recent(NamedTuple):
+    """The last stretch of a record's history, as it was folded just now."""
+
+    begin: RecordRow | None
+    """The record before it; None: the stretch is all there is."""
+    events: Sequence[Event]
+
+
 @dataclass
 class Applied:
-    """Spans whose told alerts were told wrongly, as is known now."""
+    """Spans whose told alerts were told wrongly, as is known now; and what was folded, by object and id."""
 
     withdrawn: list[Span] = field(default_factory=list)
     reopened: list[Span] = field(default_factory=list)
+    recent: dict[tuple[str, str], Recent] = field(default_factory=dict)
 
 
 def apply_events(conn: Connection, engine: Engine, events: Sequence[Event]) -> Applied:
@@ -63,7 +71,7 @@ def apply_events(conn: Connection, engine: Engine, events: Sequence[Event]) -> A
         by_object.setdefault(name, {}).setdefault(record, []).append(event)
     documents = [(event.object, event.record_id, doc) for event in events if (doc := _document(event)) is not None]
     histories: list[_History] = []
-    for found in concerned(conn, engine.folds, by_object):
+    for found in concerned(conn, engine.folds, by_object, led(conn, events)):
         histories.append(_again(found))
         touched.setdefault(found.object, {})[found.id] = found.start
     for name, groups in by_object.items():
@@ -89,7 +97,9 @@ def apply_events(conn: Connection, engine: Engine, events: Sequence[Event]) -> A
     _fold(conn, engine, histories)
     records.save_documents(conn, documents)
     _look_through(conn, engine.program, touched)
-    return evaluate(conn, engine, touched)
+    applied = evaluate(conn, engine, touched)
+    applied.recent = {(one.object, one.id): Recent(one.begin, one.events) for one in histories}
+    return applied
 
 
 def rebuild_records(conn: Connection, engine: Engine, known: Sequence[tuple[str, str, datetime]]) -> None:
@@ -270,76 +280,3 @@ def _opens(since: datetime, delay: Any, program: Program) -> datetime:
         return shift(since, delay, program.book.zone) if delay else since
     except OverflowError:
         return FOREVER
-
-
-Moment = tuple[str, str, datetime]
-"""(object, record, instant)"""
-
-
-def moments(conn: Connection, engine: Engine, wanted: Iterable[Moment]) -> dict[Moment, Record]:
-    """Records as they were at instants, with who set what, and what rollups over other records were then."""
-    asked = list(wanted)
-    found = _own_moments(conn, engine, asked)
-    for name in {name for name, _, _ in asked}:
-        rollups = engine.program.gathered_on(name)
-        mine = sorted(moment for moment in found if moment[0] == name)
-        if not rollups or not mine:
-            continue
-        vias = sorted({(rollup.over, rollup.via) for rollup in rollups})
-        referring = records.referring(conn, name, sorted({record for _, record, _ in mine}), vias)
-        kid_moments = {
-            moment: [(over, kid, moment[2]) for over, kid in referring.get(moment[1], ())] for moment in mine
-        }
-        kids = _own_moments(conn, engine, [kid for listed in kid_moments.values() for kid in listed])
-        by_parent = [
-            {
-                over: refer_to(rollups, number, moment[1], over, [kids[k] for k in kid_moments[moment] if k[0] == over])
-                for over in {rollup.over for rollup in rollups}
-            }
-            for number, moment in enumerate(mine)
-        ]
-        for moment, values in zip(mine, gathered_values(engine.program, rollups, by_parent), strict=True):
-            known = found[moment]
-            given = {field: value for field, value in values.items() if value is not None and known.alive}
-            found[moment] = Record(known.alive, {**known.state, **given}, known.who)
-    return found
-
-
-def _own_moments(conn: Connection, engine: Engine, wanted: Iterable[Moment]) -> dict[Moment, Record]:
-    """From the records' rows where nothing has changed since, else folded from the journal."""
-    found: dict[Moment, Record] = {}
-    by_object: dict[str, dict[str, list[datetime]]] = {}
-    for name, record, at in sorted(set(wanted)):
-        by_object.setdefault(name, {}).setdefault(record, []).append(at)
-    for name, groups in by_object.items():
-        stored = records.load(conn, name, list(groups))
-        past: dict[str, list[datetime]] = {}
-        for record, instants in groups.items():
-            row = stored.get(record)
-            for at in instants:
-                if row is not None and row.changed_at <= at:
-                    found[name, record, at] = Record(row.deleted_at is None, row.state, row.provenance)
-                elif row is not None and row.created_at <= at:
-                    past.setdefault(record, []).append(at)
-                else:
-                    found[name, record, at] = Record()
-        histories = streams(conn, engine.folds, name, sorted(past))
-        for record, instants in past.items():
-            _replay(engine.folds[name], name, record, histories[record], instants, found)
-    return found
-
-
-def _replay(
-    fold: ObjectFold,
-    name: str,
-    record: str,
-    events: list[Event],
-    instants: list[datetime],
-    found: dict[Moment, Record],
-) -> None:
-    now, position = Record(), 0
-    for at in instants:
-        while position < len(events) and events[position].time <= at:
-            fold.apply(now, events[position])
-            position += 1
-        found[name, record, at] = Record(now.alive, dict(now.state), dict(now.who))

@@ -144,11 +144,14 @@ def done_to_tasks(payload: Any) -> Sequence[Done]:
     if not isinstance(payload, dict):
         return []
     event, task = payload.get("event"), payload.get("task_id")
-    items = payload.get("history_items")
-    if not isinstance(task, str) or not isinstance(items, list):
+    if not isinstance(task, str):
         return []
     if event == "taskDeleted":
+        # It comes without history: nobody says who did it.
         return [Done(task, f"deleted {task}", "gone", "", "the task was deleted in ClickUp")]
+    items = payload.get("history_items")
+    if not isinstance(items, list):
+        return []
     found = [_done(task, item) for item in items if isinstance(item, dict)]
     return [one for one in found if one is not None]
 

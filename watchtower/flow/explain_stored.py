@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from watchtower.contract import format_time
-from watchtower.flow.apply import Engine, moments
+from watchtower.flow.apply import Engine
 from watchtower.flow.explain import about, explain
+from watchtower.flow.moments import moments
 from watchtower.flow.settle import alert_id
 from watchtower.rules.compile import CompiledRule
 from watchtower.rules.fold import Record

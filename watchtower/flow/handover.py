@@ -10,8 +10,9 @@ from typing import Any
 from watchtower.contract import CORE_SOURCE, Event, format_time
 from watchtower.errors import InputError
 from watchtower.flow import intake
-from watchtower.flow.apply import Engine, moments
+from watchtower.flow.apply import Engine
 from watchtower.flow.gates import Passage, after_event, ask, guards, passage_event, stands
+from watchtower.flow.moments import moments
 from watchtower.flow.personal import seal
 from watchtower.flow.work import digest
 from watchtower.rules.compile import CompiledRule

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from watchtower.contract import CORE_SOURCE, Event, format_time
-from watchtower.flow.apply import Applied, Engine, Moment, moments
+from watchtower.flow.apply import Applied, Engine
+from watchtower.flow.moments import Known, Moment, moments
 from watchtower.flow.outbox import tell
 from watchtower.rulebook.model import Rulebook
 from watchtower.rules.compile import CompiledRule
@@ -108,7 +109,7 @@ def settle(
         return done
     rules = [rule.rule.id for rule in engine.program.rules if rule.ai_informed] if informed_only else None
     while batch := span_store.due(conn, now, BATCH, rules=rules):
-        done += _open(conn, engine, batch, now)
+        done += _open(conn, engine, batch, now, applied.recent if applied is not None else {})
         passed += len(batch)
     while batch := span_store.ended(conn, now, BATCH, rules=rules):
         done += _end(conn, batch, now)
@@ -166,9 +167,9 @@ def ladder(book: Rulebook) -> list[Rung]:
     ]
 
 
-def _open(conn: Connection, engine: Engine, spans: Sequence[Span], now: datetime) -> Settled:
+def _open(conn: Connection, engine: Engine, spans: Sequence[Span], now: datetime, known: Known) -> Settled:
     told = [s for s in spans if s.rule in engine.rules and engine.rules[s.rule].rule.mode == "active"]
-    states = moments(conn, engine, [(s.object, s.record, s.since) for s in told])
+    states = moments(conn, engine, [(s.object, s.record, s.since) for s in told], known)
     wanted: dict[Span, dict[str, Moment]] = {span: {} for span in told}
     for span in told:
         for column in engine.rules[span.rule].columns:
@@ -176,7 +177,7 @@ def _open(conn: Connection, engine: Engine, spans: Sequence[Span], now: datetime
             if target is not None:
                 name = engine.program.book.objects[span.object].fields[column.ref].to
                 wanted[span][column.ref] = (name, target, span.since)
-    related = moments(conn, engine, [moment for mine in wanted.values() for moment in mine.values()])
+    related = moments(conn, engine, [moment for mine in wanted.values() for moment in mine.values()], known)
     alerts, decisions = [], []
     for span in told:
         refs = {ref: related[moment] for ref, moment in wanted[span].items()}

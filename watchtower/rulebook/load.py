@@ -13,9 +13,14 @@ from watchtower.errors import Fault, RulebookError
 from watchtower.rulebook.model import SIGNAL_FIELDS, Rulebook
 from watchtower.rulebook.parts import Part
 from watchtower.rulebook.references import hint, references
+from watchtower.rulebook.rest import Rest
 from watchtower.rulebook.source import Path_, Place, read_yaml
 
 DEFAULT = Path(__file__).parent / "default"
+CONNECTING = Path(__file__).parent / "connecting"
+"""A part of a rulebook for each CRM, which fits the default one."""
+ROUNDS = 4
+"""How often what is left is read again for the faults that others hid."""
 _SINGLE = ("name", "timezone", "currency", "description")
 
 
@@ -49,6 +54,16 @@ class Loaded:
 
 def load(path: Path) -> Loaded:
     """The rulebook of a file, or of a folder whose files are merged. RulebookError lists every fault found."""
+    loaded, faults, _ = survey(path)
+    if faults or loaded is None:
+        raise RulebookError(faults)
+    return loaded
+
+
+def survey(path: Path) -> tuple[Loaded | None, list[Fault], Rest]:
+    """The rulebook, or what is left of it without the parts that are at fault (None where nothing can be read), the
+    faults, and what was taken out. RulebookError where the files cannot be read or merged.
+    """
     files = _files(path)
     merged: dict[str, Any] = {}
     places: dict[Path_, Place] = {}
@@ -138,16 +153,39 @@ def _unite_object(
             target.setdefault(part, item)
 
 
-def _typed(merged: dict[str, Any], places: dict[Path_, Place], name: str) -> Loaded:
-    try:
-        book = Rulebook.model_validate(merged)
-        loaded = Loaded(book, places | _derived_places(book, places))
-    except ValidationError as error:
-        unplaced = Loaded(Rulebook(objects={}), places or {(): Place(name, 1, 1)})
-        raise RulebookError([_fault(problem, unplaced) for problem in error.errors()]) from None
-    if faults := references(loaded):
-        raise RulebookError(faults)
-    return loaded
+def _typed(merged: dict[str, Any], places: dict[Path_, Place], name: str) -> tuple[Loaded | None, list[Fault], Rest]:
+    rest, faults = Rest(merged, places), list[Fault]()
+    for _ in range(ROUNDS):
+        try:
+            book = Rulebook.model_validate(rest.content)
+            loaded = Loaded(book, rest.places | _derived_places(book, rest.places))
+        except ValidationError as error:
+            unplaced = Loaded(Rulebook(objects={}), rest.places or {(): Place(name, 1, 1)})
+            problems = error.errors()
+            found = [_fault(problem, unplaced) for problem in problems]
+            less = rest.without(_location(problem) for problem in problems)
+        else:
+            found = references(loaded)
+            less = rest.without(_astray(loaded)) if found else None
+            if less is None or less.lost == rest.lost:
+                return loaded, faults + [fault for fault in found if not rest.follows(fault)], rest
+        faults += [fault for fault in found if not rest.follows(fault)]
+        if less is None:
+            break
+        rest = less
+    return None, faults, rest
+
+
+def _astray(loaded: Loaded) -> list[Path_]:
+    """Rules and references on objects that are not there: no condition can be read with them."""
+    book = loaded.rulebook
+    rules: list[Path_] = [("rules", n) for n, rule in enumerate(book.written) if rule.object not in book.objects]
+    return rules + [
+        ("objects", name, "fields", key)
+        for name, model in book.objects.items()
+        for key, spec in model.fields.items()
+        if spec.to and spec.to not in book.objects
+    ]
 
 
 def _derived_places(book: Rulebook, places: dict[Path_, Place]) -> dict[Path_, Place]:
@@ -166,7 +204,7 @@ def _derived_places(book: Rulebook, places: dict[Path_, Place]) -> dict[Path_, P
 
 
 def _fault(problem: Any, loaded: Loaded) -> Fault:
-    loc = tuple(part for part in problem["loc"] if not str(part).startswith("function-"))
+    loc = _location(problem)
     place = loaded.place(*loc)
     what = ".".join(str(part) for part in loc)
     value = problem.get("input")
@@ -180,6 +218,10 @@ def _fault(problem: Any, loaded: Loaded) -> Fault:
     return place.fault(f"{what}: {value!r:.80}: {message}")
 
 
+def _location(problem: Any) -> Path_:
+    return tuple(part for part in problem["loc"] if not str(part).startswith("function-"))
+
+
 @cache
 def _keys() -> tuple[str, ...]:
     """Every key that a part of a rulebook may have."""
@@ -191,4 +233,4 @@ def _keys() -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-__all__ = ["DEFAULT", "SIGNAL_FIELDS", "Loaded", "from_content", "load"]
+__all__ = ["CONNECTING", "DEFAULT", "SIGNAL_FIELDS", "Loaded", "from_content", "load", "survey"]

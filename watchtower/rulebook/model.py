@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from watchtower.contract import FieldSpec
 from watchtower.rulebook.asking import Asking
@@ -326,13 +326,14 @@ class Rulebook(Part):
     receivers: dict[Name, Receiver] = {}
     roles: dict[str, str | dict[str, Any] | None] = {}
 
-    @model_validator(mode="after")
-    def _zone(self) -> Rulebook:
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, name: str) -> str:
         try:
-            ZoneInfo(self.timezone)
+            ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f"timezone {self.timezone!r} is not an IANA name such as Europe/Rome") from None
-        return self
+            raise ValueError(f"{name!r} is not an IANA name such as Europe/Rome") from None
+        return name
 
     @model_validator(mode="after")
     def _watched(self) -> Rulebook:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 from watchtower.errors import Fault, RulebookError
-from watchtower.rulebook import Loaded, Rulebook, RuleModel
+from watchtower.rulebook import Loaded, Rulebook, RuleModel, survey
 from watchtower.rulebook.model import Rollup
 from watchtower.rules.business import OpenHours
 from watchtower.rules.condition_text import PredicateError
@@ -160,6 +161,20 @@ class Program:
         return found
 
 
+def read_program(path: Path) -> tuple[Loaded, Program]:
+    """The rulebook of a file or folder, compiled. RulebookError names every fault, also of what others would hide."""
+    loaded, faults, rest = survey(path)
+    if loaded is None:
+        raise RulebookError(faults)
+    try:
+        program = compile_rulebook(loaded)
+    except RulebookError as error:
+        raise RulebookError(faults + [fault for fault in error.faults if not rest.follows(fault)]) from None
+    if faults:
+        raise RulebookError(faults)
+    return loaded, program
+
+
 def compile_rulebook(loaded: Loaded) -> Program:
     """Every rule compiled, or every fault named with file, line and column."""
     compiled: list[CompiledRule] = []
@@ -169,8 +184,9 @@ def compile_rulebook(loaded: Loaded) -> Program:
         try:
             compiled.append(compile_rule(rule, loaded.rulebook, gathered))
         except PredicateError as error:
-            place = loaded.place_of_condition(index, error.offset)
-            faults.append(Fault(place.file, place.line, place.column, f"rule {rule.id}: {error.message}", error.remedy))
+            for flaw in (error, *error.also):
+                place = loaded.place_of_condition(index, flaw.offset)
+                faults.append(place.fault(f"rule {rule.id}: {flaw.message}", flaw.remedy))
         except ValueError as error:
             faults.append(loaded.place("rules", index, "for").fault(f"rule {rule.id}: for: {error}"))
     faults += _definitions(loaded) + _inhibitions(loaded, compiled)

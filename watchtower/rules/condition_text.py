@@ -21,11 +21,12 @@ _SPAN_WHOLE = re.compile(r"\s*-?[0-9]+(?:\.[0-9]+)?\s*[a-zA-Z]+\s*\Z")
 
 
 class PredicateError(ValueError):
-    """What is wrong with a predicate, and at which offset of its text."""
+    """What is wrong with a predicate, and at which offset of its text; `also`: what else is, further on."""
 
     def __init__(self, message: str, offset: int = 0, remedy: str = "") -> None:
         super().__init__(message)
         self.message, self.offset, self.remedy = message, offset, remedy
+        self.also: list[PredicateError] = []
 
 
 class ConditionText:

@@ -62,7 +62,7 @@ class _Reader(Scalars):
         if isinstance(node, exp.Not):
             return self.predicate(node.this, not negate)
         if isinstance(node, (exp.And, exp.Or)):
-            items = tuple(self.predicate(item, negate) for item in node.flatten())
+            items = self.each(node, negate)
             return And(items) if isinstance(node, exp.And) != negate else Or(items)
         if not self.has_clock(node):
             test = self.scalar(node)
@@ -78,6 +78,19 @@ class _Reader(Scalars):
         if op is None:
             self.refuse(node, "now() stands where it is not a bound", CLOCK_FORM)
         return self.bound(node, op, negate)
+
+    def each(self, node: exp.Connector, negate: bool) -> tuple[Node, ...]:
+        """The conditions that AND or OR joins. Where several are at fault, the first one's error names the others."""
+        items, wrong = [], list[PredicateError]()
+        for item in node.flatten():
+            try:
+                items.append(self.predicate(item, negate))
+            except PredicateError as error:
+                wrong += [error, *error.also]
+        if wrong:
+            wrong[0].also = wrong[1:]
+            raise wrong[0]
+        return tuple(items)
 
     def _negated(self, node: exp.Expr, negate: bool) -> str:
         words = self.words(node)

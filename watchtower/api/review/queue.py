@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from markupsafe import Markup
 from starlette.requests import Request
@@ -70,9 +70,7 @@ def row_words(tower: TowerPort, row: AlertRow, more: int = 0) -> dict[str, Any]:
 def queue_page(tower: TowerPort, request: Request) -> Response:
     """The queue: filters, groups by severity, pages."""
     asked = request.query_params
-    chosen = {name: named(asked.get(name, ""), name) for name in ("status", "queue", "severity", "owner", "rule", "q")}
-    chosen["q"] = chosen["q"].strip()[:200]
-    chosen["status"] = chosen["status"] if chosen["status"] in STATUSES else "open"
+    chosen = chosen_of(asked)
     remembered: Remembered = request.app.state.remembered
     mark = tower.database.mark()
     counts = remembered.about(("counts", *chosen.values()), mark, lambda: _counted(tower, chosen))
@@ -107,6 +105,14 @@ def queue_page(tower: TowerPort, request: Request) -> Response:
     return page(request, "queue.html", words)
 
 
+def chosen_of(asked: Mapping[str, str]) -> dict[str, str]:
+    """The filters of the queue that an address names, each empty where it names none; `status` is open then."""
+    chosen = {name: named(asked.get(name, ""), name) for name in ("status", "queue", "severity", "owner", "rule", "q")}
+    chosen["q"] = chosen["q"].strip()[:200]
+    chosen["status"] = chosen["status"] if chosen["status"] in STATUSES else "open"
+    return chosen
+
+
 def _rows(
     tower: TowerPort, chosen: Mapping[str, str], after: AlertKey | None, words: Mapping[str, Any]
 ) -> tuple[Markup, str | None]:
@@ -117,7 +123,9 @@ def _rows(
     here, more = rows[:PAGE], None
     if len(rows) > PAGE:
         more = _href(chosen, cursor=cursor(queries.alert_key(here[-1])))
-    return render("queue_rows.html", {**words, "chosen": chosen, "groups": _groups(tower, here, beside)}), more
+    return render(
+        "queue_rows.html", {**words, "chosen": chosen, "within": within(chosen), "groups": _groups(tower, here, beside)}
+    ), more
 
 
 def _counted(tower: TowerPort, chosen: Mapping[str, str]) -> dict[str, dict[str, int]]:
@@ -155,6 +163,17 @@ def _href(chosen: Mapping[str, str], **more: str) -> str:
     return f"/?{urlencode(pairs)}" if pairs else "/"
 
 
+def within(chosen: Mapping[str, str], **more: str) -> str:
+    """What follows the path of an alert that is seen as one of a filtered queue; nothing for the whole queue."""
+    return _href(chosen, **more).removeprefix("/")
+
+
+def within_of(back: str) -> str:
+    """The same, of the queue at this address; nothing where the address is another page's."""
+    path, _, query = back.partition("?")
+    return within(chosen_of(dict(parse_qsl(query)))) if path == "/" else ""
+
+
 def _choices(
     name: str, values: Any, counts: Mapping[str, int], chosen: Mapping[str, str], *, every: bool = True
 ) -> list[Choice]:
@@ -178,9 +197,12 @@ def _groups(tower: TowerPort, rows: list[AlertRow], beside: Mapping[tuple[str, s
     return groups
 
 
-def alert_words(tower: TowerPort, alert_id: str, *, person: str = "", done: str = "") -> dict[str, Any]:
-    """All that the page of an alert shows. Missing where there is no such alert. `person`: who asks whether they were
-    told; `done`: the alert that was just decided on, from whose page one has come on to this one."""
+def alert_words(
+    tower: TowerPort, alert_id: str, *, chosen: Mapping[str, str], person: str = "", done: str = ""
+) -> dict[str, Any]:
+    """All that the page of an alert shows. Missing where there is no such alert. `chosen`: the queue from which one has
+    come, and in which the next alert is looked for; `person`: who asks whether they were told; `done`: the alert that
+    was just decided on, from whose page one has come on to this one."""
     now = tower.clock()
     with tower.database.read() as conn:
         row = queries.alert_by_id(conn, named(alert_id, "alert"))
@@ -189,8 +211,7 @@ def alert_words(tower: TowerPort, alert_id: str, *, person: str = "", done: str 
         actions = queries.actions(conn, alert_id)
         causes = queries.events_by_key(conn, cause_keys(row.causes))
         waiting = queries.proposal_counts(conn).get("review", 0)
-        standing = AlertFilter(status=("open",), inhibited=False)
-        following = queries.alerts(conn, standing, after=queries.alert_key(row), limit=1)
+        following = queries.alerts(conn, _filter(tower, chosen), after=queries.alert_key(row), limit=1)
         beside = boards.standing_on(conn, [(row.object, row.record)]).get((row.object, row.record), 0)
         before = queries.alert_by_id(conn, done) if done and done != alert_id and "\x00" not in done else None
     rule = tower.rulebook.rule(row.rule)
@@ -216,6 +237,10 @@ def alert_words(tower: TowerPort, alert_id: str, *, person: str = "", done: str 
         "verbs": VERB_WORDS,
         "causes": causes,
         "following": following[0].id if following else None,
+        "queue": _href(chosen),
+        "chosen": {name: value for name, value in chosen.items() if value},
+        "within": within(chosen),
+        "onward": within(chosen, done=row.id),
         "told": told,
         "person": person,
         "nobody": unknown,
@@ -239,5 +264,5 @@ def alert_page(tower: TowerPort, request: Request, alert_id: str) -> Response:
     """One alert: the sentence, why, since when, its history, and what can be done."""
     asked = request.query_params
     person = named(asked.get("person", ""), "person").strip()[:120]
-    words = alert_words(tower, alert_id, person=person, done=asked.get("done", ""))
+    words = alert_words(tower, alert_id, chosen=chosen_of(asked), person=person, done=asked.get("done", ""))
     return page(request, "alert.html", {**words, "goes_on": goes_on(request)})

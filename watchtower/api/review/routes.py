@@ -128,6 +128,7 @@ def routes(tower: TowerPort) -> APIRouter:
                     **queue.row_words(tower, row),
                     "now": tower.clock(),
                     "back": form.get("next", "/"),
+                    "within": queue.within_of(form.get("next", "/")),
                     "done": True,
                 }
                 return page(request, "row.html", words)

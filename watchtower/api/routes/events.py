@@ -41,7 +41,7 @@ _EVENT_SCHEMA: dict[str, Any] = {
     },
 }
 # Of a batch each event has a verdict of its own: what is not one is refused there, and the batch is answered 200.
-_BATCH_SCHEMA = {"type": "array", "items": {"type": "object", "description": "An event, as one by itself."}}
+_BATCH_SCHEMA = {"type": "array", "items": {"description": "An event, as one by itself."}}
 _BODY = {
     "required": True,
     "content": {
@@ -68,7 +68,10 @@ def routes(tower: TowerPort) -> APIRouter:
         "/events",
         summary="Take events (CloudEvents 1.0: structured, binary or batch)",
         response_model=models.EventVerdicts,
-        responses={202: {"model": models.EventVerdicts}, **dict.fromkeys((400, 403, 409, 413, 503), models.PROBLEM)},
+        responses={
+            202: {"model": models.EventVerdicts},
+            **dict.fromkeys((400, 403, 409, 413, 415, 503), models.PROBLEM),
+        },
         openapi_extra={"requestBody": _BODY},
     )
     async def post_events(request: Request) -> Response:
