@@ -25,6 +25,7 @@ from watchtower.settings import Settings
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 RECEIVER = """
+enrichment: {prices: {small: {input: 0.5, output: 2}, large: {input: 5, output: 20}}}
 receivers:
   ops: {kind: webhook, url: "http://127.0.0.1:9/", secret: OPS_WEBHOOK_SECRET}
 """
@@ -80,6 +81,16 @@ def test_what_comes_to_the_door_is_counted_by_verdict(tower: Tower, client: Test
     assert rose('watchtower_ingest_lag_seconds_sum{"source": "other"}') == 120
     assert rose('watchtower_http_request_seconds_count{"method": "POST", "route": "/events", "status": "2xx"}') >= 3
     assert after["watchtower_quarantined{}"] == 1 and after["watchtower_dead_letters_open{}"] == 2
+
+
+def test_the_price_of_each_model_is_that_of_the_rulebook(client: TestClient) -> None:
+    prices = {name: value for name, value in series(client).items() if name.startswith("watchtower_llm_price")}
+    assert prices == {
+        'watchtower_llm_price{"direction": "in", "model": "small"}': 0.5,
+        'watchtower_llm_price{"direction": "out", "model": "small"}': 2.0,
+        'watchtower_llm_price{"direction": "in", "model": "large"}': 5.0,
+        'watchtower_llm_price{"direction": "out", "model": "large"}': 20.0,
+    }
 
 
 def test_ticks_and_the_alerts_they_leave_are_counted(tower: Tower, client: TestClient) -> None:

@@ -368,3 +368,15 @@ def test_of_many_threads_that_intend_the_same_calls_one_makes_each(tower: Tower)
     assert sorted(key for key, status in told if status == "go") == [f"k{n}" for n in range(8)]
     assert {status for _, status in told} <= {"go", "known", "spent"}
     assert [ledger.intend(f"k{n}", "stub", 1, 1) for n in range(8)] == [("known", f"k{n}") for n in range(8)]
+
+
+def test_a_run_waits_for_its_last_answers_however_long_they_take(tower: Tower, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("watchtower.workers.run.GRACE", 0.1)
+
+    class Slow(Reads):
+        def propose(self, requests: list[FieldRequest]) -> list[Proposal]:
+            time.sleep(1.0)
+            return super().propose(requests)
+
+    run = tower.enrich(Slow(), slots=4)
+    assert (run.requests, run.decided.accepted) == (5, 5)

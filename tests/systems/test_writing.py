@@ -164,6 +164,7 @@ def test_a_system_that_is_away_gets_it_later_and_one_that_refuses_it_tells_the_o
         assert place.tower.sync("crm", open_=place.crm.open).fault == "answered 503"
         assert place.writes() == ["pending"]
         place.later()
+        assert place.tower.retain(0, by="test").notifications == 0, "what has not gone yet is kept, however old"
         assert "1 writes were refused" in place.tower.sync("crm", open_=place.crm.open).fault
     finally:
         type(connector).push = push  # type: ignore[method-assign]
@@ -193,4 +194,17 @@ def test_killed_between_the_write_and_the_word_of_it_nothing_is_lost_and_nothing
     place.later()
     assert sync(place.tower, place.crm.open).wrote == 1
     assert place.there() == "COMPUTER_SOFTWARE" and len(events(place.tower)) == told
+    assert place.held_by() == ("software", "ai")
+
+
+def test_what_went_back_long_ago_is_kept_no_longer_and_does_not_go_again(place: Place) -> None:
+    place.accept()
+    assert sync(place.tower, place.crm.open).wrote == 1
+    place.clock.now += timedelta(days=89)
+    assert not place.tower.retain(90, by="test").anything and place.writes() == ["delivered"]
+    place.clock.now += timedelta(days=3)
+    assert place.tower.retain(90, by="test", dry=True).notifications == 1
+    assert place.tower.retain(90, by="test").notifications == 1 and place.writes() == []
+    place.later()
+    assert sync(place.tower, place.crm.open).wrote == 0, "the place in the journal is kept, not the message"
     assert place.held_by() == ("software", "ai")

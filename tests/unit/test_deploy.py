@@ -74,7 +74,12 @@ def standing() -> Iterator[Any]:
     jobs = Jobs([("enrichment", "todo", 1)], {"enrichment": 1.0}, 1, 1, 1.0, {"calls_per_day": 5})
 
     class There:
-        rulebook = Rulebook.model_validate({"objects": {"lead": {"fields": {"a": {"type": "text"}}}}})
+        rulebook = Rulebook.model_validate(
+            {
+                "objects": {"lead": {"fields": {"a": {"type": "text"}}}},
+                "enrichment": {"prices": {"m": {"input": 1, "output": 2}}},
+            }
+        )
 
         def clock(self) -> datetime:
             return now

@@ -142,6 +142,14 @@ def _of_core(book: Rulebook, stands: Standing, now: datetime) -> Iterator[Metric
         ("watchtower_database_bytes", "The size of the core's database.", stands.size),
     ):
         yield _gauge(name, words, (), [((), value)])
+    yield _gauge(
+        "watchtower_llm_price", "Money for a million tokens, by the rulebook's price list.", ("model", "direction"),
+        [
+            ((model, direction), float(price))
+            for model, listed in sorted(book.enrichment.prices.items())
+            for direction, price in (("in", listed.input), ("out", listed.output))
+        ],
+    )  # fmt: skip
 
 
 def _of_jobs(jobs: Jobs) -> Iterator[Metric]:

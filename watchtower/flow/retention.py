@@ -38,7 +38,7 @@ class Retained:
 
 def due(conn: Connection, engine: Engine, now: datetime, days: int, snapshots: Path) -> Retained:
     """What is to go: people whose last event is older than their object's `keep_personal`; and, older than `days`,
-    notifications that went out about alerts that are over, closed dead letters, and detectors' snapshots."""
+    notifications that went out about alerts that are over or about none, closed dead letters, detectors' snapshots."""
     book, people = engine.program.book, dict[str, str]()
     for name, model in book.objects.items():
         if model.keep_personal:

@@ -23,7 +23,9 @@ from watchtower.workers.training import shelf_folder, stamp
 log = structlog.get_logger(__name__)
 
 GRACE = 5.0
-"""Seconds that a worker who is asked to stop gives the request at hand."""
+"""Seconds that a worker who is asked to stop gives the request at hand. One that ends because no job waits any more
+gives those under way the time that they need."""
+A_WEEK = 7 * 24 * 3600.0
 ATTEMPTS = 3
 """How often a job that fails is begun, at most."""
 BATCH = 20
@@ -116,7 +118,7 @@ def _run(bench: Bench, url: str, queues: Sequence[str], *, wait: bool, stop: thr
             running = asyncio.create_task(
                 app.run_worker_async(
                     queues=list(queues), wait=wait, concurrency=_jobs(bench.slots), listen_notify=wait,
-                    install_signal_handlers=False, shutdown_graceful_timeout=GRACE,
+                    install_signal_handlers=False, shutdown_graceful_timeout=GRACE if wait else A_WEEK,
                 )
             )  # fmt: skip
             watching = asyncio.create_task(watch(running))
