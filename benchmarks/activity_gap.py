@@ -94,7 +94,8 @@ def purchases() -> None:
         f"CDNOW, {past.p_values.size:,} gaps followed that ended, {now.size:,} customers silent at the end; the other "
         f"half's past says P(p <= x) = {tail.share:.3f} (x / {FROM})^{tail.power:.2f}"
     )
-    for name, of_p in (("the rhythm alone", lambda p: p), ("this detector", tail.p_values)):
+    ways: dict[str, Callable[[Array], Array]] = {"the rhythm alone": lambda p: p, "this detector": tail.p_values}
+    for name, of_p in ways.items():
         ended, silent = of_p(past.p_values), of_p(now)
         report(f"CDNOW, {name}: gaps that ended", [(ended <= level).mean() for level in LEVELS])
         report(f"  {name}: customers silent at the end", [(silent <= level).mean() for level in LEVELS])
@@ -104,13 +105,14 @@ def purchases() -> None:
     # an oracle of the threshold: the rhythm's p-value at the bound that raises 1% of these very gaps
     bound = float(np.quantile(past.p_values, LEVEL))
     print(f"  {'p below what 1% have':<30} gaps that ended {LEVEL:.4f}, silent at the end {(now < bound).mean():.3f}")
-    for name, limit in (
-        ("3 x median", lambda past: 3.0 * float(np.median(past))),
-        ("mean + 3 sd", lambda past: float(past.mean() + 3.0 * past.std(ddof=1))),
-        ("90 days", lambda past: 90.0),
-    ):
-        false = np.mean([lengths[one] > limit(past) for one, past in zip(past.place, pasts, strict=True)])
-        found = np.mean([gap > limit(past) for gap, past in zip(running, whole, strict=True)])
+    limits: dict[str, Callable[[Array], float]] = {
+        "3 x median": lambda past: 3.0 * float(np.median(past)),
+        "mean + 3 sd": lambda past: float(past.mean() + 3.0 * past.std(ddof=1)),
+        "90 days": lambda past: 90.0,
+    }
+    for name, limit in limits.items():
+        false = np.mean([lengths[one] > limit(mine) for one, mine in zip(past.place, pasts, strict=True)])
+        found = np.mean([gap > limit(mine) for gap, mine in zip(running, whole, strict=True)])
         print(f"  {name:<30} gaps that ended {false:.4f}, silent at the end {found:.3f}")
 
 

@@ -160,8 +160,8 @@ class ActivityGap:
         if tail.ended >= ENOUGH:
             past = _past(rhythm, silences, judged & ~learnt)
             raised = int((tail.p_values(past) <= request.budget).sum())
-            per = "real gap that ended"
-            found.append(Calibration(cohort=name, promised=request.budget, raised=raised, judged=past.size, per=per))
+            real = f"{name}, real gaps that ended"
+            found.append(Calibration(cohort=real, promised=request.budget, raised=raised, judged=past.size, per="gap"))
         return found
 
 

@@ -16,13 +16,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from detectors.mixes import kind_factors, null_kinds, null_scores, ridits, score_factors
+from detectors.mixes import (
+    kind_factors,
+    null_kinds,
+    null_scores,
+    quiet_kinds,
+    quiet_scores,
+    ridits,
+    score_factors,
+)
 from detectors.outcomes import record_ids
 from detectors.pvalues import Floats, seed_of
 from detectors.snapshot import Longs, Versions, check_request, micros, read_versions, time_of
 from detectors.weeks import WEEK, Period, period_at, weeks_asked
 from detectors.wording import figure, plural
-from watchtower.contract import Contributor, DetectionRequest, Picture, Point, Signal
+from watchtower.contract import Calibration, Contributor, DetectionRequest, Picture, Point, Signal
 
 ENOUGH = 60
 """New records in the baseline under which a series is not judged."""
@@ -30,6 +38,8 @@ COMMON = 0.02
 """Kinds of a smaller share of the baseline, or not in it at all, are counted together."""
 OTHER = "other"
 DRAWS = 2_000
+LIKE = 200
+"""Series without a change of which one is taken, to see whether the promise is kept."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,23 @@ class MixDrift:
             if p_value <= request.budget:
                 signals.append(self._signal(series, p_value, period, names, versions, request))
         return sorted(signals, key=lambda signal: (signal.p_value, signal.cohort))
+
+    def calibrate(self, snapshot: Any, request: DetectionRequest, *, seed: int = 0) -> Sequence[Calibration]:
+        """Each series drawn anew without a change, like its baseline, judged by a null of its own through a period."""
+        versions, weeks = read_versions(snapshot, request.at), weeks_asked(request)
+        fitted = self.fit(snapshot, request)
+        period, names = period_at(versions.at, weeks), _kinds(versions, request)
+        raised = 0
+        for number, series in enumerate(_series(versions, period, request)):
+            if series.name in fitted.maxima:
+                most, maxima = _drawn(series, period, weeks, names, seed + 2 * number)
+                above = maxima.size - int(np.searchsorted(maxima, most, side="left"))
+                raised += (1 + above) / (maxima.size + 1) <= request.budget
+        if not fitted.maxima:
+            return []
+        name = f"series by {request.parameters['by']}" if request.parameters.get("by") else plural(_about(request))
+        per = f"{weeks} weeks"
+        return [Calibration(cohort=name, promised=request.budget, raised=raised, judged=len(fitted.maxima), per=per)]
 
     def _signal(
         self, series: Series, p_value: float, period: Period, names: list[str], versions: Versions,
@@ -253,6 +280,23 @@ def _null(series: Series, period: Period, weeks: int, names: list[str], seed: in
         return null_kinds(counts, counts.sum(axis=1), DRAWS, seed)
     sums, cases, deviation = _sums(series, period, weeks)
     return null_scores(sums[:weeks], cases[:weeks], cases[:weeks], deviation, DRAWS, seed)
+
+
+def _drawn(series: Series, period: Period, weeks: int, names: list[str], seed: int) -> tuple[float, Floats]:
+    """The largest log R of a series without a change, drawn by this one's baseline, and its own null's."""
+    # one of many that are like this one: the very nearest would be more like it than chance allows
+    which = int(np.random.default_rng(seed).integers(LIKE))
+    if names:
+        counts = _counts(series, period, weeks, names)[:weeks]
+        cases = counts.sum(axis=1)
+        kinds = quiet_kinds(counts, cases, LIKE, seed)[which]
+        return float(kind_factors(kinds[None], weeks).max()), null_kinds(kinds[:weeks], cases, DRAWS, seed + 1)
+    sums, cases, deviation = _sums(series, period, weeks)
+    cases = cases[:weeks]
+    drawn = quiet_scores(sums[:weeks], cases, cases, deviation, LIKE, seed)[which]
+    both = np.concatenate((cases, cases))
+    most = float(score_factors(drawn[None], both[None], deviation, weeks).max())
+    return most, null_scores(drawn[:weeks], cases, cases, deviation, DRAWS, seed + 1)
 
 
 def _now(series: Series, period: Period, weeks: int, names: list[str]) -> float:

@@ -161,6 +161,12 @@ def null_kinds(counts: Longs, watched: Longs, draws: int, seed: int) -> Floats:
 
     `counts` (weeks, kinds) of the baseline; `watched` (weeks,): the volumes of a whole period.
     """
+    maxima: Floats = np.sort(kind_factors(quiet_kinds(counts, watched, draws, seed), len(counts)).max(axis=1))
+    return maxima
+
+
+def quiet_kinds(counts: Longs, watched: Longs, draws: int, seed: int) -> Longs:
+    """(draws, weeks, kinds) series without a change whose baselines are like this one; the nearest first."""
     random = np.random.default_rng(seed)
     volumes = np.concatenate((counts.sum(axis=1), watched))
     count = draws * TRIED
@@ -174,13 +180,21 @@ def null_kinds(counts: Longs, watched: Longs, draws: int, seed: int) -> Floats:
     first = random.multinomial(np.broadcast_to(volumes[:baseline], (count, baseline)), by_week[:, :baseline])
     kept = _alike(kind_scatters(first), kind_scatters(counts), draws)
     later = random.multinomial(np.broadcast_to(watched, (draws, watched.size)), by_week[kept, baseline:])
-    simulated = np.concatenate((first[kept], later), axis=1)
-    maxima: Floats = np.sort(kind_factors(simulated, baseline).max(axis=1))
-    return maxima
+    simulated: Longs = np.concatenate((first[kept], later), axis=1)
+    return simulated
 
 
 def null_scores(sums: Floats, cases: Longs, watched: Longs, deviation: float, draws: int, seed: int) -> Floats:
-    """The same of scores: weekly sums are near enough normal, since ridits lie within half of their mean."""
+    """The same of scores."""
+    volumes = np.concatenate((cases, watched)).astype(np.float64)
+    simulated = quiet_scores(sums, cases, watched, deviation, draws, seed)
+    volumes_of_all = np.broadcast_to(volumes, simulated.shape)
+    maxima: Floats = np.sort(score_factors(simulated, volumes_of_all, deviation, cases.size).max(axis=1))
+    return maxima
+
+
+def quiet_scores(sums: Floats, cases: Longs, watched: Longs, deviation: float, draws: int, seed: int) -> Floats:
+    """(draws, weeks) sums: near enough normal, since ridits lie within half of their mean."""
     random = np.random.default_rng(seed)
     volumes = np.concatenate((cases, watched)).astype(np.float64)
     count = draws * TRIED
@@ -190,6 +204,5 @@ def null_scores(sums: Floats, cases: Longs, watched: Longs, deviation: float, dr
     simulated = deviation * (of_cases + of_weeks)
     seen = score_scatters(sums, cases, deviation)
     kept = _alike(score_scatters(simulated[:, : cases.size], volumes[: cases.size], deviation), seen, draws)
-    volumes_of_all = np.broadcast_to(volumes, (draws, volumes.size))
-    maxima: Floats = np.sort(score_factors(simulated[kept], volumes_of_all, deviation, cases.size).max(axis=1))
-    return maxima
+    found: Floats = simulated[kept]
+    return found

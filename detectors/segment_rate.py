@@ -18,10 +18,10 @@ from detectors.lifecycle import PARAMETERS as LIFECYCLE
 from detectors.outcomes import OUTCOMES, Outcomes, read_outcomes, record_ids
 from detectors.outcomes import PARAMETERS as OUTCOME
 from detectors.pvalues import Floats, seed_of
-from detectors.rates import Prior, change_week, fit_prior, null_maxima, statistics, volume_strata
+from detectors.rates import Prior, change_week, fit_prior, null_maxima, simulate, statistics, volume_strata
 from detectors.snapshot import Longs, Versions, check_request, micros, read_versions, time_of
 from detectors.weeks import WEEK, period_at, weeks_asked
-from watchtower.contract import Contributor, DetectionRequest, Picture, Point, Signal
+from watchtower.contract import Calibration, Contributor, DetectionRequest, Picture, Point, Signal
 
 RATIO = 2.0
 ENOUGH = 20
@@ -130,6 +130,32 @@ class SegmentRate:
             if p_value <= request.budget:
                 signals += self._signal(number, p_value, data, versions, fitted.prior, request)
         return sorted(signals, key=lambda signal: (signal.p_value, signal.cohort))
+
+    def calibrate(self, snapshot: Any, request: DetectionRequest, *, seed: int = 0) -> Sequence[Calibration]:
+        """The segments drawn anew from the prior, without a change, fitted as if they were real, through a period."""
+        weeks, ratio = _parameters(request)
+        fitted = self.fit(snapshot, request)
+        if fitted.prior is None:
+            return []
+        data = _counts(read_versions(snapshot, request.at), request, weeks)
+        cases = data.cases[[segment in fitted.stratum for segment in data.segments], :weeks]
+        volumes = np.concatenate((cases, cases), axis=1)
+        counts = simulate(fitted.prior, volumes, np.random.default_rng(seed))
+        prior, strata = fit_prior(counts[:, :weeks], cases), volume_strata(cases)
+        found = []
+        for stratum in np.unique(strata).tolist():
+            mine, low = strata == stratum, 2**stratum if stratum else 0
+            maxima = null_maxima(volumes[mine], weeks, prior, ratio, DRAWS, seed + 1 + stratum)
+            most = statistics(counts[mine], volumes[mine], weeks, prior, ratio).max(axis=1)
+            p_values = (1 + maxima.size - np.searchsorted(maxima, most, side="left")) / (maxima.size + 1)
+            found.append(
+                Calibration(
+                    cohort=f"{request.parameters['by']}, {low} to {2 ** (stratum + 1)} cases a week",
+                    promised=request.budget, raised=int((p_values <= request.budget).sum()), judged=int(mine.sum()),
+                    per=f"{weeks} weeks",
+                )
+            )  # fmt: skip
+        return found
 
     def _signal(
         self, number: int, p_value: float, data: Counts, versions: Versions, prior: Prior, request: DetectionRequest

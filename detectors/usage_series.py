@@ -8,7 +8,7 @@ is left out for all: a feed that stopped is not a fall of usage.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,9 +105,9 @@ def _whole_until(end: int, at: int) -> int:
 
 
 def _without_gaps(usage: Usage, there: Bools) -> Usage:
-    """Weeks in which under half as many accounts reported as is the median of the eight before."""
+    """Left out are weeks in which under half as many accounts reported as is the median of the eight before."""
     reported = there.sum(axis=0)
-    gaps: dict[str, str] = {}
+    found: list[tuple[int, int, float]] = []
     known = usage.known
     for week in range(1, reported.size):
         usual = float(np.median(reported[max(0, week - 8) : week]))
@@ -116,8 +116,29 @@ def _without_gaps(usage: Usage, there: Bools) -> Usage:
                 known = known.copy()
             known[:, week] = False
             reported[week] = usual
-            gaps[f"the week of {usage.name(week)}"] = (
-                f"{int(there[:, week].sum())} accounts reported where {usual:g} usually do: "
-                "the feed looks incomplete, and the week is left out"
-            )
-    return Usage(usage.ids, usage.values, known, usage.begins, usage.weeks, usage.until, gaps)
+            found.append((week, int(there[:, week].sum()), usual))
+    return Usage(usage.ids, usage.values, known, usage.begins, usage.weeks, usage.until, _told(usage, found))
+
+
+def _told(usage: Usage, gaps: list[tuple[int, int, float]]) -> dict[str, str]:
+    """One line for all weeks that are left out: `the weeks of 2026-01-19 to 2026-02-02 and of 2026-03-02`."""
+    if not gaps:
+        return {}
+    runs: list[list[int]] = []
+    for week, _, _ in gaps:
+        if runs and week == runs[-1][-1] + 1:
+            runs[-1].append(week)
+        else:
+            runs.append([week])
+    names = [usage.name(run[0]) + (f" to {usage.name(run[-1])}" if len(run) > 1 else "") for run in runs]
+    which = " and of ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    reported, usual = sorted({there for _, there, _ in gaps}), sorted({often for _, _, often in gaps})
+    said = f"{_range(reported)} accounts reported where {_range(usual)} usually do"
+    many = len(gaps) > 1
+    left_out = f"the {len(gaps)} weeks are left out" if many else "the week is left out"
+    return {f"the week{'s' if many else ''} of {which}": f"{said}: the feed looks incomplete, and {left_out}"}
+
+
+def _range(values: Sequence[float]) -> str:
+    """`20`, or `20 to 41`; ascending."""
+    return f"{values[0]:g}" if len(values) == 1 else f"{values[0]:g} to {values[-1]:g}"

@@ -49,10 +49,10 @@ def test_the_gaps_that_count_are_those_followed_long_enough_and_each_is_judged_b
 
 @pytest.mark.parametrize("growth", [1.0, 1.12])
 def test_of_gaps_that_end_one_in_a_hundred_stands_out_also_where_they_grow(growth: float) -> None:
-    rhythm, *learnt = histories(growth)
-    tail = Tail.fit(past_gaps(rhythm, *learnt, EARLIER).p_values)
-    _, *fresh = histories(growth, seed=2)
-    own = past_gaps(rhythm, *fresh, EARLIER).p_values
+    rhythm, owner, lengths, running = histories(growth)
+    tail = Tail.fit(past_gaps(rhythm, owner, lengths, running, EARLIER).p_values)
+    _, owner, lengths, running = histories(growth, seed=2)
+    own = past_gaps(rhythm, owner, lengths, running, EARLIER).p_values
     assert own.size > 1_500
     if growth > 1:
         assert (own <= 0.01).mean() > 0.02, "the rhythm alone does not keep the promise"

@@ -18,16 +18,16 @@ from detectors.mixes import (
     SHIFT,
     STRENGTH,
     kind_factors,
-    kind_scatter,
+    kind_scatters,
     null_kinds,
     null_scores,
     ridits,
     score_factors,
-    score_scatter,
+    score_scatters,
 )
 from detectors.snapshot import micros, time_of
 from detectors.weeks import period_at
-from watchtower.contract import DetectionRequest, Signal
+from watchtower.contract import Calibrated, DetectionRequest, Signal
 
 KIND = pa.timestamp("us", tz="UTC")
 START = time_of(period_at(micros(datetime(2026, 6, 1, tzinfo=UTC)), 26).begin) + timedelta(weeks=26)
@@ -100,13 +100,39 @@ def test_scatter_between_weeks_is_seen_and_its_absence_too() -> None:
     random = np.random.default_rng(6)
     shares = random.dirichlet(np.array([0.6, 0.4]) * 9, 400)
     twenty = np.full(400, 20)
-    # a correlation of .1 among 20 cases makes the scatter 1 + 19 * .1
-    assert 2.4 <= kind_scatter(random.multinomial(twenty, shares))[0] <= 3.4
-    scatter, freedom = kind_scatter(random.multinomial(twenty, [0.6, 0.4]))
-    assert (0.8 <= scatter <= 1.2, freedom) == (True, 399)
-    assert 0.8 <= score_scatter(random.standard_normal(400) * math.sqrt(20), twenty, 1.0)[0] <= 1.2
-    assert 2.4 <= score_scatter(random.standard_normal(400) * math.sqrt(20 * 2.9), twenty, 1.0)[0] <= 3.4
-    assert kind_scatter(np.array([[3, 1], [2, 2]])) == (1.0, 0)
+    # a correlation of .1 among 20 cases makes the scatter 1 + 19 * .1, and of four weeks of one share 1 + 79 * .1
+    apart = kind_scatters(random.multinomial(twenty, shares))
+    assert 2.3 <= apart[0] <= 3.4
+    assert 2.3 <= apart[1] <= 3.4
+    together = kind_scatters(random.multinomial(twenty, np.repeat(shares[:100], 4, axis=0)))
+    assert 2.0 <= together[0] <= 3.6
+    assert together[1] > 1.7 * together[0]
+    assert kind_scatters(random.multinomial(twenty, [0.6, 0.4])) == pytest.approx(1.0, abs=0.3)
+    assert score_scatters(random.standard_normal(400) * math.sqrt(20), twenty, 1.0) == pytest.approx(1.0, abs=0.3)
+    waves = np.repeat(random.standard_normal(100), 4) * 20 * math.sqrt(0.1)
+    single, four = score_scatters(random.standard_normal(400) * math.sqrt(20) + waves, twenty, 1.0)
+    assert 2.2 <= single <= 4
+    assert four > 1.7 * single
+
+
+def test_where_weeks_hang_together_more_is_needed_for_a_signal() -> None:
+    random = np.random.default_rng(8)
+    volumes = np.full(26, 12)
+    bounds = []
+    for shares in (np.full((26, 1), 0.5), np.repeat(random.choice([0.2, 0.8], 7), 4)[:26, None]):
+        history = random.multinomial(volumes, np.hstack((shares, 1 - shares)))
+        bounds.append(float(np.quantile(null_kinds(history, volumes, 300, seed=4), 0.95)))
+    assert bounds[1] > bounds[0] + 2
+
+
+@pytest.mark.parametrize("field", ["segment", "discount"])
+def test_the_promise_is_shown_beside_what_quiet_series_come_to(field: str) -> None:
+    detector = ROSTER["mix_drift"]
+    assert isinstance(detector, Calibrated)
+    (found,) = detector.calibrate(deals(moved=False), asked(field), seed=1)
+    assert (found.cohort, found.promised, found.judged, found.per) == ("deals", 0.01, 1, "26 weeks")
+    assert found.raised == 0
+    assert list(detector.calibrate(deals(each=2), asked(field))) == []
 
 
 def test_a_ridit_is_the_share_below_with_half_of_the_equal_ones() -> None:

@@ -13,7 +13,7 @@ from detectors import ROSTER
 from detectors.outcomes import read_outcomes
 from detectors.snapshot import read_versions, time_of
 from detectors.weeks import MONDAY, WEEK
-from watchtower.contract import DetectionRequest, Signal
+from watchtower.contract import Calibrated, DetectionRequest, Signal
 
 KIND = pa.timestamp("us", tz="UTC")
 PERIOD = 26 * WEEK
@@ -179,3 +179,13 @@ def test_an_owner_is_told_where_nothing_had_ever_gone_wrong_before() -> None:
     table = table.set_column(table.schema.get_field_index("stage"), "stage", pa.array(stages.tolist()))
     (signal,) = raised(table, asked())
     assert signal.cohort == "owner=rep-03"
+
+
+def test_the_promise_is_shown_beside_what_quiet_segments_come_to() -> None:
+    detector, table, request = ROSTER["segment_rate"], leads(owners=60, drifting="rep-03"), asked()
+    assert isinstance(detector, Calibrated)
+    (found,) = detector.calibrate(table, request, seed=1)
+    assert (found.cohort, found.promised, found.judged) == ("owner, 4 to 8 cases a week", 0.01, 60)
+    assert found.per == "26 weeks"
+    assert found.raised <= 4  # 0.6 expected
+    assert list(detector.calibrate(leads(owners=2), request)) == []

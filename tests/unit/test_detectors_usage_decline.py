@@ -154,6 +154,17 @@ def test_a_feed_that_stopped_is_no_fall_of_usage_and_is_named(company: Counts) -
     assert len(raised(snapshot(values), request(), found)) <= 6
 
 
+def test_weeks_that_were_not_delivered_are_told_in_one_line(company: Counts) -> None:
+    values = company.copy()
+    values[20:, 46:48] = np.nan
+    values[30:, 50] = np.nan
+    found = ROSTER["usage_decline"].fit(snapshot(values), request())
+    assert found.abstentions == {
+        "the weeks of 2025-11-24 to 2025-12-01 and of 2025-12-22": "20 to 30 accounts reported where 300 usually do: "
+        "the feed looks incomplete, and the 3 weeks are left out"
+    }
+
+
 def test_too_few_accounts_are_not_judged_and_the_reason_is_given() -> None:
     found = ROSTER["usage_decline"].fit(snapshot(counts(29)), request())
     assert found.abstentions == {"cohort": "29 accounts have 27 known weeks; at least 30 are needed"}
