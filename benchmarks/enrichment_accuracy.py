@@ -16,9 +16,7 @@ There are no labels for the business model in these data: it is not measured.
 from __future__ import annotations
 
 import csv
-import json
 import logging
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -30,75 +28,17 @@ import structlog
 
 from benchmarks import enrichment_baselines as baselines
 from benchmarks.figures import arguments, figure
+from benchmarks.firmographics import FIELDS, TUNED, Row, as_is, companies, key, line, masked, settled, share, untold
 from enrichment import build_worker, local_endpoint
-from enrichment.atlas import atlas, plain
+from enrichment.atlas import atlas
 from enrichment.grounding import follows, intact
 from enrichment.learning import from_descriptions, study
 from enrichment.quality import coverage_at, precision_at
-from enrichment.text import sentences
 from enrichment.worker import Worker
-from evals.statistics import wilson
 from watchtower.contract import Document, FieldRequest, FieldSpec, Proposal, RecordSnapshot
 
-Row = dict[str, Any]
-FIELDS = (
-    FieldSpec(name="city", type="text"),
-    FieldSpec(name="country", type="country"),
-    FieldSpec(name="founded_year", type="integer", minimum=1600, maximum=2030),
-)
 EMPLOYEES = FieldSpec(name="employees", type="integer", minimum=1)
-TUNED = 1000
 ACCEPT = 0.9
-TELLING = re.compile(
-    r"headquarter|\bbased in\b|\b(?:founded|incorporated|established|formed) in|\b(?:head|main|principal)\s+office"
-)
-
-
-def masked(row: Row) -> str:
-    """The summary without the company's names."""
-    text = str(row["summary"])
-    for name in sorted(filter(None, (row["long_name"], row["short_name"])), key=len, reverse=True):
-        text = re.sub(re.escape(name), "The company", text, flags=re.I)
-    return text
-
-
-def as_is(row: Row) -> str:
-    return str(row["summary"])
-
-
-def untold(row: Row) -> str:
-    """The summary without the sentences that state seat and year."""
-    text = as_is(row)
-    return " ".join(text[a:b] for a, b in sentences(text) if not TELLING.search(text[a:b]))
-
-
-def settled(field: str, value: Any) -> Any:
-    """A value as it is compared: `Quezon City` and `Quezon` are one city."""
-    return re.sub(r"[ -](?:city|si)$", "", plain(str(value))) if field == "city" and value is not None else value
-
-
-def key(row: Row, field: str) -> Any:
-    if field == "country":
-        return row["country"] and atlas().country(row["country"])
-    return settled(field, row[field]) or None
-
-
-def share(part: int, whole: int) -> str:
-    """`.978 [.955, .990] (310/317)`; `-` of nothing."""
-    if not whole:
-        return "-"
-    bounds = wilson(part, whole)
-    return f"{part / whole:.3f} [{bounds.low:.3f}, {bounds.high:.3f}] ({part}/{whole})"
-
-
-def line(name: str, given: Sequence[Any], right: Sequence[Any]) -> None:
-    """Precision and coverage of answers (None: none) against the key (None: no such row)."""
-    pairs = [(g, r) for g, r in zip(given, right, strict=True) if r is not None]
-    answered = [(g, r) for g, r in pairs if g is not None]
-    print(
-        f"    {name:34} precision {share(sum(g == r for g, r in answered), len(answered))}"
-        f"  coverage {len(answered) / max(1, len(pairs)):.3f}"
-    )
 
 
 def proposed(worker: Worker, texts: Sequence[str], fields: Sequence[FieldSpec]) -> list[dict[str, Proposal]]:
@@ -238,21 +178,8 @@ def band(number: int) -> int:
 
 def with_model(gguf: Path, rows: list[Row]) -> None:
     """The language model alone, and the waterfall with it, on a few rows."""
-    sectors = tuple(sorted({row["sector"] for row in rows}))
-    fields = (*FIELDS, FieldSpec(name="sector", type="enum", values=sectors))
     with local_endpoint(gguf) as endpoint:
-        began = time.perf_counter()
-        said, grounded = baselines.model_alone(endpoint, fields, [as_is(row) for row in rows])
-        print(
-            f"\n{endpoint.model} alone: {len(rows)} companies, {(time.perf_counter() - began) / len(rows):.1f} s each"
-        )
-        for spec in fields:
-            right = [key(row, spec.name) for row in rows]
-            for title, answers in (("as it says", said), ("grounded", grounded)):
-                values = [settled(spec.name, one[spec.name]) for one in answers]
-                if spec.name == "country":
-                    values = [v and (atlas().country(str(v)) or v) for v in values]
-                line(f"{spec.name}, {title}", values, right)
+        baselines.ask(endpoint, rows)
         found = proposed(build_worker(endpoint=endpoint, seconds=300), [untold(row) for row in rows], FIELDS)
         filled = sum(p.confidence >= ACCEPT for one in found for p in one.values())
         print(f"    waterfall, seat and year untold: {filled} of {len(FIELDS) * len(rows)} fields accepted")
@@ -266,8 +193,7 @@ def main() -> None:
     parser.add_argument("--learn", type=int, default=TUNED, help="rows that categories are learnt from")
     parser.add_argument("--model-rows", type=int, default=10)
     given = parser.parse_args()
-    lines = (given.data / "firmographics_1500.jsonl").read_text("utf-8").splitlines()
-    rows: list[Row] = [json.loads(text) for text in lines]
+    rows = companies(given.data)
     tuned, held_out = rows[: given.learn], rows[-500:][: given.rows]
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     atlas()

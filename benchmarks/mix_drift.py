@@ -6,6 +6,8 @@ Simulated series: 26 weeks of baseline, 26 watched, Poisson(12) new deals a week
 distribution is another. `icp 70 to 55%`: five kinds, the largest gives 15 points to the others. `new kind`: a kind
 of 4% grows to 14%. `discount 12 to 15`: a gamma with a heap at 0 (a quarter of deals), the mean of the rest times 1.25.
 `weeks scatter`: the first with a correlation of .03 between the deals of a week, in baseline and watched weeks.
+`weeks linger`: the same, and a week has the shares of the one before with a chance of .6 (autocorrelation .6): not the
+process that the detector simulates.
 
 `own`: the detector as it stands, threshold simulated from each series' own baseline (`--fitted` series of it, each
 with 1,000 draws). `1%`: the threshold that gives 1% on a null of its own.
@@ -44,6 +46,9 @@ class Scene:
     before: tuple[float, ...] = ()
     after: tuple[float, ...] = ()
     rho: float = 0.0
+    """The correlation between the deals of a week."""
+    stays: float = 0.0
+    """The chance that a week has the shares of the week before: its correlation with it."""
     times: float = 0.0
 
 
@@ -51,6 +56,7 @@ SCENES = {
     "icp 70 to 55%": Scene((0.7, 0.12, 0.08, 0.06, 0.04), (0.55, 0.18, 0.12, 0.09, 0.06)),
     "new kind, 4 to 14%": Scene((0.7, 0.12, 0.08, 0.06, 0.04), (0.627, 0.107, 0.072, 0.054, 0.14)),
     "weeks scatter": Scene((0.7, 0.12, 0.08, 0.06, 0.04), (0.55, 0.18, 0.12, 0.09, 0.06), rho=0.03),
+    "weeks linger": Scene((0.7, 0.12, 0.08, 0.06, 0.04), (0.55, 0.18, 0.12, 0.09, 0.06), rho=0.03, stays=0.6),
     "discount 12 to 15": Scene(times=1.25),
 }
 
@@ -73,7 +79,12 @@ def sample(scene: Scene, series: int, random: np.random.Generator, drift: bool) 
         if scene.before:
             shares = np.where(later[:, None], scene.after, scene.before)
             if scene.rho:
-                shares = np.array([random.dirichlet(one * (1 / scene.rho - 1)) for one in shares])
+                drawn = [random.dirichlet(np.array(scene.before) * (1 / scene.rho - 1))]
+                while len(drawn) < weeks:
+                    fresh = random.dirichlet(np.array(scene.before) * (1 / scene.rho - 1))
+                    drawn.append(drawn[-1] if random.random() < scene.stays else fresh)
+                shares = shares * np.array(drawn) / scene.before
+                shares /= shares.sum(axis=1, keepdims=True)
             found.append(Series(random.multinomial(cases, shares), []))
             continue
         values = [

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from scipy.special import ndtr, ndtri
 
 Array = np.ndarray[Any, np.dtype[Any]]
 BASELINE, LENGTH = 26, 52
@@ -65,10 +66,18 @@ class World:
 
 
 def simulate(
-    random: np.random.Generator, count: int, fall: Fall | None = None, *, rho: float = 0.0, process: str = "beta-gamma"
+    random: np.random.Generator,
+    count: int,
+    fall: Fall | None = None,
+    *,
+    rho: float = 0.0,
+    process: str = "beta-gamma",
+    between: tuple[float, float] = (0.0, np.inf),
 ) -> World:
-    """`process`, of autocorrelated weeks: beta-gamma (marginals as without) or log-normal."""
-    means = np.exp(random.normal(SIZE, SIZE_SD, count))
+    """`process`, of autocorrelated weeks: beta-gamma (marginals as without) or log-normal. `between`: of the
+    population, the accounts with a mean within these bounds."""
+    low, high = (ndtr((np.log(np.maximum(bound, 1e-9)) - SIZE) / SIZE_SD) for bound in between)
+    means = np.exp(SIZE + SIZE_SD * ndtri(random.uniform(low, high, count)))
     r = DISPERSIONS[np.digitize(means, BOUNDS)]
     if rho == 0.0:
         intensity = random.gamma(r[:, None], 1.0 / r[:, None], (count, LENGTH))

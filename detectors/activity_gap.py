@@ -1,8 +1,9 @@
 """Records that have been silent for longer than their own rhythm explains.
 
-What is promised: of all gaps between activities that begin, a share `budget` ever stands out, however often the
-detector is run. A customer who calls every three days is missed after two weeks, one who calls every two months is
-not; nothing is said of a record without a rhythm of its own.
+What is promised: of all gaps between activities that end, a share `budget` ever stands out, however often
+the detector is run. A customer who calls every three days is missed after two weeks, one who calls every two months is
+not; nothing is said of a record without a rhythm of its own. Where the cohort's own past shows that gaps tend to grow
+(detectors.gap_tail), p-values grow with it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from detectors.gap_tail import ENOUGH, Tail, past_gaps
 from detectors.pvalues import Floats
 from detectors.rhythm import Gaps, Rhythm
 from detectors.snapshot import OPEN, Longs, Versions, check_request, micros, read_versions, time_of
+from detectors.usage_evidence import Bools
 from detectors.wording import HOUR, length, plural
 from watchtower.contract import Calibration, DetectionRequest, Picture, Point, Signal
 
@@ -53,6 +56,7 @@ class FittedGap:
     """The cohort's rhythm; None where too few records have one."""
 
     rhythm: Rhythm | None
+    tail: Tail
     records: int
     abstentions: Mapping[str, str]
     """What the detector is silent on, and why."""
@@ -83,12 +87,13 @@ class ActivityGap:
         if count < judged.size:
             few = f"{judged.size - count} of {judged.size} {plural(request.object)}"
             abstentions["rhythm"] = f"{few} have fewer than {EARLIER} earlier gaps: no rhythm of their own"
-        rhythm = None
+        rhythm, tail = None, Tail()
         if count < MINIMUM:
             abstentions["cohort"] = f"{count} {plural(request.object)} have a rhythm; at least {MINIMUM} are needed"
         else:
             rhythm = Rhythm.fit(silences.gaps.take(np.flatnonzero(judged)))
-        return FittedGap(rhythm, count, abstentions, micros(request.at))
+            tail = Tail.fit(_past(rhythm, silences, judged))
+        return FittedGap(rhythm, tail, count, abstentions, micros(request.at))
 
     def raise_signals(self, snapshot: Any, fitted: FittedGap, request: DetectionRequest) -> Sequence[Signal]:
         """Signals, strangest first, then by subject. ValueError where `fitted` knows a later time."""
@@ -99,7 +104,8 @@ class ActivityGap:
         rows = np.flatnonzero((silences.gaps.count >= EARLIER) & (silences.running > 0))
         if fitted.rhythm is None or not rows.size:
             return []
-        p_values = fitted.rhythm.p_values(silences.gaps.take(rows), silences.running[rows])
+        own = fitted.rhythm.p_values(silences.gaps.take(rows), silences.running[rows])
+        p_values = fitted.tail.p_values(own)
         hits = np.flatnonzero(p_values <= request.budget)
         rows, p_values = rows[hits], p_values[hits]
         usual = fitted.rhythm.usual(silences.gaps.take(rows))
@@ -134,16 +140,36 @@ class ActivityGap:
         return sorted(signals, key=lambda signal: (signal.p_value, signal.subject))
 
     def calibrate(self, snapshot: Any, request: DetectionRequest, *, seed: int = 0) -> Sequence[Calibration]:
-        """Each record's gaps drawn anew from its rhythm; the cohort's rhythm fitted to them judges one gap more."""
+        """Each record's gaps drawn anew from its rhythm; the cohort's rhythm fitted to them judges one gap more.
+
+        And, where there are enough, the real gaps that ended: records of a random half judged by the other half's fit.
+        """
         fitted = self.fit(snapshot, request)
         if fitted.rhythm is None:
             return []
-        gaps = _silences(snapshot, request).gaps
-        judged = gaps.take(np.flatnonzero(gaps.count >= EARLIER))
-        drawn, following = fitted.rhythm.draw(judged, np.random.default_rng(seed))
+        silences = _silences(snapshot, request)
+        judged = silences.gaps.count >= EARLIER
+        random = np.random.default_rng(seed)
+        drawn, following = fitted.rhythm.draw(silences.gaps.take(np.flatnonzero(judged)), random)
         raised = int((Rhythm.fit(drawn).p_values(drawn, following) <= request.budget).sum())
         name = f"{fitted.records} {plural(request.object)}"
-        return [Calibration(cohort=name, promised=request.budget, raised=raised, judged=fitted.records, per="gap")]
+        found = [Calibration(cohort=name, promised=request.budget, raised=raised, judged=fitted.records, per="gap")]
+        learnt = judged & (random.random(judged.size) < 0.5)
+        rhythm = Rhythm.fit(silences.gaps.take(np.flatnonzero(learnt)))
+        tail = Tail.fit(_past(rhythm, silences, learnt))
+        if tail.ended >= ENOUGH:
+            past = _past(rhythm, silences, judged & ~learnt)
+            raised = int((tail.p_values(past) <= request.budget).sum())
+            per = "real gap that ended"
+            found.append(Calibration(cohort=name, promised=request.budget, raised=raised, judged=past.size, per=per))
+        return found
+
+
+def _past(rhythm: Rhythm, silences: Silences, judged: Bools) -> Floats:
+    """The p-values of the past gaps of these records."""
+    mine = judged[silences.owner]
+    owner, lengths = silences.owner[mine], silences.lengths[mine]
+    return past_gaps(rhythm, owner, lengths, silences.running, EARLIER).p_values
 
 
 def _picture(silences: Silences, row: int, usual: float) -> Picture:

@@ -9,15 +9,20 @@ k by a Bayes factor; R_t is their sum over such k (Shiryaev and Roberts; see det
              old share as far as the weeks before tell it; beta-binomial, since z has heavy tails at small shares
 
 What R reaches in a period without a change is simulated: from the baseline's shares or scores, with their own doubt,
-with the weeks' volumes and with the scatter between weeks that the baseline shows, with its doubt too.
+and with the weeks' volumes. How much the cases of a week resemble one another, and a week the one before, is drawn at
+random; of TRIED times as many series as are needed those are kept whose baselines scatter as the real one does, by
+single weeks and by SPAN weeks together (approximate Bayesian computation): so far as the baseline tells it, and no
+further. One estimate would promise too much: of series that hang together, half look as if they did less.
 
 Sources: Bross, "How to use ridit analysis", Biometrics 14 (1958); Johnson, "Bayes factors based on test statistics",
-JRSS B 67 (2005), for the factor; for R the sources of detectors.rates.
+JRSS B 67 (2005), for the factor; for R the sources of detectors.rates; Beaumont, Zhang, Balding, "Approximate Bayesian
+computation in population genetics", Genetics 162 (2002).
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.special import betaln, logsumexp
 
 from detectors.pvalues import Floats
@@ -27,6 +32,12 @@ SHIFT = 0.5
 STRENGTH = 10.0
 LENGTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 22, 26)
 """Weeks that the new distribution may have lasted."""
+WITHIN = (0.003, 0.2)
+"""Bounds of the correlation between the cases of a week, where there is one."""
+SPAN = 4
+"""Weeks that are looked at together."""
+TRIED = 5
+"""Simulated series for each that is kept."""
 
 
 def kind_factors(counts: Longs, baseline: int) -> Floats:
@@ -79,39 +90,70 @@ def ridits(values: Floats, reference: Floats) -> Floats:
     return scores
 
 
-def kind_scatter(counts: Longs) -> tuple[float, int]:
-    """How many times as much the shares of (weeks, kinds) scatter as those of independent cases, 1: just so; and the
-    degrees of freedom in which that is known, 0 where it is not."""
-    used = counts[counts.sum(axis=1) > 1]
-    used = used[:, used.sum(axis=0) > 0]
-    freedom = (len(used) - 1) * (used.shape[1] - 1)
-    if freedom < 4:
-        return 1.0, 0
-    expected = used.sum(axis=1, keepdims=True) * (used.sum(axis=0) / used.sum())
-    return float(((used - expected) ** 2 / expected).sum()) / freedom, freedom
+def kind_scatters(counts: Longs) -> Floats:
+    """(..., 2) how many times as much the shares of (..., weeks, kinds) scatter as those of independent cases, 1: just
+    so; of single weeks, and of SPAN weeks together, which is more where the weeks hang together."""
+    cases = counts.sum(axis=-1, keepdims=True)
+    shares = counts.sum(axis=-2, keepdims=True) / np.maximum(cases.sum(axis=-2, keepdims=True), 1)
+    off = counts - cases * shares
+    # a kind of which there is none does not scatter
+    expected = np.maximum(cases * shares, 1e-9)
+    kinds = np.maximum((shares > 0).sum(axis=(-2, -1)) - 1, 1)
+    found = []
+    for span in (1, SPAN):
+        chi2 = (_sums(off, span, -2) ** 2 / _sums(expected, span, -2)).sum(axis=(-2, -1))
+        found.append(chi2 / (kinds * _freedom(counts, -2, span)))
+    return np.stack(found, axis=-1)
 
 
-def score_scatter(sums: Floats, cases: Longs, deviation: float) -> tuple[float, int]:
-    """The same of weekly sums of scores."""
-    used = cases > 1
-    freedom = int(used.sum()) - 1
-    if freedom < 4:
-        return 1.0, 0
-    means, sizes = sums[used] / cases[used], cases[used]
-    centre = sums[used].sum() / sizes.sum()
-    return float((sizes * (means - centre) ** 2).sum()) / (deviation**2 * freedom), freedom
+def score_scatters(sums: Floats, cases: Longs | Floats, deviation: float) -> Floats:
+    """The same of weekly sums of scores (..., weeks)."""
+    centre = sums.sum(axis=-1, keepdims=True) / cases.sum(axis=-1, keepdims=True)
+    off = sums - cases * centre
+    found = [
+        (_sums(off, span, -1) ** 2 / np.maximum(_sums(cases, span, -1), 1e-9)).sum(axis=-1)
+        / (deviation**2 * _freedom(sums, -1, span))
+        for span in (1, SPAN)
+    ]
+    return np.stack(found, axis=-1)
 
 
-def _rhos(scatter: float, freedom: int, mean_cases: float, draws: int, random: np.random.Generator) -> Floats:
-    """(draws,) correlations within a week that go with a scatter, as far as so few weeks tell it; in [0, .5].
+def _sums(values: Floats | Longs, span: int, axis: int) -> Floats:
+    """Over each `span` weeks in a row."""
+    windows: Floats = sliding_window_view(values, span, axis=axis).sum(axis=-1)
+    return windows
 
-    One value would promise too much: of series with a correlation, half look as if they had less.
-    """
-    if freedom == 0 or mean_cases <= 1.0:
-        return np.zeros(draws)
-    drawn = scatter * freedom / random.chisquare(freedom, draws)
-    rhos: Floats = np.clip((drawn - 1.0) / (mean_cases - 1.0), 0.0, 0.5)
-    return rhos
+
+def _freedom(values: Floats | Longs, axis: int, span: int) -> float:
+    """Windows, less what they lose by the mean being of the same weeks."""
+    weeks = values.shape[axis]
+    return float((weeks - span + 1) * max(1.0 - span / weeks, 0.1))
+
+
+def _lingering(random: np.random.Generator, count: int) -> tuple[Floats, Floats]:
+    """(count,) correlations within a week, and of what moves a week with the same of the week before: what is thought
+    of them before a baseline is seen."""
+    within = np.where(
+        random.random(count) < 0.5, 0.0, np.exp(random.uniform(np.log(WITHIN[0]), np.log(WITHIN[1]), count))
+    )
+    along = np.where(random.random(count) < 0.6, 0.0, random.uniform(0.0, 0.95, count))
+    return within, along
+
+
+def _waves(random: np.random.Generator, along: Floats, shape: tuple[int, ...]) -> Floats:
+    """Normal, `shape` (draws, weeks, ...), of autocorrelation `along` (draws,) from week to week."""
+    found = random.standard_normal(shape)
+    kept = along.reshape(-1, *(1,) * (len(shape) - 2))
+    for week in range(1, shape[1]):
+        found[:, week] = kept * found[:, week - 1] + np.sqrt(1.0 - kept**2) * found[:, week]
+    return found
+
+
+def _alike(simulated: Floats, seen: Floats, draws: int) -> Longs:
+    """The `draws` simulated baselines whose scatters (n, 2) are nearest to those seen (2,)."""
+    logs, mine = np.log(simulated + 0.05), np.log(seen + 0.05)
+    away = (((logs - mine) / np.maximum(logs.std(axis=0), 1e-9)) ** 2).sum(axis=1)
+    return np.argsort(away, kind="stable")[:draws]
 
 
 def null_kinds(counts: Longs, watched: Longs, draws: int, seed: int) -> Floats:
@@ -121,15 +163,19 @@ def null_kinds(counts: Longs, watched: Longs, draws: int, seed: int) -> Floats:
     """
     random = np.random.default_rng(seed)
     volumes = np.concatenate((counts.sum(axis=1), watched))
-    rhos = _rhos(*kind_scatter(counts), float(counts.sum(axis=1).mean()), draws, random)[:, None, None]
-    shares = random.dirichlet(counts.sum(axis=0) + 0.5, draws)[:, None, :]
-    # a gamma of this shape, divided by the sum over kinds, is Dirichlet; at no correlation it hardly scatters
-    drawn = random.standard_gamma(
-        np.broadcast_to(shares * (1.0 / np.maximum(rhos, 1e-4) - 1.0), (draws, volumes.size, shares.shape[2]))
-    )
-    by_week = (drawn + 1e-12) / (drawn + 1e-12).sum(axis=2, keepdims=True)
-    simulated = random.multinomial(np.broadcast_to(volumes, (draws, volumes.size)), by_week)
-    maxima: Floats = np.sort(kind_factors(simulated, len(counts)).max(axis=1))
+    count = draws * TRIED
+    within, along = _lingering(random, count)
+    shares = random.dirichlet(counts.sum(axis=0) + 0.5, count)[:, None, :]
+    # log-normal weights with the coefficient of variation of the gammas of a Dirichlet distribution
+    spread = np.sqrt(np.log1p(within[:, None, None] / (1.0 - within[:, None, None]) / np.maximum(shares, 1e-3)))
+    weights = shares * np.exp(spread * _waves(random, along, (count, volumes.size, shares.shape[2])) - spread**2 / 2)
+    by_week = weights / weights.sum(axis=2, keepdims=True)
+    baseline = len(counts)
+    first = random.multinomial(np.broadcast_to(volumes[:baseline], (count, baseline)), by_week[:, :baseline])
+    kept = _alike(kind_scatters(first), kind_scatters(counts), draws)
+    later = random.multinomial(np.broadcast_to(watched, (draws, watched.size)), by_week[kept, baseline:])
+    simulated = np.concatenate((first[kept], later), axis=1)
+    maxima: Floats = np.sort(kind_factors(simulated, baseline).max(axis=1))
     return maxima
 
 
@@ -137,9 +183,13 @@ def null_scores(sums: Floats, cases: Longs, watched: Longs, deviation: float, dr
     """The same of scores: weekly sums are near enough normal, since ridits lie within half of their mean."""
     random = np.random.default_rng(seed)
     volumes = np.concatenate((cases, watched)).astype(np.float64)
-    rhos = _rhos(*score_scatter(sums, cases, deviation), float(cases.mean()), draws, random)[:, None]
-    spread = deviation * np.sqrt(volumes * (1.0 + np.maximum(volumes - 1.0, 0.0) * rhos))
-    simulated = random.standard_normal((draws, volumes.size)) * spread
-    volumes_of_all = np.broadcast_to(volumes, simulated.shape)
-    maxima: Floats = np.sort(score_factors(simulated, volumes_of_all, deviation, cases.size).max(axis=1))
+    count = draws * TRIED
+    within, along = _lingering(random, count)
+    of_cases = np.sqrt(volumes * (1.0 - within[:, None])) * random.standard_normal((count, volumes.size))
+    of_weeks = volumes * np.sqrt(within[:, None]) * _waves(random, along, (count, volumes.size))
+    simulated = deviation * (of_cases + of_weeks)
+    seen = score_scatters(sums, cases, deviation)
+    kept = _alike(score_scatters(simulated[:, : cases.size], volumes[: cases.size], deviation), seen, draws)
+    volumes_of_all = np.broadcast_to(volumes, (draws, volumes.size))
+    maxima: Floats = np.sort(score_factors(simulated[kept], volumes_of_all, deviation, cases.size).max(axis=1))
     return maxima

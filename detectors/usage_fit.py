@@ -21,8 +21,8 @@ BOUNDS = LEAST * 2.0 ** np.arange(11)
 """Where size strata begin, in counts a week."""
 MINIMUM = 30
 """Accounts under which a cohort is not judged."""
-ENOUGH = 100
-"""Accounts under which a stratum is joined with the next."""
+ENOUGH = 300
+"""Accounts under which a stratum is joined with the next: of 100, dispersion and autocorrelation are told too badly."""
 SAMPLED = 1_500
 """Accounts of a stratum on which its dispersion is fitted."""
 NEARLY = 1.0
@@ -34,13 +34,22 @@ SEASON_SAMPLE = 100_000
 GRID = np.geomspace(0.25, 256.0, 41)
 BROAD, ROUNDS = 0.7, 200
 """The standard deviation of log r between accounts from which the fit begins, and its steps."""
-MOST_RHO = 0.95
-TYPICAL = 4.0
-"""The dispersion that is assumed where none is fitted yet."""
-SEASON_SAMPLE = 100_000
-GRID = np.geomspace(0.25, 256.0, 41)
-SPREADS = (0.12, 0.16, 0.2, 0.25, 0.3, 0.36, 0.45, 0.55, 0.7, 0.9)
-"""Standard deviations of log r between accounts that are tried, besides none."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """Accounts by which healthy ones are simulated: some of the stratum's, and some of those just outside, within a
+    factor 2 of its bounds, which chance may put into it."""
+
+    rows: Longs
+    """(k,)"""
+    chances: Floats
+    """(k,) of being drawn, of sum 1"""
+    dispersions: Floats
+    """(R,)"""
+    beliefs: Floats
+    """(k, R) how likely each dispersion is the account's own, given its weeks. Drawn by itself, not from the stratum's
+    shares: where bursty accounts are the small ones, those that chance lifts into the stratum are bursty too."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +60,11 @@ class Stratum:
     high: float
     """Counts a week: [low, high), infinite at the top."""
     rows: Longs
-    near: Longs
-    """Those of the cohort just outside: within a factor 2 of its bounds."""
+    models: Models
     shape: Shape
     dispersions: Floats
     shares: Floats
-    """Of the accounts: by these healthy weeks are simulated. `shape` has them in short."""
+    """Of the accounts. `shape` has them in short."""
     rho: float
     """The autocorrelation of the intensity from one week to the next, in [0, MOST_RHO]."""
 
@@ -105,13 +113,24 @@ def strata_of(weeks: Weeks) -> list[Stratum]:
     # what chance adds to the spread of observed means does not belong to the prior
     chance = ((1.0 / mean[judged] + 1.0 / TYPICAL) / np.maximum(base[judged].sum(axis=1), 1)).mean()
     level, level_sd = float(log_mean.mean()), float(np.sqrt(max(log_mean.var() - chance, 0.01)))
-    observed = mean[judged]
-    found = []
-    for low, high in _joined(np.histogram(observed, [*BOUNDS, np.inf])[0]):
-        inside = (observed >= low) & (observed < high)
-        near = (observed >= low / 2) & (observed < high * 2) & ~inside
-        found.append(_fitted(low, high, judged[inside], judged[near], weeks, level, level_sd))
-    return found
+    bounds = _joined(np.histogram(mean[judged], [*BOUNDS, np.inf])[0])
+    parts = []
+    for low, high in bounds:
+        rows = judged[(mean[judged] >= low) & (mean[judged] < high)]
+        sampled = rows[:: max(1, rows.size // SAMPLED)]
+        profile = _profile(weeks.take(sampled), level, level_sd)
+        parts.append(_Part(rows, sampled, profile, _heterogeneity(profile)))
+    return [_fitted(low, high, place, parts, mean, weeks, level, level_sd) for place, (low, high) in enumerate(bounds)]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Accounts of a stratum, some of them with their log-likelihood at each dispersion of GRID, and its shares."""
+
+    rows: Longs
+    sampled: Longs
+    profile: Floats
+    share: Floats
 
 
 def _joined(counts: Longs) -> list[tuple[float, float]]:
@@ -126,17 +145,43 @@ def _joined(counts: Longs) -> list[tuple[float, float]]:
     return [(ends[group[0]], ends[group[-1] + 1]) for group in groups]
 
 
-def _fitted(low: float, high: float, rows: Longs, near: Longs, weeks: Weeks, level: float, level_sd: float) -> Stratum:
-    some = weeks.take(rows[:: max(1, rows.size // SAMPLED)])
-    profile = np.column_stack([_marginal(some, Shape(np.array([r]), np.ones(1), level, level_sd)) for r in GRID])
-    share = _heterogeneity(profile)
+def _fitted(
+    low: float, high: float, place: int, parts: list[_Part], mean: Floats, weeks: Weeks, level: float, level_sd: float
+) -> Stratum:
+    rows, share = parts[place].rows, parts[place].share
     shape = Shape(*_nodes(share), level, level_sd)
     more = weeks.take(rows[:: max(1, rows.size // (20 * SAMPLED))])
     rho, slow_r = autocorrelation(more, shape)
     # independent weeks: the likelihood's r is the better one
     slower = min(slow_r / shape.dispersion, 1.0) if rho > 0.05 else 1.0
     there = share > 1e-3
-    return Stratum(low, high, rows, near, shape, GRID[there] * slower, share[there] / share[there].sum(), rho)
+    models = _models([part for part in parts if part.rows.size], mean, low / 2, high * 2, GRID * slower)
+    return Stratum(low, high, rows, models, shape, GRID[there] * slower, share[there] / share[there].sum(), rho)
+
+
+def _models(parts: list[_Part], mean: Floats, low: float, high: float, dispersions: Floats) -> Models:
+    """The sampled accounts of all strata within these bounds; one stands for as many as its stratum has a sample."""
+    rows, chances, beliefs = [], [], []
+    for part in parts:
+        inside = (mean[part.sampled] >= low) & (mean[part.sampled] < high)
+        if inside.any():
+            rows.append(part.sampled[inside])
+            chances.append(np.full(int(inside.sum()), part.rows.size / part.sampled.size))
+            beliefs.append(_belief(part.profile[inside], part.share))
+    chance = np.concatenate(chances)
+    return Models(np.concatenate(rows), chance / chance.sum(), dispersions, np.concatenate(beliefs))
+
+
+def _profile(weeks: Weeks, level: float, level_sd: float) -> Floats:
+    """(n, grid) the log-likelihood of each baseline at each dispersion."""
+    return np.column_stack([_marginal(weeks, Shape(np.array([r]), np.ones(1), level, level_sd)) for r in GRID])
+
+
+def _belief(profile: Floats, share: Floats) -> Floats:
+    """(n, grid) of sum 1: how likely each dispersion is an account's own."""
+    belief: Floats = np.exp(profile - profile.max(axis=1, keepdims=True)) * share
+    belief /= np.maximum(belief.sum(axis=1, keepdims=True), 1e-300)
+    return belief
 
 
 def _marginal(weeks: Weeks, shape: Shape) -> Floats:

@@ -8,7 +8,6 @@ ever has p <= a: weekly looks need no further correction.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from scipy.special import ndtr
@@ -25,9 +24,10 @@ PATHS = 40_000
 SLIDING_PATHS = 4_000
 PASSING = 0.15
 """Of the healthy accounts, the share that ever comes through the gate."""
-MARGIN = 1.1
-"""What p-values are multiplied by: the null is fitted, not known. Where two kinds of accounts meet in a stratum, false
-alarms came to 1.3 times what was promised without it."""
+MARGIN = 1.05
+"""What p-values are multiplied by: the null is fitted, not known. Of 88 strata of simulated companies (fitted on
+40,000 accounts, independent and autocorrelated weeks) false alarms came to 1.0% on the mean where 1% is promised, and
+to 1.2% where the fit was unlucky."""
 TAIL = 0.02
 """From here on the tail is a Pareto's: it decides at 1%, and beyond what was simulated."""
 DRAWS = 6
@@ -57,33 +57,23 @@ class Null:
         return np.clip(MARGIN * chosen, 1e-300, 1.0)
 
 
-class Draw(Protocol):
-    """Intensities of mean 1, (n, T)."""
+def intensities(random: np.random.Generator, r: Floats, length: int, rho: float, typical: float) -> Floats:
+    """(n, length) gamma intensities of mean 1 and shape `r` (n,), a week apart correlated by about `rho`.
 
-    def __call__(self, random: np.random.Generator, count: int, length: int) -> Floats: ...
-
-
-def intensities(stratum: Stratum) -> Draw:
-    """Gamma intensities with the stratum's dispersion and autocorrelation (a Gaussian copula of order one)."""
-    atoms = stratum.dispersions
-
-    def draw(random: np.random.Generator, count: int, length: int) -> Floats:
-        which = random.choice(atoms.size, count, p=stratum.shares)
-        if stratum.rho < 0.01:
-            r = atoms[which][:, None]
-            return random.gamma(r, 1.0 / r, (count, length))
-        step = _normal_correlation(stratum.rho, stratum.typical)
-        z = np.empty((count, length))
-        z[:, 0] = random.standard_normal(count)
-        for week in range(1, length):
-            z[:, week] = step * z[:, week - 1] + np.sqrt(1.0 - step**2) * random.standard_normal(count)
-        found = np.empty_like(z)
-        for place, r in enumerate(atoms):
-            mine = which == place
-            found[mine] = np.interp(z[mine], _Z, gamma.ppf(ndtr(_Z), r) / r)
-        return found
-
-    return draw
+    A Gaussian copula of order one, exact at the shape `typical`.
+    """
+    if rho < 0.01:
+        return random.gamma(r[:, None], 1.0 / r[:, None], (r.size, length))
+    step = _normal_correlation(rho, typical)
+    z = np.empty((r.size, length))
+    z[:, 0] = random.standard_normal(r.size)
+    for week in range(1, length):
+        z[:, week] = step * z[:, week - 1] + np.sqrt(1.0 - step**2) * random.standard_normal(r.size)
+    found = np.empty_like(z)
+    for one in np.unique(r):
+        mine = r == one
+        found[mine] = np.interp(z[mine], _Z, gamma.ppf(ndtr(_Z), one) / one)
+    return found
 
 
 def _normal_correlation(rho: float, r: float) -> float:
@@ -109,17 +99,17 @@ def healthy(
     Levels are drawn from the posteriors of the cohort's accounts of about that size: where only the stratum's own
     were drawn, those that chance has put there would seem to be rightly there.
     """
-    rows = np.concatenate([stratum.rows, stratum.near])
-    rows = rows[:: max(1, rows.size // PATHS)]
-    logs, deviations = levels(weeks.take(rows), stratum.shape)
+    models = stratum.models
+    logs, deviations = levels(weeks.take(models.rows), stratum.shape)
+    below = np.cumsum(models.beliefs, axis=1)
     season = np.resize(weeks.season[-WINDOW:], length)
-    draw = intensities(stratum)
     kept = np.empty((0, length))
     more = count
     for _ in range(DRAWS):
-        some = random.integers(0, rows.size, more)
+        some = random.choice(models.rows.size, more, p=models.chances)
+        r = models.dispersions[np.minimum((below[some] < random.random((more, 1))).sum(axis=1), below.shape[1] - 1)]
         mean = np.exp(logs[some] + deviations[some] * random.standard_normal(more))
-        rate = mean[:, None] * season * draw(random, more, length)
+        rate = mean[:, None] * season * intensities(random, r, length, stratum.rho, stratum.typical)
         values = random.poisson(np.minimum(rate, 1e15)).astype(np.float64)
         observed = values[:, :first].sum(axis=1) / season[:first].sum()
         inside = (observed >= stratum.low) & (observed < stratum.high)

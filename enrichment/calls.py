@@ -120,26 +120,33 @@ class Caller:
         key = call_key(lane.model.name, prompt.sha256, messages, schema)
         most_in = int(sum(len(text) for _, text in messages) / CHARACTERS + len(json.dumps(schema)) / CHARACTERS)
         most_out = getattr(lane.model, "most_out", MOST_OUT)
-        with self._alone(key), lane.pace.room or nullcontext():
-            lane.breaker.admit(claim=False)
-            lane.pace.wait(most_in + most_out)
-            if self._ledger is not None:
-                intent = self._ledger.intend(key, lane.model.name, most_in, most_out)
-                if intent.status != "go":
-                    lane.pace.spare(most_in + most_out)
-                    return remembered(intent.status, intent.said, lane.model, schema)
-            completion = None
-            try:
-                lane.breaker.admit()
-                with observed(lane.model.name, lane.provider, prompt.name, content=self._content) as call:
-                    call.asked(messages)
-                    completion = self._tried(lane, prompt.text, question, document, schema)
-                    call.heard(completion.content, completion.tokens_in, completion.tokens_out)
-                    said = read(lane.model, completion.content, schema)
-            except (CallFailed, ModelError) as fault:
-                reason, free = ("no_model", True) if isinstance(fault, ModelError) else (fault.reason, fault.free)
+        completion: Completion | None = None
+        said: dict[str, Any] = {}
+        ended: CallFailed | ModelError | None = None
+        with self._alone(key):
+            # A slot is taken from the intent to the answer: the answer's row is written while the next call leaves.
+            with lane.pace.room or nullcontext():
+                lane.breaker.admit(claim=False)
+                lane.pace.wait(most_in + most_out)
+                if self._ledger is not None:
+                    intent = self._ledger.intend(key, lane.model.name, most_in, most_out)
+                    if intent.status != "go":
+                        lane.pace.spare(most_in + most_out)
+                        return remembered(intent.status, intent.said, lane.model, schema)
+                try:
+                    lane.breaker.admit()
+                    with observed(lane.model.name, lane.provider, prompt.name, content=self._content) as call:
+                        call.asked(messages)
+                        completion = self._tried(lane, prompt.text, question, document, schema)
+                        call.heard(completion.content, completion.tokens_in, completion.tokens_out)
+                        said = read(lane.model, completion.content, schema)
+                except (CallFailed, ModelError) as fault:
+                    ended = fault
+            if ended is not None:
+                reason, free = ("no_model", True) if isinstance(ended, ModelError) else (ended.reason, ended.free)
                 self._settle(key, reason, free=free, completion=completion)
-                raise
+                raise ended
+            assert completion is not None
             self._settle(key, "answered", said=completion.content, completion=completion)
             return Called(said, lane.model.name)
 

@@ -2,13 +2,16 @@
 
 Where a customer has no labelled records, a text is compared with the descriptions; where there are some, the
 comparison is one voice among several. The descriptions below are of the eleven sectors that most market data are
-sorted by. They were written from what the sectors mean, and looked at against rows 0 to 999 of
-firmographics_1500 only (the tuning part).
+sorted by; `enrichment.trades` has what each of their industries does. They were written from what the sectors mean,
+and looked at against rows 0 to 999 of firmographics_1500 only (the tuning part).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from enrichment.trades import TRADES
 
 SECTORS: dict[str, str] = {
     "Basic Materials": (
@@ -85,13 +88,43 @@ SECTORS: dict[str, str] = {
     ),
 }
 
-WRITTEN: tuple[Mapping[str, str], ...] = (SECTORS,)
+INDUSTRIES: dict[str, str] = {name: text for known in TRADES.values() for name, text in known.items()}
+WRITTEN: tuple[Mapping[str, str], ...] = (SECTORS, INDUSTRIES)
 """The descriptions that ship, a mapping per scheme of classes."""
+MOST = 0.75
+"""The share of labels that a scheme has to know to be the one that labelled records follow."""
 
 
-def descriptions(labels: Sequence[str]) -> tuple[str, ...] | None:
-    """A description for each label, its name included; None where no scheme that ships knows all of them."""
+def descriptions(labels: Sequence[str], *, every: bool = True) -> tuple[str, ...] | None:
+    """A description for each label, its name included; None where no scheme that ships knows all of them.
+
+    With `every` false a scheme that knows MOST of them will do; the others are described by their names alone.
+    """
     for scheme in WRITTEN:
-        if all(label in scheme for label in labels):
-            return tuple(f"{label} {scheme[label]}" for label in labels)
+        known = sum(label in scheme for label in labels)
+        if known == len(labels) or (not every and known >= MOST * len(labels)):
+            return tuple(f"{label} {scheme.get(label, '')}".strip() for label in labels)
     return None
+
+
+@dataclass(frozen=True)
+class Trade:
+    """A finer class of the label at place `label`, in words. Of a label without finer classes: the label itself."""
+
+    label: int
+    name: str
+    text: str
+
+
+def trades(labels: Sequence[str], *, every: bool = True) -> tuple[Trade, ...]:
+    """The finer classes of these labels, described; empty where no scheme knows them (see `descriptions`)."""
+    if all(label in TRADES for label in labels):
+        return tuple(
+            Trade(place, name, f"{name} {text}")
+            for place, label in enumerate(labels)
+            for name, text in TRADES[label].items()
+        )
+    known = [place for place, label in enumerate(labels) if label in INDUSTRIES]
+    if len(known) == len(labels) or (not every and len(known) >= MOST * len(labels)):
+        return tuple(Trade(place, labels[place], f"{labels[place]} {INDUSTRIES[labels[place]]}") for place in known)
+    return ()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from enrichment.atlas import atlas, plain
 from enrichment.normalise import normalise
 from enrichment.observations import observation
 from enrichment.places import may_be_city, supports_city, supports_country
-from enrichment.text import Readable, compared, visible
+from enrichment.text import Readable, visible
 from enrichment.years import supports_year, tells_founding
 from watchtower.contract import Document, Evidence, FieldSpec
 
@@ -71,12 +71,36 @@ def located(quote: str, document: Document, readable: Readable | None = None) ->
     shown = readable or visible(document.text)
     if not quote.split() or len(quote) > MAX_QUOTE:
         return None
-    for form in (lambda known: known, compared):
-        text, words = form(shown), form(visible(quote)).text.split()
-        match = re.search(r"\s+".join(re.escape(word) for word in words), text.text) if words else None
-        if match is not None:
-            start, end = text.span(match.start(), match.end())
-            return cited(document, start, _whole(document.text, end))
+    said = visible(quote)
+    text, place = shown, standing(said.text.split(), shown.text)
+    if place is None:
+        text, place = shown.alike, standing(said.alike.text.split(), shown.alike.text)
+    if place is None:
+        return None
+    start, end = text.span(*place)
+    return cited(document, start, _whole(document.text, end))
+
+
+def standing(words: Sequence[str], text: str) -> tuple[int, int] | None:
+    """The half-open span in which the words first stand in the text, with nothing but blanks between them.
+
+    Words hold no blank, so there is one way to go on from each place: no pattern needs to be compiled for each quote.
+    """
+    if not words:
+        return None
+    at = text.find(words[0])
+    while at >= 0:
+        end = at + len(words[0])
+        for word in words[1:]:
+            begin = end
+            while begin < len(text) and text[begin].isspace():
+                begin += 1
+            if begin == end or not text.startswith(word, begin):
+                break
+            end = begin + len(word)
+        else:
+            return at, end
+        at = text.find(words[0], at + 1)
     return None
 
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enrichment.blocks import Block, Counted, Floats
-from enrichment.classify import WEIGHTS, Classifier, Voice, centred, featured, softmax
-from enrichment.described import descriptions
+from enrichment.classify import FINER_TEMPERATURE, WEIGHTS, Classifier, Voice, centred, featured, softmax
+from enrichment.described import Trade, descriptions, trades
 
 Whole = NDArray[np.int64]
 
@@ -28,10 +28,12 @@ FOLDS = 5
 TEMPERATURES = np.geomspace(0.02, 5.0, 120)
 COST, SMOOTHING = 0.3, 0.3
 """Of the support-vector machines, and of naive Bayes."""
-UNLABELLED_TEMPERATURE = 0.41
+NEARNESS = 0.02
+"""The temperature under which likenesses to finer classes are weighed against each other. Chosen on the same rows."""
+UNLABELLED_TEMPERATURE = 1.24
 """For a classifier that knows descriptions only: fitted on rows 0 to 999 of firmographics_1500 (11 sectors)."""
-UNLABELLED_SPREAD = 0.067
-"""Of the likenesses there."""
+UNLABELLED_SPREADS: Mapping[str, float] = {"described": 0.0106, "trades": 1.46}
+"""Of the likenesses there, times the voice's weight: both voices count alike."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,7 @@ def study(texts: Sequence[str], labels: Sequence[str], finer: Sequence[str | Non
     target = np.array([names.index(labels[i]) for i in kept])
     below = np.array([(finer[i] if finer else None) or "" for i in kept])
     folds = _folds(target)
-    told = _Told(said, descriptions(names))
+    told = _Told(said, descriptions(names, every=False), trades(names, every=False))
     unseen: dict[str, Floats] = {}
     for fold in range(FOLDS):
         train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
@@ -99,24 +101,30 @@ def study(texts: Sequence[str], labels: Sequence[str], finer: Sequence[str | Non
 
 def from_descriptions(labels: Sequence[str]) -> Classifier | None:
     """A classifier that has seen no labelled row: likeness to what ships about the labels. None where nothing does."""
-    written = descriptions(labels)
-    counted = Counted("pieces", written) if written else None
-    likeness = counted.learn(np.arange(len(labels)), frozenset(counted.terms.tolist())) if counted else None
-    if written is None or likeness is None:
+    written, known = descriptions(labels), trades(labels)
+    if written is None:
         return None
-    voice = _alike(likeness, written, UNLABELLED_SPREAD)
-    return Classifier(tuple(labels), {"likeness": likeness}, (voice,), UNLABELLED_TEMPERATURE, 0, 0.0)
+    counted = Counted("pieces", [*written, *(trade.text for trade in known)])
+    likeness = counted.learn(np.arange(len(written) + len(known)), frozenset(counted.terms.tolist()))
+    if likeness is None:
+        return None
+    voices = [_alike(likeness, written, UNLABELLED_SPREADS["described"])]
+    if known:
+        voices.append(_traded(likeness, known, len(labels), UNLABELLED_SPREADS["trades"]))
+    return Classifier(tuple(labels), {"likeness": likeness}, tuple(voices), UNLABELLED_TEMPERATURE, 0, 0.0)
 
 
 class _Told:
-    """The texts of all rows, counted once, and the descriptions of their labels where some ship."""
+    """The texts of all rows, counted once, and what ships about their labels."""
 
-    def __init__(self, said: Sequence[str], written: Sequence[str] | None) -> None:
-        self._written = written
-        self._words = Counted("words", said)
-        # The descriptions stand behind the rows, so that each of their terms is counted, too.
-        self._pieces = Counted("pieces", [*said, *(written or ())])
-        self._likeness = frozenset(Counted("pieces", written).terms.tolist()) if written else None
+    def __init__(self, said: Sequence[str], written: Sequence[str] | None, known: Sequence[Trade]) -> None:
+        self._written, self._trades = written, known
+        shipped = [trade.text for trade in known]
+        # What ships stands behind the rows, so that each of its terms is counted, too.
+        self._words = Counted("words", [*said, *shipped])
+        self._pieces = Counted("pieces", [*said, *shipped, *(written or ())])
+        self._shipped = np.arange(len(said), len(said) + len(known))
+        self._likeness = frozenset(Counted("pieces", [*written, *shipped]).terms.tolist()) if written else None
 
     def features(self, blocks: Mapping[str, Block], rows: Whole) -> dict[str, Any]:
         """The features of these rows."""
@@ -129,7 +137,10 @@ class _Told:
     def trained(
         self, rows: Whole, target: Whole, below: NDArray[np.str_], labels: int
     ) -> tuple[dict[str, Block], list[Voice]] | None:
-        """Blocks and voices learnt from these rows (their spread is yet to be told); None without a common word."""
+        """Blocks and voices learnt from these rows (their spread is yet to be told); None without a common word.
+
+        A description of a finer class is a row more for the machines: vocabulary and rarity are of the rows alone.
+        """
         words, pieces = self._words.learn(rows), self._pieces.learn(rows)
         if words is None:
             return None
@@ -137,18 +148,24 @@ class _Told:
         if self._likeness is not None and (likeness := self._pieces.learn(rows, self._likeness)) is not None:
             blocks["likeness"] = likeness
         features, target, below = self.features(blocks, rows), target[rows], below[rows]
-        voices = [Voice("margins", "both", *_machines(features["both"], target, labels), spread=1.0)]
+        more = self.features(blocks, np.concatenate([rows, self._shipped]))["both"]
+        every = np.concatenate([target, np.array([trade.label for trade in self._trades], dtype=np.int64)])
+        voices = [Voice("margins", "both", *_machines(more, every, labels), spread=1.0)]
         named = sorted(set(below.tolist()) - {""})
         if len(named) > labels:
-            known = np.flatnonzero(below != "")
-            inner = np.array([named.index(name) for name in below[known]])
+            finer = np.concatenate([below, np.array([trade.name for trade in self._trades], dtype=np.str_)])
+            named = sorted(set(finer.tolist()) - {""})
+            known = np.flatnonzero(finer != "")
+            inner = np.array([named.index(name) for name in finer[known]])
             sums = np.zeros((len(named), labels), dtype=np.float32)
-            np.add.at(sums, (inner, target[known]), 1.0)
-            weights, bias = _machines(features["both"][known], inner, len(named))
+            np.add.at(sums, (inner, every[known]), 1.0)
+            weights, bias = _machines(more[known], inner, len(named))
             voices.append(Voice("finer", "both", weights, bias, 1.0, sums / sums.sum(axis=1, keepdims=True)))
         voices.append(_bayes(features["seen"], target))
         if "likeness" in blocks and self._written is not None:
             voices.append(_alike(blocks["likeness"], self._written, 1.0))
+            if self._trades:
+                voices.append(_traded(blocks["likeness"], self._trades, labels, 1.0))
         return blocks, voices
 
 
@@ -180,6 +197,23 @@ def _alike(likeness: Block, written: Sequence[str], spread: float) -> Voice:
     """The cosine of a text with each description."""
     weights = likeness.of(written).toarray().astype(np.float32)
     return Voice("described", "likeness", weights, np.zeros(len(written), dtype=np.float32), spread)
+
+
+def _traded(likeness: Block, known: Sequence[Trade], labels: int, spread: float) -> Voice:
+    """The cosine of a text with each finer class; the nearest ones of a label speak for it."""
+    near = likeness.of([trade.text for trade in known]).toarray().astype(np.float32)
+    sums = np.zeros((len(known), labels), dtype=np.float32)
+    for place, trade in enumerate(known):
+        sums[place, trade.label] = 1.0
+    weights = near * np.float32(FINER_TEMPERATURE / NEARNESS)
+    return Voice(
+        "trades",
+        "likeness",
+        weights,
+        np.zeros(len(known), dtype=np.float32),
+        spread,
+        sums / np.maximum(sums.sum(axis=0), 1),
+    )
 
 
 def _folds(target: Whole) -> Whole:

@@ -10,12 +10,14 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from enrichment.errors import CallFailed, ModelError
 from enrichment.text import covered, visible
+from enrichment.within import within
 
 MAX_ANSWER_BYTES = 256 * 1024
 MAX_DOCUMENT = 6000
@@ -68,6 +70,7 @@ class ExtractionModel(Protocol):
         ...
 
 
+@lru_cache(maxsize=64)
 def shown(document: str) -> str:
     """The document as a model may see it: visible, personal numbers covered, at most MAX_DOCUMENT long."""
     text = covered(visible(document).text)
@@ -124,11 +127,11 @@ class ChatModel:
         # What with_structured_output(method="json_schema") binds, without its parsing runnables: with include_raw
         # they run in executor threads, which Python joins at exit, so one stalled call would hold the process. As part
         # of the body it is not checked key by key against OpenAI's types, which takes a third of a call's CPU.
-        chat = self._client().bind(extra_body={"response_format": shaped(schema)})
+        chat, body = self._client(), {"response_format": shaped(schema)}
         messages = [("system", instructions), ("user", fenced(question, document))]
         try:
             most = self._seconds if seconds is None else min(seconds, self._seconds)
-            result = _within(most, lambda: _asked(chat, messages))
+            result = within(most, lambda: _asked(chat, messages, body))
         except CallFailed as fault:
             if not self._answered and fault.reason in ("refused", "rejected"):
                 # An endpoint that never answered and turns us away is no endpoint.
@@ -147,29 +150,10 @@ class ChatModel:
         """Built at the first call: importing LangChain takes a second or two."""
         with self._lock:
             if self._chat is None:
-                self._chat = _chat(self.endpoint, self.most_out, self._max_bytes, self._seconds)
+                from enrichment.chat import chat
+
+                self._chat = chat(self.endpoint, self.most_out, self._max_bytes, self._seconds)
             return self._chat
-
-
-def _chat(endpoint: Endpoint, max_tokens: int, max_bytes: int, seconds: float) -> Any:
-    """LangChain's client. It never tries again by itself: that is for whoever keeps the ledger."""
-    from langchain_openai import AzureChatOpenAI, ChatOpenAI
-    from pydantic import SecretStr
-
-    from enrichment.wire import client
-
-    common: dict[str, Any] = {
-        "api_key": SecretStr(endpoint.api_key or "none"), "http_client": client(max_bytes, seconds), "temperature": 0,
-        "seed": 0, "max_retries": 0, "max_completion_tokens": max_tokens, "use_responses_api": False,
-    }  # fmt: skip
-    if endpoint.provider == "azure":
-        return AzureChatOpenAI(
-            azure_endpoint=endpoint.base_url,
-            azure_deployment=endpoint.model,
-            api_version=endpoint.api_version,
-            **common,
-        )
-    return ChatOpenAI(model=endpoint.model, base_url=endpoint.base_url, **common)
 
 
 def shaped(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,38 +162,13 @@ def shaped(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": wanted}
 
 
-def _within(seconds: float, call: Callable[[], Any]) -> Any:
-    """What the call returns or raises, or CallFailed after `seconds`.
-
-    A thread is the only bound on name look-ups and headers that drip. One that is left behind ends with
-    the process; STRIKES bounds their number.
-    """
-    box: list[tuple[Any, BaseException | None]] = []
-
-    def run() -> None:
-        try:
-            box.append((call(), None))
-        except BaseException as fault:  # noqa: BLE001 - carried over to the thread that asked
-            box.append((None, fault))
-
-    thread = threading.Thread(target=run, name="llm-call", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not box:
-        raise CallFailed("deadline", f"no answer within {seconds:g} s")
-    result, fault = box[0]
-    if fault is not None:
-        raise fault
-    return result
-
-
-def _asked(chat: Any, messages: list[tuple[str, str]]) -> Any:
+def _asked(chat: Any, messages: list[tuple[str, str]], body: dict[str, Any]) -> Any:
     """LangChain's message; every way in which the endpoint can fail becomes a CallFailed with its reason."""
     import httpx2
     import openai
 
     try:
-        return chat.invoke(messages)
+        return chat.invoke(messages, extra_body=body)
     except Exception as fault:
         hidden = _caused_by(fault)
         if hidden is not None:

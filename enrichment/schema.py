@@ -7,6 +7,7 @@ value, so that the value is read off words already copied; city before country. 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from watchtower.contract import FieldSpec
@@ -36,6 +37,16 @@ def askable(spec: FieldSpec) -> bool:
 def ordered(fields: Sequence[FieldSpec]) -> list[FieldSpec]:
     """As asked, countries last."""
     return sorted(fields, key=lambda spec: spec.type == "country")
+
+
+def asked_for(fields: Sequence[FieldSpec]) -> tuple[str, dict[str, Any]]:
+    """(question, schema) of these fields, made once for all requests that ask for the same. Nobody changes them."""
+    return _asked_for(tuple(fields))
+
+
+@lru_cache(maxsize=256)
+def _asked_for(fields: tuple[FieldSpec, ...]) -> tuple[str, dict[str, Any]]:
+    return question(fields), schema(fields)
 
 
 def schema(fields: Sequence[FieldSpec]) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 KEPT_CONTROLS = frozenset("\n\t")
 INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
@@ -46,11 +48,16 @@ class Readable:
     """`text` is what a worker sees; `origin[i]` is the index in the document of `text[i]`."""
 
     text: str
-    origin: tuple[int, ...]
+    origin: Sequence[int]
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """The half-open span of the document that `text[start:end]` came from (start < end)."""
         return self.origin[start], self.origin[end - 1] + 1
+
+    @cached_property
+    def alike(self) -> Readable:
+        """The form in which quotes are compared, made once for all fields that ask: see `compared`."""
+        return compared(self)
 
 
 def _invisible(character: str) -> bool:
@@ -66,7 +73,11 @@ def visible(text: str) -> Readable:
 
     Line and paragraph separators count as spaces; a carriage return is dropped.
     """
-    kept = [(i, c) for i, c in enumerate(text) if not _invisible(c)]
+    # A text has few different characters: each is looked at once, and most texts hide nothing.
+    hidden = {character for character in set(text) if _invisible(character)}
+    if not hidden:
+        return Readable(text, range(len(text)))
+    kept = [(i, c) for i, c in enumerate(text) if c not in hidden]
     return Readable("".join(c for _, c in kept), tuple(i for i, _ in kept))
 
 

@@ -31,6 +31,7 @@ FOUNDED: dict[str, tuple[str, ...]] = {
         rf"\b[Gg]egründet\s*:?\s+(?:wurde\s+[^.;,]{{1,60}}?\s+)?(?:im\s+(?:Jahre?\s+)?|in\s+)?{MONTH}{YEAR}",
         rf"\b(?:wurde|ist|seit\s+ihrer|seit\s+seiner)\b[^.;,]{{0,50}}?\b{YEAR}{WHERE}\s+(?:als\s+[^.;,]{{1,40}}\s+)?gegründet",
         rf"\bGründungsjahr\s*:?\s+{YEAR}",
+        rf"\b(?:[Dd]er|[Uu]nserer|[Ii]hrer|[Ss]einer|[Dd]ie)\s+Gründung\s+(?:[^.;,\d]{{1,40}}\s+)?(?:im\s+Jahre?\s+|in\s+)?{MONTH}{YEAR}",
         rf"\b[Gg]egründet{WHERE}\s+im\s+Jahre?\s+{YEAR}",
     ),
     "fr": (
@@ -42,6 +43,7 @@ FOUNDED: dict[str, tuple[str, ...]] = {
         rf"\b(?:[Ff]undad[ao]|[Cc]read[ao]|[Cc]onstituid[ao]|[Ss]e\s+(?:fundó|constituyó|creó)){WHERE}\s+"
         rf"(?:en|el)\s+(?:el\s+año\s+)?{MONTH}{YEAR}",
         rf"\bAño\s+de\s+fundación\s*:\s*{YEAR}",
+        rf"\b[Dd]esde\s+su\s+(?:fundación|creación|constitución)\s+en\s+(?:el\s+año\s+)?{MONTH}{YEAR}",
     ),
     "it": (
         rf"\b(?:[Ff]ondat[ao]|[Cc]ostituit[ao]|[Nn]at[ao]){WHERE}\s+(?:nell?['’]?\s?(?:anno\s+)?|il\s+){MONTH}{YEAR}",
@@ -50,42 +52,54 @@ FOUNDED: dict[str, tuple[str, ...]] = {
     "pt": (
         rf"\b(?:[Ff]undad[ao]|[Cc]riad[ao]|[Cc]onstituíd[ao]){WHERE}\s+em\s+{MONTH}{YEAR}",
         rf"\bAno\s+de\s+fundação\s*:\s*{YEAR}",
+        rf"\b[Dd]esde\s+(?:a\s+)?sua\s+(?:fundação|criação|constituição)\s+em\s+{MONTH}{YEAR}",
     ),
     "nl": (
         rf"\b[Oo]pgericht{WHERE}\s+(?:in|op)\s+(?:het\s+jaar\s+)?{MONTH}{YEAR}",
         rf"\b(?:in|werd|is)\b[^.;,]{{0,40}}?\b{YEAR}{WHERE}\s+opgericht",
         rf"\bOprichtingsjaar\s*:\s*{YEAR}",
+        rf"\b[Ss]inds\s+(?:de|haar|zijn|onze)\s+oprichting\s+in\s+{MONTH}{YEAR}",
     ),
 }
 SEATED: dict[str, tuple[str, ...]] = {
     "de": (
         r"\bmit\s+(?:Haupt|Firmen|Unternehmens)?[Ss]itz\s+(?:in|im)\s+",
         r"\b(?:[Hh]auptsitz|[Ff]irmensitz|[Uu]nternehmenssitz|[Ss]itz|[Zz]entrale|[Hh]auptverwaltung)\s*(?:der\s+Gesellschaft\s*)?"
-        r"(?::\s*|(?:ist|liegt|befindet\s+sich)\s+in\s+|in\s+)",
+        r"(?::\s*|ist\s+(?:in\s+)?|(?:liegt|befindet\s+sich)\s+in\s+|in\s+)",
+        r"\bin\s+(?=[A-ZÄÖÜ][\w-]+(?:\s+(?:am|an\s+der|im)?\s?[A-ZÄÖÜ][\w-]+)?\s+(?:ansässig\w*|beheimatet\w*|zu\s+Hause)\b)",
         r"\bverlegte?\b[^.;]{0,40}?\b(?:Haupt|Firmen)?[Ss]itz\s+(?:\d{4}\s+)?(?:von\s+[A-ZÄÖÜ][\w-]+\s+)?nach\s+",
     ),
     "fr": (
         r"\b(?:le\s+|son\s+|[Ss]on\s+|[Ll]e\s+)?(?:[Ss]iège(?:\s+social)?)\s*(?::\s*|(?:est|se\s+trouve|est\s+situé|se\s+situe)\s+"
         r"(?:à|au)\s+|(?:situé\s+)?à\s+)",
-        r"\b(?:[Bb]asée?|[Éé]tablie?)\s+à\s+",
+        r"\b(?:[Bb]asée?s?|[Éé]tablie?s?|[Ii]nstallée?s?|[Ii]mplantée?s?|[Dd]omiciliée?s?)\s+à\s+",
     ),
     "es": (
-        r"\b(?:tiene\s+su|con|[Ss]u)\s+(?:sede|domicilio)(?:\s+(?:central|social|principal))?\s+(?:está\s+)?en\s+",
-        r"\b[Ss]ede(?:\s+(?:central|social))?\s*:\s*",
+        r"\b(?:tiene\s+su|[Cc]on|[Ss]u)\s+(?:sede|domicilio)(?:\s+(?:central|social|principal))?\s+(?:está\s+)?en\s+",
+        r"\b(?:[Ss]ede(?:\s+(?:central|social))?|[Dd]omicilio\s+social)\s*:\s*",
+        r"\b(?:[Ss]ede(?:\s+(?:central|social|principal))?|[Oo]ficinas\s+centrales)(?:\s+de\s+[^.;,]{1,40}?)?\s+"
+        r"(?:se\s+encuentran?|está(?:n)?(?:\s+(?:ubicad|situad)[ao]s?)?|se\s+ubica)\s+en\s+",
+        r"\b(?:empresa|compañía|sociedad|firma)\s+(?:está\s+)?(?:radicad|afincad|ubicad)a\s+en\s+",
     ),
     "it": (
-        r"\b(?:con|[Hh]a|[Ll]a|propria)\s+(?:la\s+)?(?:propria\s+)?sede(?:\s+(?:legale|principale|centrale|operativa))?"
-        r"(?:\s+e\s+operativa)?\s+(?:è\s+)?(?:a|ad)\s+",
-        r"\b[Ss]ede(?:\s+(?:legale|principale))?\s*:\s*",
+        r"\b(?:[Cc]on|[Hh]a|[Ll]a|propria)\s+(?:la\s+)?(?:propria\s+)?sede(?:\s+(?:legale|principale|centrale|operativa))?"
+        r"(?:\s+e\s+operativa)?\s+(?:è\s+|si\s+trova\s+|è\s+situata\s+)?(?:a|ad|in)\s+",
+        r"\b[Ss]ede(?:\s+(?:legale|principale))?(?:\s+e\s+operativa)?\s*:\s*",
+        r"\b(?:[Qq]uartier\s+generale|[Hh]eadquarters?)(?:\s+(?:del|della|dell['’])\s?[^.;,]{1,30}?)?\s+"
+        r"(?:si\s+trova\s+|è\s+(?:situato\s+)?)?(?:a|ad|in)\s+",
         r"\bha\s+trasferito\s+la\s+(?:propria\s+)?sede\s+(?:da\s+[A-ZÀ-Ý][\w'’-]+\s+)?a\s+",
     ),
     "pt": (
-        r"\b(?:com|tem|[Ss]ua)\s+(?:a\s+)?(?:sua\s+)?sede(?:\s+social)?\s+(?:fica\s+|está\s+)?(?:em|no|na)\s+",
+        r"\b(?:[Cc]om|tem|[Ss]ua|[Nn]ossa|[Aa])\s+(?:a\s+)?(?:sua\s+)?sede(?:\s+(?:social|central|principal))?"
+        r"(?:\s+d[ao]\s+(?:empresa|companhia|sociedade|grupo))?\s+"
+        r"(?:fica\s+|está\s+(?:localizada\s+|situada\s+)?|situa-se\s+|localiza-se\s+)?(?:em|no|na)\s+",
         r"\b[Ss]ede(?:\s+social)?\s*:\s*",
     ),
     "nl": (
         r"\b(?:is\s+)?gevestigd\s+(?:in|te)\s+",
-        r"\b[Hh]oofdkantoor\s*(?::\s*|(?:(?:is|staat|bevindt\s+zich)\s+)?(?:gevestigd\s+)?in\s+)",
+        r"\b(?:[Mm]aatschappelijke\s+zetel|[Ss]tatutaire\s+zetel|[Hh]oofdzetel)\s*"
+        r"(?::\s*|(?:(?:is|ligt|bevindt\s+zich)\s+)?(?:gevestigd\s+)?(?:in|te)\s+)",
+        r"\b[Hh]oofdkantoor(?:\s+van\s+[^;,\n]{1,40}?)?\s*(?::\s*|(?:(?:is|staat|bevindt\s+zich)\s+)?(?:gevestigd\s+)?in\s+)",
     ),
 }
 STAFF: dict[str, tuple[str, ...]] = {
@@ -129,7 +143,7 @@ AGAINST: dict[str, str] = {
         r"beliefert"
     ),
     "fr": (
-        r"filiales?|maison[- ]mère|groupe|holding|clients?|fournisseurs?|succursales?|usines?|rachet\w+|acquis\w*|"
+        r"filiales?|maison[- ]mère|groupe|holding|cliente?s?|fournisseurs?|succursales?|usines?|rachet\w+|acquis\w*|"
         r"acqui\w+|ancien\w*|autrefois|jusqu['’]en|prévoit|projette|envisage|sera|serait|pourrait|pas|jamais|"
         r"aucun\w*|fondation\s+[A-Z]\w*|prédécesseur|partenaires?|fondateurs?|régional\w*|second\w*|avait|était|"
         r"comptait|employait|concurrent\w*|appartient|association"
@@ -158,8 +172,14 @@ AGAINST: dict[str, str] = {
     ),
 }
 """A sentence with one of these may speak of somebody else, of a part, of another time, or of what is not so."""
+DEALINGS = re.compile(
+    r"(?<!\w)(?:Kunden?|Lieferant\w*|Partner\w*|beliefert|clients|fournisseurs?|partenaires?|clientes?|proveedor\w*|socios?|"
+    r"clienti|fornitor\w+|fornecedor\w*|klant\w*|leverancier\w*|partners?)(?!\w)",
+    re.I,
+)
+"""Words of `AGAINST` that name whom a company deals with, not whose the sentence is."""
 SELF: dict[str, str] = {
-    "de": r"Unternehmen|Firma|Gesellschaft|[Ww]ir|[Uu]nser\w*|[Ss]ie|[Ee]s",
+    "de": r"(?:Unternehmens|Firmen)gruppe|Unternehmen|Firma|Gesellschaft|[Ww]ir|[Uu]nser\w*|[Ss]ie|[Ee]s",
     "fr": r"entreprise|société|[Ee]lle|[Nn]ous|[Nn]otre|compagnie",
     "es": r"empresa|compañía|sociedad|[Nn]uestr[oa]|ella",
     "it": r"azienda|società|impresa|[Nn]ostr[oa]",
@@ -170,14 +190,21 @@ SELF: dict[str, str] = {
 _OPENING = re.compile(r"^(?:(?:Der|Die|Le|La|L['’]|El|A|O|Het|De|Il|Lo|Su|Son|Sa|Sua)\s*)?$")
 """What may stand before a statement that opens its sentence: `Der` of `Der Hauptsitz befindet sich in ...`."""
 BEYOND = re.compile(
-    r"^\s*(?:,\s*|\()?\s*(?:in|im|en|no|na|em|au|aux|à)?\s*(?:der\s+|den\s+|die\s+|la\s+|le\s+|les\s+|o\s+|os\s+|het\s+|de\s+|l['’])?"
+    r"^(?:\s*\([A-Z]{2}\))?\s*(?:,\s*|\()?\s*(?:in|im|en|no|na|em|au|aux|à)?\s*(?:der\s+|den\s+|die\s+|la\s+|le\s+|les\s+|o\s+|os\s+|het\s+|de\s+|l['’])?"
     r"(?P<country>[A-ZÀ-Ý][\w-]+(?:\s+[A-ZÀ-Ý][\w-]+){0,2})"
 )
-"""After a city: `, Deutschland`, `, en France`, ` (Canada)`."""
+"""After a city: `, Deutschland`, `, en France`, ` (Canada)`, ` (BO), Italia`: two letters alone are a province."""
 _WORD = r"[A-ZÀ-Ý][\w'’-]*\w"
 PLACE = re.compile(
     rf"(?P<city>{_WORD}(?:(?:\s+(?:am|an\s+der|de|di|da|do|del|della|la|le|sur|les|aan|den|bei))? {_WORD}){{0,3}})"
 )
+
+
+POSTCODE = r"(?:[A-Z]{1,2}-)?\d{4,5}(?:-\d{3})?(?:\s?[A-Z]{2}(?=\s))?\s+"
+STREET = re.compile(rf"[^\n;:]{{3,70}}?[,\s]\s*{POSTCODE}")
+"""Between `Siège social :` and its city: `14, rue des Tanneurs, 69002 `."""
+BLOCK = re.compile(rf"^(?P<street>[^\n]{{0,60}}?\s\d{{1,4}}\s?[a-z]?)\n{POSTCODE}", re.M)
+"""Street and number in a line, then a postcode: what follows is a city. Whose it is, stands in the line above."""
 
 
 @dataclass(frozen=True)
@@ -247,12 +274,26 @@ def _stated(kind: str, text: str, names: Sequence[str]) -> Iterator[re.Match[str
                 start = told.around(start - 2)[0]  # `Molini S.r.l. è stata fondata`: the form is no end
             sentence = text[start:end]
             own_words = sentence
+            if kind == "seated" and _is_subject(sentence[: match.start() - start], text[match.end() : end], names):
+                own_words = sentence[: match.end() - start] + DEALINGS.sub(" ", text[match.end() : end])
             for name in names:
                 own_words = own_words.replace(name, " ")
             if _against()[language].search(own_words) or told.orders(match.start()):
                 continue
             if _is_own(language, sentence, match.start() - start, names):
                 yield match
+
+
+def _is_subject(before: str, after: str, names: Sequence[str]) -> bool:
+    """Whether the seat is that of the sentence's subject, and this the company: whom it deals with is told after that.
+
+    `NAME mit Hauptsitz in Graz`; `Basée à Nantes, NAME`; `Con sede en Bilbao, atendemos`.
+    """
+    if _OPENING.match(before):
+        return any(re.match(rf"[^,.;]{{2,60}},\s+(?:[AaOo]\s+)?{re.escape(name)}\b", after) for name in names) or (
+            re.match(r"[^,.;]{2,60},\s+\w+[aei]mos\b", after) is not None
+        )
+    return any(_OPENING.match(before.removesuffix(", ").rstrip().removesuffix(name)) for name in names)
 
 
 def _is_own(language: str, sentence: str, at: int, names: Sequence[str]) -> bool:
@@ -288,23 +329,47 @@ def staff(text: str, names: Sequence[str] = ()) -> Told | None:
 
 def seated(text: str, names: Sequence[str] = ()) -> SeatTold | None:
     """The one seat that the text states; None where it states none, or several."""
-    known = atlas()
     found: list[SeatTold] = []
     for match in _stated("seated", text, names):
-        place = PLACE.match(text, match.end())
-        if place is None:
-            continue
-        words = place["city"].split(" ")
-        cities = (" ".join(words[:n]) for n in range(len(words), 0, -1))
-        city = next((one for one in cities if plain(one) in known.cities and country_called(one) is None), None)
-        if city is None:
-            continue
-        end = match.end() + len(city)
-        code, end = _country_after(text, end)
-        found.append(SeatTold(match.start(), end, city, code))
+        street = STREET.match(text, match.end())
+        told = _seat_at(text, match.start(), match.end())
+        if told is None and street is not None:
+            told = _seat_at(text, match.start(), street.end())
+        found += [told] if told is not None else []
+    found += _addressed(text, names)
     if len({plain(one.city) for one in found}) != 1 or len({one.country for one in found if one.country}) > 1:
         return None
     return max(found, key=lambda one: (one.country is not None, -one.start))
+
+
+def _seat_at(text: str, start: int, end: int) -> SeatTold | None:
+    """The seat whose city begins at `end`; None where no city that the gazetteer knows does."""
+    known = atlas()
+    place = PLACE.match(text, end)
+    if place is None:
+        return None
+    words = place["city"].split(" ")
+    cities = (" ".join(words[:n]) for n in range(len(words), 0, -1))
+    city = next((one for one in cities if plain(one) in known.cities and country_called(one) is None), None)
+    if city is None:
+        return None
+    code, after = _country_after(text, end + len(city))
+    return SeatTold(start, after, city, code)
+
+
+def _addressed(text: str, names: Sequence[str]) -> Iterator[SeatTold]:
+    """Postal addresses right under a line that is the company's own name, as a page's imprint has them."""
+    own = {plain(name) for name in names}
+    for block in BLOCK.finditer(text):
+        above = text[: block.start()].rstrip("\n").split("\n")[-2:]
+        if plain(above[-1].strip()) not in own:
+            continue
+        heading = above[0] if len(above) > 1 else ""
+        if any(words.search(f"{heading} {block['street']}") for words in _against().values()):
+            continue
+        told = _seat_at(text, block.start() - len(above[-1]) - 1, block.end())
+        if told is not None:
+            yield told
 
 
 def _country_after(text: str, end: int) -> tuple[str | None, int]:
@@ -402,8 +467,8 @@ def other_than_english(text: str) -> bool:
 
 
 FOUNDING_WORDS = re.compile(
-    r"\b(?:gegründet|gründung\w*|fond(?:ée?|ation)|cré(?:ée?|ation)|constitu(?:ée?|id[ao]|ída|ído|yó)|fund(?:ad[ao]|ó|ación|ação)|"
-    r"cre(?:ad[ao]|ó)|criad[ao]|fondat[ao]|fondazione|costituit[ao]|nat[ao]|opgericht|oprichtingsjaar)\b",
+    r"\b(?:gegründet|gründung\w*|fond(?:ée?|ation)|cré(?:ée?|ation)|constitu(?:ée?|id[ao]|ída|ído|yó|ción|ição)|fund(?:ad[ao]|ó|ación|ação)|"
+    r"cre(?:ad[ao]|ó|ación)|criad[ao]|criação|fondat[ao]|fondazione|costituit[ao]|nat[ao]|opgericht|oprichting(?:sjaar)?)\b",
     re.I,
 )
 """Words of beginning in these languages."""

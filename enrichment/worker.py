@@ -29,7 +29,7 @@ from enrichment.learning import from_descriptions
 from enrichment.ledger import CallLedger
 from enrichment.model import ExtractionModel
 from enrichment.priors import model_confidence
-from enrichment.schema import askable, question, schema
+from enrichment.schema import askable, asked_for
 from enrichment.text import Readable, visible
 from prompts import Prompt
 from watchtower.contract import (
@@ -285,9 +285,10 @@ class Worker:
     def _ask(self, request: FieldRequest, fields: Sequence[FieldSpec], document: Document) -> Called | None:
         """What a model says, or None with the reason counted and logged."""
         assert self._model is not None
+        question, schema = asked_for(fields)
         try:
             called = self._model.ask(
-                self._prompt, question(fields), document.text, schema(fields),
+                self._prompt, question, document.text, schema,
                 allowed=lambda lane: may_read(request.may_leave, document.kind, lane),
             )  # fmt: skip
         except CallFailed as failure:

@@ -73,7 +73,7 @@ def begin(*arguments: object, **env: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def ended(process: subprocess.Popen[str], *, seconds: float = 90) -> Ended:
+def ended(process: subprocess.Popen[str], *, seconds: float = 300) -> Ended:
     """How it ended. No traceback ever reaches a user, however it ended."""
     try:
         out, err = process.communicate(timeout=seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -10,12 +11,24 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 
 from watchtower.store import embedded
 from watchtower.store.database import Database, migrate, open_database
 
 PROJECT = Path(__file__).parent.parent
 _numbers = count(1)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Whatever a test makes of logging, the next one finds it as it was: files run in any order, many in a process."""
+    root, level = logging.getLogger(), logging.getLogger("procrastinate").level
+    handlers = list(root.handlers)
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    logging.getLogger("procrastinate").setLevel(level)
 
 
 @pytest.fixture(scope="session")

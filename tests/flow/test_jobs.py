@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from watchtower.flow.jobs import PER_FIELD, batches_of, fitted
 from watchtower.settings import Settings
 from watchtower.store import jobs
 from watchtower.store.database import open_database
+from watchtower.store.ledger import Ledger
 from watchtower.workers import Bench, run_until_empty
 
 
@@ -333,3 +335,36 @@ def test_the_address_of_a_jobs_database_that_is_none_is_told(tower: Tower) -> No
     assert "does not exist" in none.value.message and "watchtower up --no-worker" in none.value.remedy
     with pytest.raises(InputError, match="WATCHTOWER_JOBS_URL: 'mysql' is not supported"):
         jobs.open_as_worker("mysql://localhost/x")
+
+
+def test_answers_given_together_are_each_told_whether_they_were_wanted(tower: Tower) -> None:
+    tower.hand_down(limit=4)
+    with tower.desk.database.begin() as conn:
+        asked = conn.execute(text("select batch, request from asked order by place desc")).all()
+        assert jobs.answer(conn, *asked[1], ["{}"])
+    said = [jobs.Given(batch, request, ["{}"]) for batch, request in asked]
+    said += [jobs.Given(asked[0].batch, "nobody asked", ["{}"]), jobs.Given(*asked[2], ["{}", "{}"])]
+    with tower.desk.database.begin() as conn:
+        assert jobs.answer_all(conn, said) == [True, False, True, True, False, False]
+    assert tower.take_up().answers == 4
+
+
+def test_of_many_threads_that_intend_the_same_calls_one_makes_each(tower: Tower) -> None:
+    ledger, told = Ledger(tower.desk.database), list[tuple[str, str]]()
+
+    def intend(turn: int) -> None:
+        for number in range(8):
+            key = f"k{(number + turn) % 8}"
+            intent = ledger.intend(key, "stub", 10, 10)
+            told.append((key, intent.status))
+            if intent.status == "go":
+                ledger.settle(key, "answered", free=False, said=key, tokens_in=1, tokens_out=1)
+
+    threads = [threading.Thread(target=intend, args=(turn,)) for turn in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(key for key, status in told if status == "go") == [f"k{n}" for n in range(8)]
+    assert {status for _, status in told} <= {"go", "known", "spent"}
+    assert [ledger.intend(f"k{n}", "stub", 1, 1) for n in range(8)] == [("known", f"k{n}") for n in range(8)]

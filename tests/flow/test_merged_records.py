@@ -212,6 +212,81 @@ def test_random_merges_amid_late_events_replay_and_agree_with_duckdb_and_come_ap
     assert all(row["undone_at"] for row in rows(tower, "merge")) and len(rows(tower, "merge")) > 1
 
 
+# ---- what a source says of its own records
+
+
+def theirs(id_: str, record: str, into: str, time: datetime) -> Event:
+    return Event(
+        id=id_, source="crm", type="record.merged", subject=f"account/{record}", time=time, data={"into": into}
+    )
+
+
+def test_who_referred_to_what_its_source_merged_refers_to_the_other_and_no_fact_goes_over(tower: Tower) -> None:
+    two_accounts(tower)
+    stand(tower, START + 3 * HOUR)
+    before = state(tower, "account/A1") or {}
+    take(tower, theirs("m1", "A2", "A1", START + 4 * HOUR))
+    assert state(tower, "account/A2") is None and (state(tower, "deal/D1") or {})["account"] == "A1"
+    assert state(tower, "account/A1") == before
+    stand(tower, START + 5 * HOUR)
+    now = alerts(tower)
+    assert now["rich", "account/A1"] == "open" and now["quiet", "account/A2"] == "resolved"
+    take(tower, said("e6", "deal/D3", START + 6 * HOUR, account="A2", amount=7, stage="open"))
+    assert (state(tower, "deal/D3") or {})["account"] == "A1"
+    sound(tower)
+    assert tower.merged(limit=10) == [], "it was no decision of ours"
+    [row] = rows(tower, "merge")
+    with pytest.raises(InputError, match="its source's own word"):
+        tower.unmerge(row["id"], actor="ben")
+
+
+def test_an_earlier_word_that_comes_later_leads_elsewhere_and_a_circle_leads_nowhere(tower: Tower) -> None:
+    two_accounts(tower)
+    take(tower, said("e5", "account/A3", START, segment="mid"), theirs("m1", "A2", "A1", START + 5 * HOUR))
+    take(tower, said("e6", "deal/D3", START + 6 * HOUR, account="A2", amount=7, stage="open"))
+    take(tower, theirs("m2", "A2", "A3", START + 3 * HOUR), at=START + 7 * HOUR)
+    assert [(state(tower, f"deal/{deal}") or {})["account"] for deal in ("D1", "D2", "D3")] == ["A3", "A1", "A3"]
+    sound(tower)
+    take(tower, theirs("m3", "A3", "A2", START + 8 * HOUR))
+    assert (state(tower, "deal/D1") or {})["account"] == "A3", "A3 is where it leads: the circle is not closed"
+    take(tower, theirs("m4", "A1", "A3", START + 2 * HOUR), at=START + 9 * HOUR)
+    assert (state(tower, "deal/D2") or {})["account"] == "A3"
+    sound(tower)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_words_of_sources_and_decisions_amid_late_events_replay_and_agree_with_duckdb(tower: Tower, seed: int) -> None:
+    rng, clock = random.Random(seed), tower.clock
+    ids = ("A1", "A2", "A3", "A4", "A5")
+    take(tower, *(said(f"s{id_}", f"account/{id_}", START, segment="smb") for id_ in ids))
+    standing: list[str] = []
+    for number in range(25):
+        now = clock() + HOUR * rng.choice((0, 1, 3))
+        when = now - HOUR * rng.choice((0, 0, 2, 7))
+        id_, roll = rng.choice(ids), rng.random()
+        if roll < 0.2:
+            take(tower, said(f"e{number}", f"account/{id_}", when, segment=rng.choice(("smb", "mid"))), at=now)
+        elif roll < 0.55:
+            deal = {"account": id_, "amount": rng.choice((30, 90)), "stage": "open"}
+            take(tower, said(f"e{number}", f"deal/D{rng.randrange(3)}", when, **deal), at=now)
+        elif roll < 0.8:
+            take(tower, theirs(f"e{number}", id_, rng.choice(ids), when), at=now)
+        elif roll < 0.92 or not standing:
+            stand(tower, now)
+            try:
+                standing.append(tower.merge(f"account/{id_}", rng.choice(ids), actor="anna"))
+            except InputError:
+                continue
+        else:
+            stand(tower, now)
+            tower.unmerge(standing.pop(rng.randrange(len(standing))), actor="ben")
+    stand(tower, clock() + HOUR)
+    sound(tower)
+    for merge in standing:
+        tower.unmerge(merge, actor="ben")
+    sound(tower)
+
+
 # ---- who may say it
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from watchtower.contract import Event
 from watchtower.store.database import Database
-from watchtower.store.journal import _COPY_FROM, append, events_of, last_seq, tail
+from watchtower.store.journal import _COPY_FROM, _LOCK, append, events_of, last_seq, tail
 from watchtower.store.journal_rows import KEY_LIMIT, SUBJECT_LIMIT, body_hash
 
 T = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -134,6 +134,26 @@ def test_an_append_waits_for_the_one_before_so_that_no_number_appears_late(datab
         with pytest.raises(Exception, match="held a lock for too long"), database.begin() as second:
             second.execute(text("set local lock_timeout = '100ms'"))
             append(second, [event("e2")], layer="core", received_at=T)
+
+
+def test_the_lock_of_appends_is_held_until_the_end_whatever_was_rolled_back_within(database: Database) -> None:
+    def waited_for(conn: Connection) -> bool:
+        with database.begin() as other:
+            held = other.execute(text("select not pg_try_advisory_xact_lock(:key)"), {"key": _LOCK}).scalar_one()
+        append(conn, [event(f"e{waited.append(held) or len(waited)}")], layer="core", received_at=T)
+        return bool(held)
+
+    waited: list[bool] = []
+    for _ in range(2):  # the second transaction has the connection of the first
+        with database.begin() as conn:
+            assert not waited_for(conn)
+            assert waited_for(conn)
+        with database.begin() as conn:
+            with pytest.raises(ZeroDivisionError), conn.begin_nested():
+                assert not waited_for(conn)
+                raise ZeroDivisionError
+            assert not waited_for(conn)
+            assert waited_for(conn)
 
 
 def test_a_large_batch_is_kept_to_the_letter_like_a_small_one(database: Database) -> None:

@@ -147,8 +147,12 @@ def test_of_a_thousand_canaries_none_is_in_a_trace_or_a_log(scene: dict[str, str
 
     with receiver() as collector, model(0.0) as stub:
         tracing = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "WATCHTOWER_LLM_BASE_URL": stub.url}
-        ran(scene, "enrich", "--limit", 1, WATCHTOWER_TRACE_CONTENT="true", **tracing)
-    [call] = [span for span in collector.spans() if span.name == "llm.call"]
+        calls = []
+        while not calls:  # a process that ends waits five seconds for its spans to leave, and not for ever
+            ran(scene, "enrich", "--limit", 1, WATCHTOWER_TRACE_CONTENT="true", **tracing)
+            calls = [span for span in collector.spans() if span.name == "llm.call"]
+            assert sum(stub.calls.values()) < 5, "no call of five is in a trace"
+    call = calls[0]
     assert "is led by Ann Kanarie" in attributes(call)["llm.input_messages.1.message.content"], "it was asked for"
 
 

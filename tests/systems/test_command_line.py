@@ -18,6 +18,36 @@ from systems.words_hubspot import HubSpotWords
 TOKEN = "WATCHTOWER_CRM_TOKEN"
 
 
+def test_who_follows_the_page_on_hubspot_has_its_accounts_and_deals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    """docs/howto/connect-hubspot.md, from the first command to the last, with the rulebook that ships."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("WATCHTOWER_DATA", str(tmp_path / "data"))
+    vendor = Vendor(START)
+    vendor.create("companies", "11", name="Acme", domain="acme.example", numberofemployees="120")
+    vendor.create("contacts", "21", email="ann@acme.example", hs_buying_role="CHAMPION")
+    vendor.create("deals", "31", dealname="Acme 2026", dealstage="contractsent", amount="12000")
+    vendor.create("notes", "41", hs_note_body="<p>They want it.</p>", hs_timestamp=str(fake_hubspot.ms(START)))
+    for thing, id_ in (("contacts", "21"), ("deals", "31")):
+        vendor.link(thing, id_, "companies", "11")
+    vendor.link("notes", "41", "deals", "31")
+    with served(fake_hubspot.app(vendor)) as url:
+        monkeypatch.setenv("WATCHTOWER_HUBSPOT_URL", url)
+        for arguments in (("rules", "init", tmp_path / "mine", "--system", "hubspot"),
+                          ("rules", "check", tmp_path / "mine"), ("rules", "activate", tmp_path / "mine")):  # fmt: skip
+            code, out, err = inside(capsys, *arguments)
+            assert code == 0, out + err
+        monkeypatch.setenv("WATCHTOWER_HUBSPOT_TOKEN", fake_hubspot.TOKEN)
+        code, out, err = inside(capsys, "sync", "hubspot", "--json")
+        assert code == 0, out + err
+    with psycopg.connect(database_url) as conn:
+        found = dict(conn.execute("select object || '/' || id, state from record where object <> 'system'").fetchall())
+    assert found["account/11"]["employees"] == 120 and found["contact/21"]["account"] == "11"
+    deal = found["opportunity/31"]
+    assert (deal["account"], deal["stage"], float(deal["amount"])) == ("11", "negotiation", 12000)
+
+
 @pytest.fixture
 def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Path:
     monkeypatch.setenv("DATABASE_URL", database_url)

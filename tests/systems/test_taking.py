@@ -170,6 +170,13 @@ def test_a_merge_names_the_record_it_went_into_and_its_contacts_follow_by_their_
     assert say(tower, Merged(object="companies", id="2", into="1", at=at(3))).took.events == 0
 
 
+def test_contacts_of_a_merged_company_follow_though_their_system_says_nothing_of_them(tower: Tower) -> None:
+    say(tower, seen("1", 1, name="Acme"), seen("2", 1, name="Akme"), seen("7", 1, "contacts", company="2"))
+    say(tower, Merged(object="companies", id="2", into="1", at=at(2)))
+    assert state(tower, "contact") == {"7": {"account": "1"}}
+    assert say(tower, seen("7", 3, "contacts", company="2")).took.events == 0, "the system said so before"
+
+
 def test_a_note_counts_once_for_each_record_and_its_text_is_a_document_that_is_replaced(tower: Tower) -> None:
     say(tower, seen("7", 1, "contacts"), seen("8", 1, "contacts"))
     say(tower, note("n", 2, "first", "7"))

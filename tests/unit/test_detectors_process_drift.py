@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks.process_drift import CHANGES, make_log, matched, this_detector
 from detectors import ROSTER
-from detectors.segmentation import segment
+from detectors.segmentation import BLOCK, _permuted, segment
 from detectors.trace_features import features_of
 from watchtower.contract import DetectionRequest, Signal
 
@@ -70,6 +70,19 @@ def test_where_nothing_changes_nothing_is_found_and_the_promise_is_kept() -> Non
     assert alarms <= 26  # 15 are promised at most; 26 has a chance of 2 in 1,000
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(80, 300), st.integers(0, BLOCK - 1), st.integers(0, 999))
+def test_rows_are_permuted_in_whole_blocks_and_what_is_left_over_stays(size: int, offset: int, seed: int) -> None:
+    order = _permuted(size, offset, np.random.default_rng(seed))
+    assert sorted(order.tolist()) == list(range(size))
+    end = offset + (size - offset) // BLOCK * BLOCK
+    left = [*range(offset), *range(end, size)]
+    assert order[left].tolist() == left
+    blocks = order[offset:end].reshape(-1, BLOCK)
+    assert ((blocks[:, 0] - offset) % BLOCK == 0).all()
+    assert (np.diff(blocks, axis=1) == 1).all()
+
+
 def test_rows_too_few_for_two_windows_have_no_change() -> None:
     assert segment(rows([(40, 0.0), (39, 1.0)]), 0.05, seed=1) == []
     assert segment(np.zeros((0, 3)), 0.05, seed=1) == []
@@ -82,9 +95,9 @@ def test_a_budget_that_so_few_permutations_cannot_show_is_refused() -> None:
 
 @pytest.mark.parametrize("change", ["skip a step", "sequence to parallel", "synchronise"])
 def test_a_changed_process_is_found_in_a_log_that_goes_to_and_fro(change: str) -> None:
-    log = make_log(CHANGES[change], 2_000, 0.0, np.random.default_rng(4))
+    log = make_log(CHANGES[change], 2_500, 0.0, np.random.default_rng(4))
     found = this_detector(log)
-    right = matched(found, [200 * number for number in range(1, 10)], 40)
+    right = matched(found, [250 * number for number in range(1, 10)], 50)
     assert 2 * len(right) / (len(found) + 9) >= 0.85
 
 

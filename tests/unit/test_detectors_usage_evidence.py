@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -113,11 +112,7 @@ def test_dispersion_and_autocorrelation_are_those_of_the_simulation(rho: float, 
 
 @pytest.mark.parametrize("rho", [0.0, 0.4])
 def test_simulated_intensities_have_the_moments_of_the_fit(rho: float) -> None:
-
-    stratum = replace(
-        strata_of(cohort(0.0, 3.0, 60.0, 300))[0], dispersions=np.array([3.0]), shares=np.ones(1), rho=rho
-    )
-    drawn = intensities(stratum)(np.random.default_rng(3), 20_000, 12)
+    drawn = intensities(np.random.default_rng(3), np.full(20_000, 3.0), 12, rho, 3.0)
     assert drawn.mean() == pytest.approx(1.0, abs=0.01)
     assert drawn.var() == pytest.approx(1 / 3, rel=0.04)
     lagged = np.mean((drawn[:, 1:] - 1) * (drawn[:, :-1] - 1)) / drawn.var()

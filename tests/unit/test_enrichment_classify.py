@@ -10,8 +10,9 @@ import pytest
 
 from enrichment.blocks import RARE, SHAPES, Counted, Kind
 from enrichment.classify import Classifier, Verdict, loaded
-from enrichment.described import SECTORS, descriptions
+from enrichment.described import SECTORS, descriptions, trades
 from enrichment.learning import fit, from_descriptions, study
+from enrichment.trades import TRADES
 
 WORDS = {
     "Energy": ["oil", "gas", "drilling", "pipeline", "refinery", "crude", "barrels", "wells"],
@@ -135,7 +136,7 @@ def test_a_finer_field_adds_a_voice_and_an_unknown_finer_value_costs_nothing() -
     finer = [None if i % 7 == 0 else f"{label} {'odd' if i % 2 else 'even'}" for i, label in enumerate(labels)]
     found = fit(texts, labels, finer)
     assert found is not None
-    assert [voice.name for voice in found.voices] == ["margins", "finer", "bayes", "described"]
+    assert [voice.name for voice in found.voices] == ["margins", "finer", "bayes", "described", "trades"]
     verdict = found.predict("Oncology drugs and a vaccine for patients")
     assert verdict is not None and verdict.label == "Healthcare"
 
@@ -162,6 +163,31 @@ def test_descriptions_alone_tell_a_sector_and_say_how_unsure_they_are() -> None:
     assert verdict.probability < 0.99
     assert from_descriptions(("Red", "Blue")) is None
     assert descriptions(("Energy", "Blue")) is None
+
+
+def test_a_trade_that_no_row_and_no_sector_description_names_is_known_by_its_own_words() -> None:
+    sectors = tuple(SECTORS)
+    known = from_descriptions(sectors)
+    assert known is not None
+    assert not any("pachinko" in words or "motorways" in words for words in SECTORS.values())
+    for text, sector in (
+        ("It runs pachinko halls.", "Consumer Cyclical"),
+        ("It runs toll roads and motorways.", "Industrials"),
+    ):
+        verdict = known.predict(text)
+        assert verdict is not None and verdict.label == sector, text
+
+
+def test_every_trade_belongs_to_a_sector_and_other_labels_have_none() -> None:
+    assert set(TRADES) == set(SECTORS)
+    assert {trade.label for trade in trades(("Energy", "Utilities"))} == {0, 1}
+    assert trades(("Energy", "Blue")) == ()
+    assert descriptions(("Gold", "Steel", "Silver", "Blue")) is None
+    written = descriptions(("Gold", "Steel", "Silver", "Blue"), every=False)
+    assert written is not None and written[3] == "Blue" and "gold mine" in written[0]
+    assert [t.label for t in trades(("Gold", "Blue", "Steel", "Silver"), every=False)] == [0, 2, 3]
+    names = [name for known in TRADES.values() for name in known]
+    assert len(names) == len(set(names)), "a finer class belongs to one sector"
 
 
 def test_what_the_file_of_a_classifier_lacks_is_a_value_error(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from enrichment.grounding import Grounded, Refused, canonical, ground, intact, located
+from enrichment.grounding import Grounded, Refused, canonical, ground, intact, located, standing
 from enrichment.text import compared, covered, sentences, visible
 from watchtower.contract import Document, Evidence, FieldSpec
 
@@ -47,6 +48,13 @@ def test_offsets_of_a_quote_are_always_exact(text: str, data: st.DataObject) -> 
     assert found is not None
     assert intact(found, document(text))
     assert visible(found.quote).text.split() == quote.split()
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text("ab \n\u00a0\u2003", max_size=40), st.lists(st.text("ab", min_size=1, max_size=3), max_size=4))
+def test_words_are_found_where_a_pattern_finds_them(text: str, words: list[str]) -> None:
+    match = re.search(r"\s+".join(re.escape(word) for word in words), text) if words else None
+    assert standing(words, text) == (match.span() if match else None)
 
 
 def test_a_quote_may_differ_in_blanks_only() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from enrichment import CallFailed, ChatModel, Endpoint, ModelError, build_worker
 from enrichment.calls import Caller, Lane
-from enrichment.model import fenced
+from enrichment.model import fenced, shaped
 from enrichment.pace import STRIKES
 from enrichment.schema import question, schema
 from prompts import load
@@ -142,6 +142,21 @@ def server() -> Iterator[Server]:
     running.over.set()
     running.shutdown()
     running.server_close()
+
+
+def test_what_is_sent_is_what_langchain_would_send_by_itself(server: Server) -> None:
+    from langchain_openai import ChatOpenAI
+    from pydantic import SecretStr
+
+    ask(model(server, "good"), "Acm\u00e9 is led by \u738b Ann.")
+    plain = ChatOpenAI(
+        model="toy", base_url=f"http://127.0.0.1:{server.server_port}/good/v1", api_key=SecretStr("a-secret-key"),
+        temperature=0, seed=0, max_retries=0, max_completion_tokens=400, use_responses_api=False,
+    )  # fmt: skip
+    said = [("system", "Read."), ("user", fenced(question([CHIEF]), "Acm\u00e9 is led by \u738b Ann."))]
+    plain.bind(response_format=shaped(schema([CHIEF]))).invoke(said)
+    (_, ours), (_, theirs) = server.requests
+    assert ours == theirs and len(ours["messages"]) == 2
 
 
 def model(server: Server, mode: str) -> ChatModel:

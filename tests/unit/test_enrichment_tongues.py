@@ -9,6 +9,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.company_pages import TONGUES, pages
 from enrichment import build_worker
 from enrichment.tongues import country_called, founded, other_than_english, seated, staff
 from watchtower.contract import Document, FieldRequest, FieldSpec, RecordSnapshot
@@ -82,6 +83,71 @@ def test_a_number_of_people_is_read_with_its_marks_of_thousands(text: str, numbe
 def test_what_is_anothers_past_denied_bounded_or_contradicted_is_not_read(text: str) -> None:
     assert (founded(text, 2100, ["Acme"]), staff(text, ["Acme"]), seated(text, ["Acme"])) == (None, None, None)
     assert read(text, "Acme") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "seat"),
+    [
+        ("Impressum\nAcme GmbH\nHafenstraße 7\nD-24103 Kiel\nDeutschland", ("Kiel", "DE")),
+        ("Contact\nAcme GmbH\nKerkstraat 9\n1017 GA Amsterdam\nNederland", ("Amsterdam", "NL")),
+        ("Acme GmbH\nSiège social : 5 bis, rue Neuve, 33000 Bordeaux, France", ("Bordeaux", "FR")),
+        ("Acme GmbH\nSede legale: Via Roma 12, 37121 Verona (VR), Italia", ("Verona", "IT")),
+        ("Acme GmbH\nDomicilio social: Calle Mayor 3, 28013 Madrid, España", ("Madrid", "ES")),
+        ("Acme GmbH mit Hauptsitz in Kassel beliefert Kunden in aller Welt.", ("Kassel", None)),
+        ("Basée à Rouen, Acme GmbH travaille avec ses partenaires.", ("Rouen", None)),
+        ("Com sede em Évora, trabalhamos com clientes de todo o país.", ("Évora", None)),
+        ("Das Unternehmen ist in Rostock ansässig.", ("Rostock", None)),
+        (
+            "De maatschappelijke zetel van het bedrijf: Brugge. De maatschappelijke zetel ligt in Brugge.",
+            ("Brugge", None),
+        ),
+    ],
+)
+def test_a_seat_is_read_from_an_imprint_and_from_a_sentence_whose_subject_is_the_company(
+    text: str, seat: tuple[str, str | None]
+) -> None:
+    told = seated(text, ["Acme GmbH"])
+    assert told is not None and (told.city, told.country) == seat
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Impressum\nWeber KG\nHafenstraße 7\n24103 Kiel\nDeutschland",
+        "Niederlassung Nord\nAcme GmbH\nHafenstraße 7\n24103 Kiel",
+        "Acme GmbH\nHafenstraße 7\n24103 Kiel\n\nAcme GmbH\nKerkstraat 9\n1017 GA Amsterdam",
+        "Unser Kunde mit Hauptsitz in Kassel lobt Acme GmbH.",
+        "Basée à Rouen, la société Weber est cliente d'Acme GmbH.",
+        "Com sede em Évora, o nosso cliente Weber trabalha com Acme GmbH.",
+    ],
+)
+def test_an_address_of_another_of_a_branch_or_one_of_two_is_no_seat(text: str) -> None:
+    assert seated(text, ["Acme GmbH"]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "year"),
+    [
+        ("Seit der Gründung im Jahr 1961 ist die Firma in Familienhand.", 1961),
+        ("Sinds de oprichting in 1983 is het bedrijf zelfstandig.", 1983),
+        ("Desde su creación en 1979, la empresa crece.", 1979),
+        ("Desde a sua fundação em 1979, a empresa cresce.", 1979),
+    ],
+)
+def test_a_year_is_read_from_the_noun_of_founding(text: str, year: int) -> None:
+    assert read(text, "Acme")["founded_year"] == year
+
+
+def test_the_halves_of_the_language_benchmark_share_no_sentence_and_lures_state_nothing() -> None:
+    for tongue in TONGUES:
+        for sentences in (tongue.seats, tongue.years):
+            assert not set(sentences[0::2]) & set(sentences[1::2])
+        assert len(list(pages(tongue, "tune", 60))) == 60
+        drawn = list(pages(tongue, "held-out", 60))
+        assert any(page.city is None for page in drawn) and any(page.city for page in drawn)
+        for page in drawn:
+            assert page.city is None or page.city in page.text
+            assert page.founded_year is None or str(page.founded_year) in page.text
 
 
 def test_a_sentence_about_somebody_else_alone_is_not_the_companys() -> None:

@@ -210,10 +210,62 @@ def test_a_merge_that_was_undone_was_never_made(program: Program) -> None:
     assert history(program, with_it) == history(program, [*DUPLICATES, later])
 
 
-def test_a_source_that_merges_its_own_records_ends_one_and_nothing_else(program: Program) -> None:
-    theirs = Event(id="x", source="crm", type="record.merged", subject="account/A2", time=at(10), data={"into": "A1"})
-    found = history(program, [*DUPLICATES, theirs])["account"]
-    assert of(found, "A1")[-1]["segment"] == "smb" and of(found, "A2")[-1]["vto"] == at(10)
+def theirs(number: int, record: str, into: str, minutes: int) -> Event:
+    return Event(id=f"t{number}", source="crm", type="record.merged", subject=f"account/{record}", time=at(minutes),
+                 data={"into": into})  # fmt: skip
+
+
+@pytest.mark.parametrize("into", ["A1", "account/A1"])
+def test_a_source_that_merges_its_own_records_ends_one_and_leads_who_referred_to_it_to_the_other(
+    program: Program, into: str
+) -> None:
+    found = history(program, [*DUPLICATES, theirs(1, "A2", into, 10), event(9, "deal/D2", 20, account="A2", amount=1)])
+    account, deal = found["account"], found["deal"]
+    assert of(account, "A1")[-1]["segment"] == "smb" and of(account, "A2")[-1]["vto"] == at(10)
+    without = history(program, DUPLICATES)["account"]
+    facts = [{k: v for k, v in row.items() if k != "worth"} for row in of(account, "A1")]
+    assert facts == [{k: v for k, v in row.items() if k != "worth"} for row in of(without, "A1")], "no fact goes over"
+    assert [row["account"] for row in of(deal, "D1")] == ["A2", "A1"] and of(deal, "D1")[1]["vfrom"] == at(10)
+    assert [row["account"] for row in of(deal, "D2")] == ["A1"]
+
+
+def led_to(said: list[tuple[int, str]], words: list[tuple[str, str, int]], now: int) -> str | None:
+    """The oracle: a walk through the minutes, one reference in hand."""
+    edges: dict[str, tuple[str, int]] = {}
+    for _, (record, into, when) in sorted(enumerate(words), key=lambda one: (one[1][2], f"crm/t{one[0]}")):
+        reach = into
+        while reach in edges:
+            reach = edges[reach][0]
+        if record not in edges and reach != record:
+            edges[record] = into, when
+    held = None
+    for minute in range(now + 1):
+        for when, named in said:
+            held = named if when == minute else held
+        while held in edges and edges[held][1] <= minute:
+            held = edges[held][0]
+    return held
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    said=st.lists(st.tuples(st.integers(0, 30), st.sampled_from(IDS)), min_size=1, max_size=4),
+    words=st.lists(st.tuples(st.sampled_from(IDS), st.sampled_from(IDS), st.integers(0, 30)), max_size=6),
+    rng=st.randoms(use_true_random=False),
+)
+def test_a_reference_is_at_each_minute_where_a_walk_through_time_leads_it_however_the_words_arrive(
+    program: Program, said: list[tuple[int, str]], words: list[tuple[str, str, int]], rng: Any
+) -> None:
+    deals = [event(n, "deal/D1", when, account=named) for n, (when, named) in enumerate(said)]
+    merges = [theirs(n, *word) for n, word in enumerate(words)]
+    rng.shuffle(merges)
+    place = rng.randint(0, len(merges))
+    found = of(history(program, [*merges[:place], *deals, *merges[place:]])["deal"], "D1")
+    for now in range(32):
+        [holds] = [
+            row["account"] for row in found if row["vfrom"] <= at(now) and (row["vto"] is None or at(now) < row["vto"])
+        ] or [None]
+        assert holds == led_to(said, words, now), now
 
 
 def test_a_history_on_disk_joins_records_like_one_in_memory(program: Program) -> None:

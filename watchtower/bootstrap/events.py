@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any
 
+from watchtower.ahead import ahead
 from watchtower.bootstrap.core import Clock, Core
-from watchtower.connectors import Refused
+from watchtower.connectors import Batch, Refused
 from watchtower.contract import Event
 from watchtower.flow import deadletters, intake, retention
 from watchtower.flow.apply import Engine
@@ -42,11 +43,22 @@ class Taking(Core):
 
     def take(self, raw: Sequence[Mapping[str, Any]], *, source: str | None = None) -> list[Verdict]:
         """CloudEvents JSON in; a verdict for each. `source`: the name the sender's credential stands for."""
-        items = intake.decode(raw, source)
+        # Made ready here, while another's transaction is under way, and not within one's own.
+        items = intake.ready(self._engine, intake.decode(raw, source))
         return list(self._group.put(items)) if items else []
 
+    def take_batches(self, batches: Iterable[Batch], *, origin: str) -> Iterator[tuple[Batch, list[Verdict]]]:
+        """Batches that a connector reads, each with its verdicts: one is read while the one before goes in."""
+
+        def read(batch: Batch) -> tuple[Batch, list[Sent]]:
+            return batch, intake.ready(self._engine, batch.events)
+
+        with closing(ahead(batches, read)) as coming:
+            for batch, sent in coming:
+                yield batch, self.take_events(sent, refused=batch.refused, origin=origin)
+
     def take_events(
-        self, events: Sequence[Event], *, refused: Sequence[Refused] = (), origin: str = "import"
+        self, events: Sequence[Event | Sent], *, refused: Sequence[Refused] = (), origin: str = "import"
     ) -> list[Verdict]:
         """Events that a connector read; rows it could not read go to the dead letters."""
         if refused:

@@ -15,6 +15,7 @@ from watchtower import __version__
 from watchtower.cli.output import errors
 from watchtower.errors import WatchtowerError
 from watchtower.logs import configure
+from watchtower.memory import collect_seldom
 from watchtower.settings import tracing_wanted
 
 COMMANDS = {
@@ -96,6 +97,7 @@ def run(arguments: list[str] | None = None) -> None:
     """The entry point: an expected error is one message on standard error and an exit code, never a traceback."""
     given = sys.argv[1:] if arguments is None else arguments
     if arguments is None:
+        collect_seldom()
         signal.signal(signal.SIGTERM, _end)
     try:
         if given == ["--version"]:

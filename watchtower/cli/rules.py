@@ -17,6 +17,7 @@ from rich.table import Table
 from watchtower.cli.force import app as force
 from watchtower.cli.output import console, errors, print_json, print_json_list, time_option
 from watchtower.cli.reading import EventFile, history_of, period_of, program_of
+from watchtower.cli.rules_init import init
 from watchtower.contract import Event, format_time
 from watchtower.errors import Fault, InputError, RulebookError
 from watchtower.flow.backtest import Held, State, duckdb_engine
@@ -32,6 +33,7 @@ from watchtower.rules.lint import lint
 
 app = typer.Typer(no_args_is_help=True, help="Check, test, evaluate and backtest a rulebook; put one in force.")
 app.add_typer(force)
+app.command()(init)
 
 RulebookPath = Annotated[Path, typer.Argument(metavar="RULEBOOK", help="A YAML file, or a folder of them.")]
 EventsPath = Annotated[Path, typer.Argument(metavar="EVENTS", help="Events as JSONL, or any table with --mapping.")]

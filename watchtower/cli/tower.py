@@ -108,8 +108,7 @@ def import_file(
     with open_tower(data, rulebook) as tower, tower.importing(), bar("events") as progress:
         task = progress.add_task(f"importing {file.name}", total=1.0, count=0)
         with asked_to_stop() as stop:
-            for batch in gathered(source.batches()):
-                verdicts = tower.take_events(batch.events, refused=batch.refused, origin=file.name)
+            for batch, verdicts in tower.take_batches(gathered(source.batches()), origin=file.name):
                 counts.update(verdict.status for verdict in verdicts)
                 counts["refused"] += len(batch.refused)
                 reasons = [f"{r.place}: {r.reason}" for r in batch.refused]

@@ -16,7 +16,7 @@ CORE_SOURCE = "watchtower"
 """The source of decisions. No other party may speak under it."""
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One thing that happened, at `time` (UTC, microseconds), to `subject` (`object/id`)."""
 
     id: str

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from watchtower.contract import Document, Event, format_time
-from watchtower.flow.streams import Rejoined, concerned, streams
+from watchtower.flow.streams import Rejoined, concerned, led, streams
 from watchtower.rules.compile import CompiledRule, Program
 from watchtower.rules.fold import FIELD_WITHDRAWN, ObjectFold, Record, build_folds
 from watchtower.rules.spans import FOREVER, shift
@@ -71,7 +71,7 @@ def apply_events(conn: Connection, engine: Engine, events: Sequence[Event]) -> A
         by_object.setdefault(name, {}).setdefault(record, []).append(event)
     documents = [(event.object, event.record_id, doc) for event in events if (doc := _document(event)) is not None]
     histories: list[_History] = []
-    for found in concerned(conn, engine.folds, by_object):
+    for found in concerned(conn, engine.folds, by_object, led(conn, events)):
         histories.append(_again(found))
         touched.setdefault(found.object, {})[found.id] = found.start
     for name, groups in by_object.items():

@@ -18,7 +18,7 @@ from watchtower.contract import Event
 from watchtower.errors import EventConflict, EventError
 from watchtower.rules.compile import Program
 from watchtower.rules.fold import ObjectFold, build_folds
-from watchtower.rules.merging import Merges, Numbered, decides, in_force, redirect, stream
+from watchtower.rules.merging import Merges, Numbered, decides, in_force, led_by, redirect, stream
 from watchtower.rules.spans import micros
 
 _ARROW: dict[str, pa.DataType] = {
@@ -145,6 +145,8 @@ def _in_memory(program: Program, events: Iterable[Event], until: datetime | None
         except ValueError as error:
             history.problems.append(refused(event, error))
             continue
+        if led_by(event) is not None:
+            merging.append(event)
         if until is None or event.time <= until:
             if keep is not None:
                 keep.append(event)

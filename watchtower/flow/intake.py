@@ -18,6 +18,7 @@ from watchtower.flow.work import DETECTORS, ENRICHMENT
 from watchtower.store import journal
 from watchtower.store.database import Connection
 from watchtower.store.deadletters import DeadLetter, add_deadletters
+from watchtower.store.journal_rows import JournalRow, row_of
 
 FUTURE = timedelta(minutes=5)
 """How far ahead of our clock an event may be: clocks differ a little, time does not run backwards."""
@@ -32,8 +33,7 @@ _RESERVED = ("alert.", "field.", "signal.", "clock.", "rulebook.", "transition."
 """Types that only workers and the rule layer speak; a source that sends one is refused."""
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What became of one event: accepted, duplicate, conflict, quarantined or refused, and why."""
 
     id: str
@@ -49,13 +49,25 @@ class Taken:
     settled: Settled
 
 
-@dataclass(frozen=True)
-class Sent:
+class Ready(msgspec.Struct, frozen=True, gc=False):
+    """What can be said of an event before its transaction, under one rulebook."""
+
+    engine: Engine
+    never: str
+    """Why it is refused, whatever the time; empty where it is not."""
+    flaw: str
+    """Why it is refused where its time is not what it is refused for."""
+    row: JournalRow | str | None
+    """As the journal takes it; None where it does not come so far."""
+
+
+class Sent(msgspec.Struct, frozen=True, gc=False):
     """One thing as it was sent: the event, or why there is none; its JSON as it came; and whose credential it bore."""
 
     what: Event | Verdict
-    raw: Any
+    raw: Any = None
     credential: str | None = None
+    ready: Ready | None = None
 
 
 def decode(raw: Sequence[Mapping[str, Any]], source: str | None) -> list[Sent]:
@@ -74,6 +86,28 @@ def _decoded(item: Mapping[str, Any], source: str | None) -> Event | Verdict:
     return event
 
 
+def ready(engine: Engine, items: Sequence[Event | Sent]) -> list[Sent]:
+    """The same, each with all that can be said of it without the database and without the time.
+
+    A transaction holds others up: what is made ready before it, or beside it in another thread, costs it nothing.
+    """
+    sent = [item if isinstance(item, Sent) else Sent(item) for item in items]
+    return [
+        item
+        if isinstance(what := item.what, Verdict) or ((known := item.ready) is not None and known.engine is engine)
+        else Sent(what, item.raw, item.credential, _ready(engine, what))
+        for item in sent
+    ]
+
+
+def _ready(engine: Engine, event: Event) -> Ready:
+    if never := _stranger(engine, event):
+        return Ready(engine, never, "", None)
+    if flaw := _flaw(engine, event):
+        return Ready(engine, "", flaw, None)
+    return Ready(engine, "", "", row_of(event))
+
+
 def take(
     conn: Connection, engine: Engine, items: Sequence[Event | Sent], now: datetime, *, origin: str = "api"
 ) -> Taken:
@@ -82,20 +116,23 @@ def take(
     One bad event does not stop the others: it is kept among the dead letters with the reason. One of the future waits
     there until its time has come.
     """
-    sent = [item if isinstance(item, Sent) else Sent(item, None) for item in items]
+    sent = ready(engine, items)
     verdicts: list[Verdict | None] = []
     good: list[int] = []
     events: list[Event] = []
+    rows: list[JournalRow | str] = []
     for index, item in enumerate(sent):
-        verdict = item.what if isinstance(item.what, Verdict) else _judged(engine, item.what, now)
+        verdict = _judged(item, now)
         verdicts.append(verdict)
-        if verdict is None and isinstance(item.what, Event):
+        if verdict is None and isinstance(event := item.what, Event) and item.ready is not None:
             good.append(index)
-            events.append(item.what)
-    events = seal(conn, engine, events, now)
+            events.append(event)
+            rows.append(row if (row := item.ready.row) is not None else row_of(event))
+    sealed = seal(conn, engine, events, now)
+    rows = [row if now_ is event else row_of(now_) for row, event, now_ in zip(rows, events, sealed, strict=True)]
     fresh: list[Event] = []
-    appended = journal.append(conn, events, layer="core", received_at=now)
-    for index, event, result in zip(good, events, appended, strict=True):
+    appended = journal.append(conn, sealed, layer="core", received_at=now, rows=rows)
+    for index, event, result in zip(good, sealed, appended, strict=True):
         status = "accepted" if result.verdict == "new" else result.verdict
         verdicts[index] = Verdict(event.id, status, result.because)
         if result.verdict == "new":
@@ -115,9 +152,13 @@ def follow(conn: Connection, engine: Engine, fresh: Sequence[Event], now: dateti
     return settle(conn, engine, now, apply_events(conn, engine, [*fresh, *heard]), spoken=True)
 
 
-def _judged(engine: Engine, event: Event, now: datetime) -> Verdict | None:
+def _judged(sent: Sent, now: datetime) -> Verdict | None:
     """What can be said before the journal is asked; None where it is to be written."""
-    if reason := refusal(engine, event, now):
+    event, known = sent.what, sent.ready
+    if isinstance(event, Verdict) or known is None:
+        assert isinstance(event, Verdict)
+        return event
+    if reason := known.never or (_far(event, now) if event.time > now + HORIZON else known.flaw):
         return Verdict(event.id, "refused", reason)
     return Verdict(event.id, "quarantined", _ahead(event, now)) if event.time > now + FUTURE else None
 
@@ -136,27 +177,32 @@ def _ahead(event: Event, now: datetime) -> str:
     )
 
 
-def refusal(engine: Engine, event: Event, now: datetime) -> str:
-    """Why a source's event cannot be taken; empty where it can."""
+def _far(event: Event, now: datetime) -> str:
+    return f"time: {event.time.isoformat()} lies more than a year ahead of {now.isoformat(timespec='seconds')}"
+
+
+def _stranger(engine: Engine, event: Event) -> str:
+    """Why nothing of this source, type and subject is taken; empty where it is."""
     if event.source in RESERVED_SOURCES:
         return f"source: {event.source!r} is reserved for the rule layer and the workers"
     if event.type.startswith(_RESERVED):
         return f"type: {event.type!r} is spoken by workers and the rule layer only"
-    book = engine.program.book
-    if book.watched.get(event.object):
-        return f"subject: {event.object!r} is the tower's own: it says itself when it heard a source, a job or a system"
-    fold = engine.folds.get(event.object)
-    if fold is None:
-        known = ", ".join(engine.folds)
-        return f"subject: the rulebook has no object {event.object!r}; it has {known}"
-    if event.time > now + HORIZON:
-        return f"time: {event.time.isoformat()} lies more than a year ahead of {now.isoformat(timespec='seconds')}"
+    name = event.object
+    if engine.program.book.watched.get(name):
+        return f"subject: {name!r} is the tower's own: it says itself when it heard a source, a job or a system"
+    if name not in engine.folds:
+        return f"subject: the rulebook has no object {name!r}; it has {', '.join(engine.folds)}"
+    return ""
+
+
+def _flaw(engine: Engine, event: Event) -> str:
+    """Why what an event says cannot be taken; empty where it can."""
     if flaw := forged(engine, event):
         return flaw
     if event.type == "document.added":
         return _document_flaw(event)
     try:
-        fold.check(event)
+        engine.folds[event.object].check(event)
     except ValueError as error:
         return str(error)
     return ""

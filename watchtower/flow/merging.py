@@ -247,6 +247,8 @@ def person_unmerges(conn: Connection, engine: Engine, merge_id: str, *, actor: s
     row = merges.merge_by_id(conn, merge_id)
     if row is None:
         raise Missing(f"merge {merge_id!r:.80} does not exist")
+    if row.by.startswith("source:"):
+        raise InputError(f"merge {merge_id}: is its source's own word", remedy="take them apart where they come from")
     if row.undone_at is not None:
         raise InputError(f"merge {merge_id}: was undone already, by {row.undone_by}")
     event = Event(
@@ -256,6 +258,7 @@ def person_unmerges(conn: Connection, engine: Engine, merge_id: str, *, actor: s
     journal.append(conn, [event], layer="decision", received_at=now)
     chain = _chain(conn, row.object, row.record)
     merges.undo(conn, merge_id, by=f"person:{actor}", now=now)
+    merges.lead(conn, merges.said_by_sources(conn, row.object, row.record))
     applied = _refold(conn, engine, row.object, chain, since=None)
     settle(conn, engine, now, applied, because=APART, spoken=True)
 

@@ -44,7 +44,7 @@ from watchtower.flow.history import (
 )
 from watchtower.rules.compile import Program
 from watchtower.rules.fold import build_folds
-from watchtower.rules.merging import Merges, Numbered, decides
+from watchtower.rules.merging import Merges, Numbered, decides, led_by
 
 PARTS = 256
 """Files of events: each must fit into memory, decoded, once per core."""
@@ -107,7 +107,7 @@ class Spill:
         except (UnicodeEncodeError, ValueError, OverflowError, TypeError) as error:
             name = ascii((event.source, event.id))
             raise EventError(f"event {name}: cannot be written down ({error})") from None
-        if decides(event):
+        if decides(event) or led_by(event) is not None:
             self._merging.append(event)
         self._put(self._waiting, part, "events", _LENGTH.pack(number, len(body)) + body)
         self._put(self._keys, key[-1] % KEY_PARTS, "keys", key + number.to_bytes(8, "big"))

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from watchtower.contract import Event
 from watchtower.rules.fold import FIELD_ACCEPTED, FIELD_WITHDRAWN, HEARD, SIGNAL_ADMITTED, ObjectFold
-from watchtower.rules.merging import Merge, Merges, Numbered, boundary, redirect, stream
+from watchtower.rules.merging import Merge, Merges, Numbered, boundary, led_by, redirect, stream
 from watchtower.store import journal, merges
 from watchtower.store.database import Connection
 
@@ -30,7 +30,8 @@ def streams(conn: Connection, folds: Folds, name: str, wanted: Sequence[str]) ->
     if not wanted or not merges.any_in_force(conn):
         return past_of(conn, name, wanted)
     known = merges.families(conn, [(name, record) for record in wanted])
-    said = _said(conn, name, sorted({*wanted, *(one for merge in known for one in (merge.record, merge.into))}))
+    one = {of for merge in known if not merge.leads for of in (merge.record, merge.into)}
+    said = _said(conn, name, sorted({*wanted, *one}))
     return joined(conn, folds[name], said, wanted, known)
 
 
@@ -67,15 +68,44 @@ class Rejoined:
     events: list[Event]
 
 
-def concerned(conn: Connection, folds: Folds, by_object: Mapping[str, dict[str, list[Event]]]) -> list[Rejoined]:
+Record = tuple[str, str]
+"""(object, id)"""
+
+
+def led(conn: Connection, events: Iterable[Event]) -> dict[Record, datetime]:
+    """Note the merges that these events of sources speak of. Who refers to a record that they have to do with, and from
+    which instant on that is to be folded anew."""
+    starts: dict[Record, datetime] = {}
+    by_object: dict[str, list[Merge]] = {}
+    for event in events:
+        if (merge := led_by(event)) is not None:
+            by_object.setdefault(merge.object, []).append(merge)
+    for name, fresh in by_object.items():
+        about = [(name, of) for merge in fresh for of in (merge.record, merge.into)]
+        # An earlier word takes the place of a later one: who followed that one is looked for, too.
+        known = merges.families(conn, about)
+        merges.lead(conn, fresh)
+        known += merges.families(conn, about)
+        ids = {*(record for _, record in about), *(of for merge in known for of in (merge.record, merge.into))}
+        start = min(merge.at for merge in fresh)
+        starts |= dict.fromkeys(merges.linked(conn, name, sorted(ids)), start)
+    return starts
+
+
+def concerned(
+    conn: Connection,
+    folds: Folds,
+    by_object: Mapping[str, dict[str, list[Event]]],
+    referring: Mapping[Record, datetime],
+) -> list[Rejoined]:
     """Of records with new events those that merges have to do with, taken out of `by_object`: what is said of an id
     that is another record now is that one's; and who is referred to may have become another.
 
-    They are folded from the journal, where the new events stand already.
+    They are folded from the journal, where the new events stand already. `referring`: see `led`.
     """
     if not merges.any_in_force(conn):
         return []
-    ids = {(name, record) for name, groups in by_object.items() for record in groups}
+    ids = {*referring, *((name, record) for name, groups in by_object.items() for record in groups)}
     named = {
         (name, record): {one for event in events for one in folds[name].mentions(event)}
         for name, groups in by_object.items()
@@ -84,9 +114,11 @@ def concerned(conn: Connection, folds: Folds, by_object: Mapping[str, dict[str, 
     known = Merges(merges.families(conn, {*ids, *(one for several in named.values() for one in several)}))
     starts: dict[str, dict[str, datetime]] = {}
     for name, record in ids:
-        if not known.concerns(name, record) and not any(one in known.gone for one in named[name, record]):
+        follows = (name, record) in referring or any(one in known.onward for one in named.get((name, record), ()))
+        if not follows and not known.concerns(name, record):
             continue
-        start = min(event.time for event in by_object[name].pop(record))
+        times = [event.time for event in by_object.get(name, {}).pop(record, ())]
+        start = min([*times, *([referring[name, record]] if (name, record) in referring else [])])
         mine = starts.setdefault(name, {})
         out = known.gone.get((name, record))
         if out is None or start < out.at:

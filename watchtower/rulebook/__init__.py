@@ -1,9 +1,10 @@
 """What the company decided: the typed rulebook and how it is loaded. Pure."""
 
-from watchtower.rulebook.load import DEFAULT, Loaded, from_content, load, survey
+from watchtower.rulebook.load import CONNECTING, DEFAULT, Loaded, from_content, load, survey
 from watchtower.rulebook.model import Acceptance, FieldModel, Rulebook, RuleModel, SignalModel
 
 __all__ = [
+    "CONNECTING",
     "DEFAULT",
     "Acceptance",
     "FieldModel",

@@ -17,6 +17,8 @@ from watchtower.rulebook.rest import Rest
 from watchtower.rulebook.source import Path_, Place, read_yaml
 
 DEFAULT = Path(__file__).parent / "default"
+CONNECTING = Path(__file__).parent / "connecting"
+"""A part of a rulebook for each CRM, which fits the default one."""
 ROUNDS = 4
 """How often what is left is read again for the faults that others hid."""
 _SINGLE = ("name", "timezone", "currency", "description")
@@ -231,4 +233,4 @@ def _keys() -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-__all__ = ["DEFAULT", "SIGNAL_FIELDS", "Loaded", "from_content", "load", "survey"]
+__all__ = ["CONNECTING", "DEFAULT", "SIGNAL_FIELDS", "Loaded", "from_content", "load", "survey"]

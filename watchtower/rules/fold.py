@@ -1,7 +1,8 @@
 """The fold: what a record is after an event. A pure function, the same for the live store and for backtests.
 
 A record exists from its first event until `record.deleted` (or `record.merged`); a later event begins it anew,
-empty (where the rule layer merged it, later events are the survivor's: rules.merging). `record.updated`, and the
+empty (where the rule layer merged it, later events are the survivor's: rules.merging; where its source did, who refers
+to it refers to the survivor, all the same). `record.updated`, and the
 fields of a handoff, patch fields; rollups count any core event. Decisions of the rule layer set what it accepted from
 workers; the workers' own events never come here.
 """

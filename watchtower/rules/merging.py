@@ -4,6 +4,10 @@ A merge ends one record at its instant and makes the other, from that instant on
 it, in order of time, then of arrival. What is said of the ended id later goes to the survivor, and who referred to the
 one refers to the other. Before that instant nothing changes. Nothing is copied: a merge that was undone is left out,
 and every record is what it would be without it.
+
+A source that merges two of its own records says `record.merged`, too (`data.into`). Then the one ends, and from that
+instant on whoever refers to it refers to the other. No fact goes over: what the one knew, the source writes into the
+other itself, where it wants to; what is said of the ended id later is not the other's.
 """
 
 from __future__ import annotations
@@ -53,19 +57,34 @@ class Merge:
     record: str
     into: str
     at: datetime
+    leads: bool = False
+    """A source's word: references follow, and nothing else does."""
 
 
 def decides(event: Event) -> bool:
-    """Whether it is the rule layer's word that records are one, or are not. A source that merges two records of its own
-    says `record.merged` too: then one of them ends, and what it knew, the source itself writes into the other."""
+    """Whether it is the rule layer's word that records are one, or are not."""
     return event.source == CORE_SOURCE and event.type in (MERGED, UNMERGED)
 
 
+def led_by(event: Event) -> Merge | None:
+    """What a source says of its own records, where that is a merge into another one. `data.into`: an id, or object/id
+    of the same object."""
+    into = event.data.get("into") if event.type == MERGED and event.source != CORE_SOURCE else None
+    if not isinstance(into, str):
+        return None
+    into = into.removeprefix(f"{event.object}/")
+    if not into or into == event.record_id:
+        return None
+    return Merge(f"{event.source}/{event.id}", event.object, event.record_id, into, event.time, leads=True)
+
+
 def in_force(decisions: Iterable[Event]) -> list[Merge]:
-    """The merges that were decided and not undone, of decisions in order of arrival."""
+    """The merges that were decided and not undone, and those that sources spoke of, in order of arrival."""
     found: dict[str, Merge] = {}
     for event in decisions:
-        if event.type == UNMERGED:
+        if (led := led_by(event)) is not None:
+            found.setdefault(led.id, led)
+        elif event.type == UNMERGED:
             found.pop(event.data["merge"], None)
         else:
             found[event.id] = Merge(event.id, event.object, event.record_id, event.data["into"], event.time)
@@ -74,18 +93,28 @@ def in_force(decisions: Iterable[Event]) -> list[Merge]:
 
 @dataclass
 class Merges:
-    """Merges in force. A record is merged into one other at most, and never in a circle."""
+    """Merges in force. A record is merged into one other at most, and never in a circle: of what sources say the
+    earliest word counts, what was decided here counts more, and a word that would close a circle leads nowhere."""
 
     every: Sequence[Merge] = ()
     gone: dict[tuple[str, str], Merge] = field(init=False, default_factory=dict)
     """By the record that ended."""
     taken: dict[tuple[str, str], list[Merge]] = field(init=False, default_factory=dict)
     """By the survivor, in order of time."""
+    onward: dict[tuple[str, str], Merge] = field(init=False, default_factory=dict)
+    """By the record that ended, whoever said so: where references go."""
 
     def __post_init__(self) -> None:
-        for merge in sorted(self.every, key=lambda merge: (merge.at, merge.id)):
-            self.gone[merge.object, merge.record] = merge
-            self.taken.setdefault((merge.object, merge.into), []).append(merge)
+        ordered = sorted(self.every, key=lambda merge: (merge.at, merge.id))
+        for merge in ordered:
+            if not merge.leads:
+                self.gone[merge.object, merge.record] = merge
+                self.taken.setdefault((merge.object, merge.into), []).append(merge)
+        self.onward |= self.gone
+        for merge in ordered:
+            mine = merge.object, merge.record
+            if merge.leads and mine not in self.onward and self.became(merge.object, merge.into) != merge.record:
+                self.onward[mine] = merge
 
     def __bool__(self) -> bool:
         return bool(self.every)
@@ -95,9 +124,16 @@ class Merges:
 
     def became(self, name: str, record: str, at: datetime | None = None) -> str:
         """What an id stands for at an instant; None: now."""
-        while (merge := self.gone.get((name, record))) is not None and (at is None or merge.at <= at):
+        while (merge := self.onward.get((name, record))) is not None and (at is None or merge.at <= at):
             record = merge.into
         return record
+
+    def leading(self, name: str, record: str, since: datetime) -> Iterator[tuple[Merge, str]]:
+        """The merges after `since` by which a reference to this record goes on, each with the record it then names."""
+        record = self.became(name, record, since)
+        while (merge := self.onward.get((name, record))) is not None:
+            record = self.became(name, merge.into, merge.at)
+            yield merge, record
 
     def survivors(self, name: str, record: str) -> Iterator[Merge]:
         """The merges by which a record's events go on, one after the other."""
@@ -147,13 +183,13 @@ def redirect(
     found: list[Numbered] = []
     later: dict[str, Numbered] = {}
     for number, event in said:
-        named = [one for one in mentions(event) if one in merges.gone]
+        named = [one for one in mentions(event) if one in merges.onward]
         for target, record in named:
-            for merge in merges.survivors(target, record):
-                if merge.at > event.time and merge.id not in later:
+            for merge, into in merges.leading(target, record, event.time):
+                if merge.id not in later:
                     later[merge.id] = number, Redirected(
                         id=merge.id, source=CORE_SOURCE, type=MERGED, subject=event.subject, time=merge.at,
-                        target=target, gone=merge.record, into=merge.into,
+                        target=target, gone=merge.record, into=into,
                     )  # fmt: skip
         if named:
             at = event.time

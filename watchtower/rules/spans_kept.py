@@ -17,7 +17,7 @@ from watchtower.rules.spans import FOREVER
 Interval = tuple[datetime, datetime]
 
 
-class Span(msgspec.Struct, frozen=True, kw_only=True, order=True):
+class Span(msgspec.Struct, frozen=True, kw_only=True, order=True, gc=False):
     """An interval [since, until) in which a rule holds, or is unknown, on a record; None: without end."""
 
     rule: str
@@ -31,7 +31,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, order=True):
     closed: bool = False
 
 
-class RawSpan(msgspec.Struct, frozen=True):
+class RawSpan(msgspec.Struct, frozen=True, gc=False):
     """What an engine says of one version: `certain` where the rule holds, else where it holds or is unknown."""
 
     rule: str

@@ -22,6 +22,8 @@ Verdict = Literal["new", "duplicate", "conflict", "refused"]
 
 _LOCK = 0x6A6F7572_6E616C00
 """The key of the advisory lock of appends: "journal" in ASCII."""
+_WAITED = "watchtower_appends"
+"""Under this name a connection notes the transaction that has the lock: it is asked for once."""
 _COPY_FROM = 1_000
 """Events; batches of more go in by COPY, which for fewer is no faster."""
 _HEX = r"\\x"
@@ -46,9 +48,9 @@ _INSERT = text(
     with written as (
       insert into journal (source, id, type, object, record, time, received_at, data, body_hash, layer)
       select source, id, type, object, record, time, :received_at, data, decode(hash, 'hex'), :layer
-      from json_to_recordset(cast(:rows as json)) as given(
-        n int, source text, id text, type text, object text, record text, time timestamptz, data jsonb,
-        hash text)
+      from rows from (json_to_recordset(cast(:rows as json)) as (
+        source text, id text, type text, object text, record text, time timestamptz, data jsonb, hash text)
+      ) with ordinality as given(source, id, type, object, record, time, data, hash, n)
       order by n
       on conflict (source, id) do nothing
       returning seq)
@@ -80,72 +82,90 @@ _TAIL = text(_EVENTS + "where seq > :after order by seq limit :limit")
 _LAST = text("select coalesce(max(seq), 0) from journal")
 
 
-def append(conn: Connection, events: Sequence[Event], *, layer: str, received_at: datetime) -> list[Appended]:
+def append(
+    conn: Connection,
+    events: Sequence[Event],
+    *,
+    layer: str,
+    received_at: datetime,
+    rows: Sequence[JournalRow | str] | None = None,
+) -> list[Appended]:
     """Write a batch: one verdict for each event, in the order given, which is that of the numbers too.
 
     new: written. duplicate: (source, id) is there with the same body (type, subject, time, data). conflict:
     it is there with another body. refused: the database cannot keep it, `because` says why; the others go on.
     Repeats within the batch count like repeats of earlier ones. Other appends wait until the transaction
-    ends. Needs READ COMMITTED, which `Database.begin` gives.
+    ends. Needs READ COMMITTED, which `Database.begin` gives. `rows`: `row_of` of each event, where that is known.
     """
     write = _append_many if len(events) >= _COPY_FROM else _append_few
-    return write(conn, events, layer, received_at)
+    return write(conn, events, rows, layer, received_at)
 
 
-def _append_few(conn: Connection, events: Sequence[Event], layer: str, received_at: datetime) -> list[Appended]:
+Rows = Sequence[JournalRow | str]
+
+
+def _append_few(
+    conn: Connection, events: Sequence[Event], made: Rows | None, layer: str, received_at: datetime
+) -> list[Appended]:
     found: dict[int, Appended] = {}
-    rows: list[JournalRow] = []
-    for n, event in enumerate(events):
-        row = row_of(n, event)
+    rows: list[tuple[int, JournalRow]] = []
+    for n, row in enumerate(map(row_of, events) if made is None else made):
         if isinstance(row, str):
             found[n] = Appended("refused", None, row)
         else:
-            rows.append(row)
+            rows.append((n, row))
     if not rows:
         return [found[n] for n in range(len(found))]
     wait(conn)
-    values = {"rows": msgspec.json.encode(rows).decode(), "received_at": received_at, "layer": layer}
+    given = msgspec.json.encode([row for _, row in rows]).decode()
+    values = {"rows": given, "received_at": received_at, "layer": layer}
     written = sorted(conn.execute(_INSERT, values).scalar_one() or ())
     if len(written) == len(events):
         return [Appended("new", seq) for seq in written]
     firsts: dict[tuple[str, str], JournalRow] = {}
-    for row in rows:
+    for _, row in rows:
         firsts.setdefault((row.source, row.id), row)
     if len(written) == len(firsts):
         places = {key: (seq, row.hash) for (key, row), seq in zip(firsts.items(), written, strict=True)}
     else:
         places = _find(conn, firsts)
     fresh = set(written)
-    for row in rows:
+    for n, row in rows:
         seq, body = places[row.source, row.id]
         new = seq in fresh and firsts[row.source, row.id] is row
-        found[row.n] = Appended("new", seq) if new else _repeat(row, seq, body)
+        found[n] = Appended("new", seq) if new else _repeat(row, seq, body)
     return [found[n] for n in range(len(found))]
 
 
-def _append_many(conn: Connection, events: Sequence[Event], layer: str, received_at: datetime) -> list[Appended]:
+def _append_many(
+    conn: Connection, events: Sequence[Event], made: Rows | None, layer: str, received_at: datetime
+) -> list[Appended]:
     """By COPY. While the lock is held nobody else appends, so what is looked up first is there, or is not, for good.
 
     The numbers are drawn before; those of refused events and of repeats stay unused.
     """
     wait(conn)
-    places = _find(conn, [(event.source, event.id) for event in events if not key_flaw(event)])
+    if made is None:
+        places = _find(conn, [(event.source, event.id) for event in events if not key_flaw(event)])
+    else:
+        places = _find(conn, [(row.source, row.id) for row in made if not isinstance(row, str)])
     seq = int(conn.execute(_RESERVE, {"more": len(events) - 1}).scalar_one()) - len(events)
     at = format_time(received_at)
     found: list[Appended] = []
 
     def lines() -> Iterator[str]:
         nonlocal seq
-        for n, event in enumerate(events):
-            row = row_of(n, event)
+        # Rows that are not made yet are made here: the server writes those before them meanwhile.
+        for row in map(row_of, events) if made is None else made:
             if isinstance(row, str):
                 found.append(Appended("refused", None, row))
                 continue
-            if known := places.get((row.source, row.id)):
+            key = row.source, row.id
+            if known := places.get(key):
                 found.append(_repeat(row, *known))
                 continue
             seq += 1
-            places[row.source, row.id] = seq, row.hash
+            places[key] = seq, row.hash
             found.append(Appended("new", seq))
             keys = joined(row.source, row.id, row.type, row.object, row.record)
             yield f"{seq}\t{keys}\t{row.time}\t{at}\t{json_value(bytes(row.data))}\t{_HEX}{row.hash}\t{layer}"
@@ -156,8 +176,12 @@ def _append_many(conn: Connection, events: Sequence[Event], layer: str, received
 
 def wait(conn: Connection) -> None:
     """Let nobody else append until this transaction ends."""
-    if not conn.get_execution_options().get("watchtower_alone"):
+    if conn.get_execution_options().get("watchtower_alone"):
+        return
+    begun = conn.get_nested_transaction() or conn.get_transaction()
+    if begun is None or conn.info.get(_WAITED) is not begun:
         conn.execute(_WAIT, {"key": _LOCK})
+        conn.info[_WAITED] = begun
 
 
 def events_of(conn: Connection, object: str, records: Sequence[str]) -> Iterator[tuple[int, Event, str]]:

@@ -20,10 +20,9 @@ DATA_LIMIT = 16 * 1024 * 1024
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
 
-class JournalRow(msgspec.Struct, frozen=True):
-    """One row to be. `n`: its place in the batch; `hash`: of the body, in hexadecimal digits."""
+class JournalRow(msgspec.Struct, frozen=True, gc=False):
+    """One row to be. `hash`: of the body, in hexadecimal digits."""
 
-    n: int
     source: str
     id: str
     type: str
@@ -51,8 +50,8 @@ def key_flaw(event: Event) -> str:
     return "" if plain else _key_flaw(event)
 
 
-def row_of(n: int, event: Event) -> JournalRow | str:
-    """The row of the batch's n-th event; or, where the database cannot keep it, why."""
+def row_of(event: Event) -> JournalRow | str:
+    """The row of an event; or, where the database cannot keep it, why."""
     if because := key_flaw(event):
         return because
     try:
@@ -69,7 +68,7 @@ def row_of(n: int, event: Event) -> JournalRow | str:
     time = format_time(event.time)
     object, _, record = event.subject.partition("/")
     digits = _hash(event, time, data).hexdigest()
-    return JournalRow(n, event.source, event.id, event.type, object, record, time, msgspec.Raw(data), digits)
+    return JournalRow(event.source, event.id, event.type, object, record, time, msgspec.Raw(data), digits)
 
 
 def _key_flaw(event: Event) -> str:

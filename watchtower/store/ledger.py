@@ -16,8 +16,16 @@ from sqlalchemy import TextClause, text
 from watchtower.store.database import Connection, Database
 from watchtower.store.group import Group
 
-_INTEND = text("select status, said from intend_call(:key, :model, :most_in, :most_out)")
-_SETTLE = text("select settle_call(:key, :how, :free, :said, :took_in, :took_out)")
+_INTEND = text(
+    "select done.status, done.said from unnest(cast(:key as text[]), cast(:model as text[]), "
+    "cast(:most_in as bigint[]), cast(:most_out as bigint[])) with ordinality as one(key, model, most_in, most_out, n) "
+    "cross join lateral intend_call(one.key, one.model, one.most_in, one.most_out) as done order by one.n"
+)
+_SETTLE = text(
+    "select settle_call(one.key, one.how, one.free, one.said, one.took_in, one.took_out) from unnest("
+    "cast(:key as text[]), cast(:how as text[]), cast(:free as boolean[]), cast(:said as text[]), "
+    "cast(:took_in as bigint[]), cast(:took_out as bigint[])) as one(key, how, free, said, took_in, took_out)"
+)
 _LOOK = text(
     "select case when outcome is null and exists (select 1 from provider_batch p where p.closed_at is null "
     "and call.key = any(p.keys)) then 'deferred' when outcome is null then 'spent' when said is null then 'failed' "
@@ -64,7 +72,8 @@ class Intent(NamedTuple):
 class Ledger:
     """The ledger of calls (`enrichment.CallLedger`): each write is committed before it returns.
 
-    Writes of threads that come at the same time share a transaction.
+    Writes of threads that come at the same time share a transaction, with one statement for all the intents in it and
+    one for all the ends.
     """
 
     def __init__(self, database: Database) -> None:
@@ -93,13 +102,26 @@ class Ledger:
     def _write(self, items: Sequence[tuple[TextClause, dict[str, Any]]]) -> list[Any]:
         from sqlalchemy.exc import DBAPIError
 
+        answers: list[Any] = [None] * len(items)
         try:
             with self._database.begin() as conn:
-                return [conn.execute(statement, given).one() for statement, given in items]
+                # Ends first: what they did not take of what was set aside for them is there for the intents.
+                for statement in (_SETTLE, _INTEND):
+                    places = [place for place, (wanted, _) in enumerate(items) if wanted is statement]
+                    if places:
+                        rows = conn.execute(statement, _columns([items[place][1] for place in places])).all()
+                        for place, row in zip(places, rows, strict=True):
+                            answers[place] = row
+                return answers
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) == "WT001":
                 raise Spent("what may be spent today is spent") from error
             raise
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """The same, by column."""
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def keep_batch(conn: Connection, batch: str, keys: Sequence[str]) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, text
 
-from watchtower.rules.merging import Merge
+from watchtower.contract import Event
+from watchtower.rules.merging import Merge, Merges, led_by
 from watchtower.store.rows import TimeKey
 
 
@@ -56,7 +57,7 @@ _FAMILIES = text(
       select m.object, case when m.record = f.id then m.survivor else m.record end
       from family f join merge m on m.object = f.object and (m.record = f.id or m.survivor = f.id)
         and m.undone_at is null)
-    select m.id, m.object, m.record, m.survivor, m.at from merge m join family f
+    select m.id, m.object, m.record, m.survivor, m.at, starts_with(m.by, 'source:') as leads from merge m join family f
       on f.object = m.object and f.id = m.record where m.undone_at is null order by m.at, m.id
     """
 )
@@ -65,12 +66,29 @@ _ADD = text(
     "insert into merge (id, object, record, survivor, at, by, proposal) "
     "values (:id, :object, :record, :survivor, :at, :by, :proposal)"
 )
+_LEAD = text(
+    """
+    insert into merge (id, object, record, survivor, at, by)
+    select id, object, record, survivor, at, 'source:' || id
+    from json_to_recordset(cast(:rows as json))
+      as g(id text, object text, record text, survivor text, at timestamptz)
+    on conflict (object, record) where undone_at is null do update
+      set id = excluded.id, survivor = excluded.survivor, at = excluded.at, by = excluded.by
+      where starts_with(merge.by, 'source:')
+        and (excluded.at, excluded.id collate "C") < (merge.at, merge.id collate "C")
+    """
+)
+_SAID = text(
+    "select source, id, type, time, data from journal where object = :object and record = :record "
+    "and type = 'record.merged' and layer = 'core' order by seq"
+)
 _UNDO = text("update merge set undone_at = :now, undone_by = :by where id = :id")
 _MERGES = "select id, object, record, survivor, at, by, proposal, undone_at, undone_by from merge "
 _MERGE = text(_MERGES + "where id = :id")
 _STANDING = text(_MERGES + "where object = :object and record = :record and undone_at is null")
 _LIST = text(
-    _MERGES + "where (:undone or undone_at is null) and (cast(:object as text) is null or object = :object) "
+    _MERGES + "where not starts_with(by, 'source:') and (:undone or undone_at is null) "
+    "and (cast(:object as text) is null or object = :object) "
     "order by at desc, id limit :limit"
 )
 _WENT = text(
@@ -146,6 +164,29 @@ def add(conn: Connection, merge: Merge, *, by: str, proposal: str | None) -> Non
     conn.execute(_ADD, given | {"by": by, "proposal": proposal})
 
 
+def lead(conn: Connection, led: Iterable[Merge]) -> None:
+    """What sources say of their own records, where nothing else is said of the same one, or only later."""
+    first: dict[tuple[str, str], Merge] = {}
+    for merge in sorted(led, key=lambda merge: (merge.at, merge.id)):
+        first.setdefault((merge.object, merge.record), merge)
+    rows = [
+        {"id": one.id, "object": one.object, "record": one.record, "survivor": one.into, "at": one.at.isoformat()}
+        for one in first.values()
+    ]
+    if rows:
+        conn.execute(_LEAD, {"rows": _json(rows)})
+
+
+def said_by_sources(conn: Connection, object_name: str, record: str) -> list[Merge]:
+    """The merges of a record that its sources have spoken of."""
+    subject = f"{object_name}/{record}"
+    events = [
+        Event(id=row.id, source=row.source, type=row.type, subject=subject, time=row.time, data=row.data)
+        for row in conn.execute(_SAID, {"object": object_name, "record": record})
+    ]
+    return [merge for event in events if (merge := led_by(event)) is not None]
+
+
 def undo(conn: Connection, merge_id: str, *, by: str, now: datetime) -> None:
     """They never were."""
     conn.execute(_UNDO, {"id": merge_id, "by": by, "now": now})
@@ -164,11 +205,10 @@ def standing(conn: Connection, object_name: str, record: str) -> MergeRow | None
 
 def went(conn: Connection, object_name: str, record: str, ended_at: datetime | None) -> str | None:
     """The id that a record is now: by a merge that was decided here, else by its source's own word."""
-    known = [one for one in families(conn, [(object_name, record)]) if one.object == object_name]
-    became = {one.record: one.into for one in known}
-    found = became.get(record)
-    while found in became:
-        found = became[found]
+    known = Merges(families(conn, [(object_name, record)]))
+    by = known.onward.get((object_name, record))
+    # What a source merged, and speaks of again, is there again: who refers to it still refers to the other.
+    found = known.became(object_name, record) if by is not None and (ended_at or not by.leads) else None
     if found is None and ended_at is not None:
         given = {"object": object_name, "record": record, "at": ended_at}
         found = conn.execute(_WENT, given).scalar_one_or_none()
@@ -178,7 +218,8 @@ def went(conn: Connection, object_name: str, record: str, ended_at: datetime | N
 def came(conn: Connection, object_name: str, record: str) -> list[str]:
     """The ids that are this record since they were merged into it, or into one of them."""
     found: list[str] = []
-    for one in sorted(families(conn, [(object_name, record)]), key=lambda one: one.at, reverse=True):
+    known = Merges(families(conn, [(object_name, record)])).onward.values()
+    for one in sorted(known, key=lambda one: one.at, reverse=True):
         if one.into == record or one.into in found:
             found.append(one.record)
     return sorted(found)

@@ -15,7 +15,7 @@ from watchtower.store.copying import NULL, copy, joined, json_value
 from watchtower.store.rows import RecordRow
 
 
-class NewRecord(msgspec.Struct, frozen=True, kw_only=True):
+class NewRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A record as the fold left it. Times as ISO text."""
 
     object: str
@@ -27,7 +27,7 @@ class NewRecord(msgspec.Struct, frozen=True, kw_only=True):
     deleted_at: str | None
 
 
-class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+class Bounds(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where new versions of a record meet the earlier ones. Times as ISO text."""
 
     object: str
@@ -40,7 +40,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """Versions from `begun` on are replaced: late news."""
 
 
-class NewVersion(msgspec.Struct, frozen=True, kw_only=True):
+class NewVersion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     object: str
     id: str
     valid_from: str
@@ -48,7 +48,7 @@ class NewVersion(msgspec.Struct, frozen=True, kw_only=True):
     state: dict[str, Any]
 
 
-class NewLink(msgspec.Struct, frozen=True, kw_only=True):
+class NewLink(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     target_object: str
     target: str
     object: str
@@ -64,13 +64,15 @@ _SAVE = text(
     """
     insert into record (object, id, state, provenance, created_at, changed_at, deleted_at)
     select object, id, state, provenance, created_at, changed_at, deleted_at
-    from json_to_recordset(cast(:rows as json)) as given(
+    from jsonb_to_recordset(cast(:rows as jsonb)) as given(
       object text, id text, state jsonb, provenance jsonb, created_at timestamptz, changed_at timestamptz,
       deleted_at timestamptz)
     on conflict (object, id) do update set state = excluded.state, provenance = excluded.provenance,
       created_at = excluded.created_at, changed_at = excluded.changed_at, deleted_at = excluded.deleted_at
     """
 )
+_PIECE = 1 << 25
+"""Bytes of JSON in one statement that reads it as jsonb, about: a value of jsonb ends at 256 MB."""
 _CLOSE = text(
     """
     update version v set valid_to = g.begun
@@ -186,9 +188,20 @@ def _line(version: NewVersion) -> str:
 def save(conn: Connection, records: Sequence[NewRecord], links: Sequence[NewLink]) -> None:
     """Write what a fold made: records, and new references."""
     if records:
-        conn.execute(_SAVE, {"rows": _json(records)})
+        _save(conn, records)
     if links:
         conn.execute(_LINKS, {"rows": _json(links)})
+
+
+def _save(conn: Connection, records: Sequence[NewRecord]) -> None:
+    """As jsonb, which is parsed once: as json, each state and provenance would be parsed again, in twice the time."""
+    rows = _json(records)
+    if len(rows) > _PIECE and len(records) > 1:
+        half = len(records) // 2
+        _save(conn, records[:half])
+        _save(conn, records[half:])
+    else:
+        conn.execute(_SAVE, {"rows": rows})
 
 
 def looking_through(conn: Connection, object_name: str, ids: Sequence[str]) -> list[tuple[str, str, str]]:

@@ -55,9 +55,11 @@ def query(program: Program, objects: Sequence[str]) -> Query:
     """The compiled rules of these objects over the stored versions. `touched` is the one parameter."""
     writer = Writer(POSTGRES, program.book.timezone)
     part = Program(program.book, tuple(c for c in program.rules if c.rule.object in objects), program.gathered)
+    # `v0`: where the version begins that is in force at t0. Those before it need not be looked at, however many.
     ctes = [
-        "touched AS MATERIALIZED (SELECT * FROM json_to_recordset(CAST($touched AS json)) "
-        "AS g(object text, id text, t0 timestamptz))"
+        "touched AS MATERIALIZED (SELECT g.object, g.id, g.t0, coalesce((SELECT max(w.valid_from) FROM version w "
+        "WHERE w.object = g.object AND w.id = g.id AND w.valid_from <= g.t0), g.t0) AS v0 "
+        "FROM json_to_recordset(CAST($touched AS json)) AS g(object text, id text, t0 timestamptz))"
     ]
     needed = part.columns_of
     targets = {
@@ -69,7 +71,8 @@ def query(program: Program, objects: Sequence[str]) -> Query:
     for object_name in objects:
         own = (
             f"SELECT v.id, GREATEST(v.valid_from, t.t0) AS vfrom, v.valid_to, v.state FROM touched t "
-            f"JOIN version v ON v.object = t.object AND v.id = t.id AND (v.valid_to IS NULL OR v.valid_to > t.t0) "
+            f"JOIN version v ON v.object = t.object AND v.id = t.id AND v.valid_from >= t.v0 "
+            f"AND (v.valid_to IS NULL OR v.valid_to > t.t0) "
             f"WHERE t.object = {quote(object_name)}"
         )
         ctes.append(_relation(name(f"v_{object_name}"), own, _extracted(needed[object_name].values())))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from watchtower.store.database import Database
 
@@ -55,6 +56,11 @@ def importing(database: Database) -> Iterator[None]:
         try:
             yield
         finally:
-            connection.execute(_GIVE, {"key": _IMPORT})
+            try:
+                connection.execute(_GIVE, {"key": _IMPORT})
+            except DBAPIError as error:
+                # Where the server has ended, so has the lock; what is to be told is what went wrong before.
+                if not error.connection_invalidated:
+                    raise
     finally:
         connection.close()

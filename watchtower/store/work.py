@@ -111,6 +111,7 @@ _DOCUMENTS = text(
       select id, id from unnest(:ids) as given(id)
       union
       select m.record, mine.survivor from mine join merge m on m.object = :object and m.survivor = mine.id
+        and not starts_with(m.by, 'source:')
         and m.undone_at is null)
     select mine.survivor as record, case when d.record = mine.survivor then d.id else d.record || '/' || d.id end as id,
       d.kind, d.text, d.url, d.added_at

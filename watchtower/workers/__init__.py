@@ -1,7 +1,7 @@
 """The composition root of the workers: it knows them, their models and the jobs database, and nothing of the core.
 
 A worker process needs the address of the jobs database and the settings of its model. It reads batches, answers
-each request in a transaction of its own, and can be killed at any moment: what it answered stays, the rest is
+each request and commits it at once, and can be killed at any moment: what it answered stays, the rest is
 begun again by another, and a call to a model that it had intended is not made a second time.
 """
 

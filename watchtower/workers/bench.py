@@ -1,4 +1,5 @@
-"""What is done with a job: a batch is read, each request answered, in a transaction of its own."""
+"""What is done with a job: a batch is read, each request answered and committed at once; answers that come at the same
+time share a transaction."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from watchtower.contract.batch import Answer, Batch, DetectionBatch, FieldBatch,
 from watchtower.errors import ModelError, StoreError
 from watchtower.store import jobs
 from watchtower.store.database import Database
+from watchtower.store.group import Group
 from watchtower.store.ledger import Spent
 from watchtower.tracing import attached, span
 
@@ -56,9 +58,10 @@ class Bench:
     def __post_init__(self) -> None:
         self._room = threading.BoundedSemaphore(self.slots)
         self._turn = threading.Lock()
+        self._answers: Group[jobs.Given, bool] = Group(self._commit)
 
     def fields(self, batch_id: str, leave: Callable[[], bool]) -> None:
-        """Answer the requests of a batch that wait for an answer, each in a transaction of its own."""
+        """Answer the requests of a batch that wait for an answer, each by itself or with others of the moment."""
         read = self._read(batch_id)
         if read is None:
             return
@@ -155,9 +158,13 @@ class Bench:
             return jobs.blob(conn, blob)
 
     def _say(self, batch_id: str, request: str, bodies: Sequence[str]) -> None:
+        [said] = self._answers.put([jobs.Given(batch_id, request, bodies)])
+        if not said:
+            log.info("not needed any more", request=request, because="answered, or forgotten")
+
+    def _commit(self, given: Sequence[jobs.Given]) -> list[bool]:
         with self.database.begin() as conn:
-            if not jobs.answer(conn, batch_id, request, bodies):
-                log.info("not needed any more", request=request, because="answered, or forgotten")
+            return jobs.answer_all(conn, given)
 
 
 def _postponed(worker: EnrichmentWorker, request: str) -> bool:

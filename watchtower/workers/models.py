@@ -85,7 +85,13 @@ def endpoint_of(settings: Settings, model: str) -> Any:
 
 def slots(settings: Settings) -> int:
     """Requests that a worker of these settings answers at once: the embedded model gains nothing by more than one."""
-    return settings.llm_slots if settings.llm_base_url else 1
+    return at_once(settings.llm_slots) if settings.llm_base_url else 1
+
+
+def at_once(calls: int) -> int:
+    """Requests at once for so many calls at once: while the answers of some are written down, others wait at the door
+    of the endpoint, so that it never waits for us."""
+    return calls + calls // 4
 
 
 def trained_of(folder: Path | None) -> Mapping[str, Any]:

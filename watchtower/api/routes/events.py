@@ -18,8 +18,6 @@ from watchtower.api.problems import problem
 SINGLE_STATUS = {"conflict": 409, "refused": 400, "quarantined": 202}
 """What a verdict on a single event is answered with; any other is 200. A batch is always 200."""
 
-FAULTS = (400, 403, 409, 413, 415, 503)
-
 EXAMPLE = {
     "specversion": "1.0",
     "id": "e1",
