@@ -9,6 +9,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from watchtower import errors
@@ -79,6 +80,12 @@ def install(app: FastAPI) -> None:
         response = answer(request, error.status_code, detail)
         response.headers.update(error.headers or {})
         return response
+
+    @app.exception_handler(ClientDisconnect)
+    def _left(request: Request, error: ClientDisconnect) -> Response:
+        # Nobody is there to read it. That it is no error of ours keeps whoever leaves often from filling the log.
+        log.info("client left", path=request.url.path)
+        return answer(request, 400, "the client left before its body had come")
 
     @app.exception_handler(Exception)
     def _unforeseen(request: Request, error: Exception) -> Response:
