@@ -158,6 +158,15 @@ def test_each_filter_lets_its_own_through(client: TestClient, query: str, ids: l
     assert [item["id"] for item in client.get(f"/alerts?{query}").json()["items"]] == ids
 
 
+def test_a_status_or_severity_that_there_is_not_is_refused_by_name(client: TestClient) -> None:
+    for asked in ("status=closed", "status=open,snoozed", "severity=urgent"):
+        answer = client.get(f"/alerts?{asked}")
+        assert answer.status_code == 422
+        name, _, value = asked.partition("=")
+        assert f"query.{name}" in answer.text and ("critical" if name == "severity" else "acknowledged") in answer.text
+    assert client.get("/alerts?status=open&status=snoozed&severity=high").status_code == 200
+
+
 def test_pages_meet_without_a_gap_or_a_double_while_alerts_come_and_go(client: TestClient, scene: Scene) -> None:
     with scene.database.begin() as conn:
         for number in range(100, 150):

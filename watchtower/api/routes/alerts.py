@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from pydantic import AwareDatetime
@@ -22,7 +22,8 @@ from watchtower.store.rows import AlertFilter, AlertKey
 
 SUBJECT = r"^[^/\x00]+/[^\x00]+$"
 Words = Annotated[list[Annotated[str, Query(pattern=r"^[^\x00]*$", max_length=1024)]], Query(max_length=50)]
-
+Statuses = Annotated[list[Literal["open", "acknowledged", "snoozed", "resolved"]], Query(max_length=50)]
+Severities = Annotated[list[Literal["critical", "high", "medium", "low"]], Query(max_length=50)]
 
 _ETAG = {"ETag": {"description": "The alert's revision.", "schema": {"type": "string"}, "example": '"3.9a0b12cd"'}}
 LISTED: dict[int | str, dict[str, Any]] = {
@@ -80,9 +81,9 @@ def routes(tower: TowerPort) -> APIRouter:
     @router.get("/alerts", summary="What stands in the queues", response_model=models.AlertPage, responses=LISTED)
     def get_alerts(
         request: Request,
-        status: Words = [],  # noqa: B006 - FastAPI copies defaults
+        status: Statuses = [],  # noqa: B006 - FastAPI copies defaults
         queue: Words = [],  # noqa: B006
-        severity: Words = [],  # noqa: B006
+        severity: Severities = [],  # noqa: B006
         owner: Words = [],  # noqa: B006
         rule: Words = [],  # noqa: B006
         record: Annotated[str | None, Query(description="object/id", pattern=SUBJECT)] = None,
