@@ -67,6 +67,8 @@ BENCHMARKS = (
     Benchmark("segment_rate", "power at 2x; aim .52", "an oracle, CUSUM, PSI", "", "--segments 1000 --fitted-on 50",
               issue=6),
     Benchmark("mix_drift", "drift of the mix of new records", "an oracle, PSI", "", "--series 60 --fitted 10", issue=6),
+    Benchmark("close_push", "deals that are put off; a company's share of them", "an oracle, pushes a week, z-test", "",
+              "--companies 2 --deals 300", issue=6),
     Benchmark("conformance", "precision and recall 1.0, 1 ms per 1,000 cases", "a slow oracle", "", "--rounds 3",
               data="process", issue=6),
     Benchmark("process_anomaly", "mean case F1 on labelled logs; aim .80", "rare transitions", data="process",
