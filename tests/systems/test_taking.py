@@ -36,6 +36,7 @@ objects:
       seen: {type: integer, rollup: {count: events, of: activity.logged}}
 rules:
   - {id: unpaid, object: account, when: plan = 'free'}
+  - {id: of_nobody, object: contact, when: account.name = 'nobody'}
 systems:
   crm:
     kind: hubspot
