@@ -108,12 +108,14 @@ def settle(
         tell(conn, engine.program.book, begun, now)
         return done
     rules = [rule.rule.id for rule in engine.program.rules if rule.ai_informed] if informed_only else None
-    while batch := span_store.due(conn, now, BATCH, rules=rules):
+    after = span_store.EARLIEST
+    while batch := span_store.due(conn, now, BATCH, rules=rules, after=after):
         done += _open(conn, engine, batch, now, applied.recent if applied is not None else {})
-        passed += len(batch)
-    while batch := span_store.ended(conn, now, BATCH, rules=rules):
+        passed, after = passed + len(batch), batch[-1].opens_at
+    after = span_store.EARLIEST
+    while batch := span_store.ended(conn, now, BATCH, rules=rules, after=after):
         done += _end(conn, batch, now)
-        passed += len(batch)
+        passed, after = passed + len(batch), batch[-1].until or after
     # A worker's word is no tick: it wakes nobody, and nobody climbs a ladder by it.
     woken = 0 if informed_only else _wake(conn, now) + _escalate(conn, engine, now)
     if passed and not (spoken or woken or done.opened or done.resolved):

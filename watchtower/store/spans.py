@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -182,14 +182,19 @@ _TELL = text(
       and s.since = g.since
     """
 )
+EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 _SPAN = "select rule, object, record, state, since, until, opens_at, opened, closed from span "
 _WAITING = "state = 'holds' and not opened and (until is null or until > opens_at)"
 _ENDING = "state = 'holds' and opened and not closed and until is not null"
 # The order of decisions is part of what a replay gives again: no tie is left, and no collation has a say in it.
 _TIES = 'rule collate "C", object collate "C", record collate "C", since'
 _AMONG = "and (cast(:rules as text[]) is null or rule = any(cast(:rules as text[])))"
-_DUE = text(_SPAN + f"where {_WAITING} and opens_at <= :now {_AMONG} order by opens_at, {_TIES} limit :limit")
-_ENDED = text(_SPAN + f"where {_ENDING} and until <= :now {_AMONG} order by until, {_TIES} limit :limit")
+_DUE = text(
+    _SPAN + f"where {_WAITING} and opens_at between :after and :now {_AMONG} order by opens_at, {_TIES} limit :limit"
+)
+_ENDED = text(
+    _SPAN + f"where {_ENDING} and until between :after and :now {_AMONG} order by until, {_TIES} limit :limit"
+)
 _NEXT = text(
     f"select least((select min(opens_at) from span where {_WAITING}), (select min(until) from span where {_ENDING}))"
 )
@@ -235,14 +240,23 @@ def tell(conn: Connection, spans: Sequence[Span]) -> None:
         conn.execute(_TELL, {"rows": _json(spans)})
 
 
-def due(conn: Connection, now: datetime, limit: int, *, rules: Sequence[str] | None = None) -> list[Span]:
-    """Spans on which an alert is to open by now: an index scan of what falls due. `rules`: of these alone."""
-    return [_span(row) for row in conn.execute(_DUE, {"now": now, "limit": limit, "rules": rules})]
+def due(
+    conn: Connection, now: datetime, limit: int, *, rules: Sequence[str] | None = None, after: datetime = EARLIEST
+) -> list[Span]:
+    """Spans on which an alert is to open by now, in that order: an index scan of what is due. `rules`: of these alone.
+
+    `after`: none opens before it. Within a transaction, what was opened stays in the way of the next scan.
+    """
+    given = {"now": now, "limit": limit, "rules": rules, "after": after}
+    return [_span(row) for row in conn.execute(_DUE, given)]
 
 
-def ended(conn: Connection, now: datetime, limit: int, *, rules: Sequence[str] | None = None) -> list[Span]:
-    """Opened spans that have ended by now. `rules`: of these alone."""
-    return [_span(row) for row in conn.execute(_ENDED, {"now": now, "limit": limit, "rules": rules})]
+def ended(
+    conn: Connection, now: datetime, limit: int, *, rules: Sequence[str] | None = None, after: datetime = EARLIEST
+) -> list[Span]:
+    """Opened spans that have ended by now, in that order. `rules`: of these alone; `after`: none ended before it."""
+    given = {"now": now, "limit": limit, "rules": rules, "after": after}
+    return [_span(row) for row in conn.execute(_ENDED, given)]
 
 
 def next_instant(conn: Connection) -> datetime | None:
