@@ -17,6 +17,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import SecretStr
 from sqlalchemy import text
+from test_mcp import call, refused
 
 from watchtower.api.mcp_server import PATH, PROPOSES, READS, mcp_app
 from watchtower.api.server import reachable, serve_app
@@ -99,19 +100,6 @@ def ask(address: str, secret: str, script: Script) -> None:
                     await script(client)
 
     anyio.run(main)
-
-
-async def call(client: Client, tool: str, **arguments: Any) -> Any:
-    result = await client.call_tool(tool, arguments)
-    assert not result.is_error, result.content
-    found = result.structured_content
-    return found["result"] if isinstance(found, dict) and set(found) == {"result"} else found
-
-
-async def refused(client: Client, tool: str, **arguments: Any) -> str:
-    result = await client.call_tool(tool, arguments)
-    assert result.is_error, result.structured_content
-    return str(result.content[0].text)  # type: ignore[union-attr]
 
 
 def test_a_viewers_key_reads_and_only_an_operators_or_a_workers_proposes(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,27 @@ def test_taking_apart_gives_what_would_be_without_the_merge_late_events_included
         assert standing == {key for key, status in alerts(other).items() if status != "resolved"}
 
 
+def decide(
+    tower: Tower, rng: random.Random, standing: list[str], id_: str, ids: Sequence[str], now: datetime, *, merging: bool
+) -> None:
+    """A person merges this record into another, or takes one of the merges that stand apart."""
+    stand(tower, now)
+    if merging or not standing:
+        with suppress(InputError):
+            standing.append(tower.merge(f"account/{id_}", rng.choice(ids), actor="anna"))
+    else:
+        tower.unmerge(standing.pop(rng.randrange(len(standing))), actor="ben")
+
+
+def part(tower: Tower, standing: Sequence[str]) -> None:
+    """Sound as it stands, and sound once every merge is taken apart."""
+    stand(tower, tower.clock() + HOUR)
+    sound(tower)
+    for merge in standing:
+        tower.unmerge(merge, actor="ben")
+    sound(tower)
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_random_merges_amid_late_events_replay_and_agree_with_duckdb_and_come_apart(tower: Tower, seed: int) -> None:
     rng, clock = random.Random(seed), tower.clock
@@ -196,20 +218,9 @@ def test_random_merges_amid_late_events_replay_and_agree_with_duckdb_and_come_ap
         elif roll < 0.75:
             deal = {"account": id_, "amount": rng.choice((30, 90)), "stage": "open"}
             take(tower, said(f"e{number}", f"deal/D{rng.randrange(3)}", when, **deal), at=now)
-        elif roll < 0.9 or not standing:
-            stand(tower, now)
-            try:
-                standing.append(tower.merge(f"account/{id_}", rng.choice(ids), actor="anna"))
-            except InputError:
-                continue
         else:
-            stand(tower, now)
-            tower.unmerge(standing.pop(rng.randrange(len(standing))), actor="ben")
-    stand(tower, clock() + HOUR)
-    sound(tower)
-    for merge in standing:
-        tower.unmerge(merge, actor="ben")
-    sound(tower)
+            decide(tower, rng, standing, id_, ids, now, merging=roll < 0.9)
+    part(tower, standing)
     assert all(row["undone_at"] for row in rows(tower, "merge")) and len(rows(tower, "merge")) > 1
 
 
@@ -275,20 +286,9 @@ def test_words_of_sources_and_decisions_amid_late_events_replay_and_agree_with_d
             take(tower, said(f"e{number}", f"deal/D{rng.randrange(3)}", when, **deal), at=now)
         elif roll < 0.8:
             take(tower, theirs(f"e{number}", id_, rng.choice(ids), when), at=now)
-        elif roll < 0.92 or not standing:
-            stand(tower, now)
-            try:
-                standing.append(tower.merge(f"account/{id_}", rng.choice(ids), actor="anna"))
-            except InputError:
-                continue
         else:
-            stand(tower, now)
-            tower.unmerge(standing.pop(rng.randrange(len(standing))), actor="ben")
-    stand(tower, clock() + HOUR)
-    sound(tower)
-    for merge in standing:
-        tower.unmerge(merge, actor="ben")
-    sound(tower)
+            decide(tower, rng, standing, id_, ids, now, merging=roll < 0.92)
+    part(tower, standing)
 
 
 # ---- who may say it

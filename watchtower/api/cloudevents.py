@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from watchtower.contract.json_bounds import MAX_DEPTH, once
 from watchtower.errors import InputError, MediaError
 
-MAX_DEPTH = 50
 MAX_BATCH = 10_000
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -164,15 +164,10 @@ def _check_depth(decoded: Any) -> None:
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        twice = ""
-        for name, _ in pairs:
-            twice = name if name in seen else twice
-            seen.add(name)
-        raise InputError(f"the key {twice!r:.80} stands twice in one object")
-    return found
+    try:
+        return once(pairs)
+    except ValueError as fault:
+        raise InputError(str(fault)) from None
 
 
 def _constant(name: str) -> Any:

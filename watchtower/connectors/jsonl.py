@@ -13,12 +13,11 @@ import msgspec
 from watchtower.connectors.files import check_file
 from watchtower.connectors.source import Batch, Refused
 from watchtower.contract import Event, parse_event
+from watchtower.contract.json_bounds import MAX_DEPTH, once
 from watchtower.errors import InputError
 
 LINE_LIMIT = 1024 * 1024
 """Bytes of one line; the same bound as for a body over HTTP."""
-DEPTH_LIMIT = 50
-"""Levels of objects and lists in one line; the same bound as for a body over HTTP."""
 
 _DECODE = msgspec.json.Decoder().decode
 _SPACED = re.compile(rb'"[ \t]+:')
@@ -76,7 +75,7 @@ def _event(line: bytes) -> Event | tuple[str, Any, bool]:
     try:
         # Each key is followed by a colon. More of them: one stands in a text, or a key stands twice.
         if isinstance(decoded, dict) and (_keys(decoded, 1) != line.count(b'":') or _SPACED.search(line)):
-            _refuse_repeats(line)
+            json.loads(line, object_pairs_hook=_once)
         return parse_event(decoded)
     except ValueError as error:
         return str(error), decoded, isinstance(decoded, dict)
@@ -84,8 +83,8 @@ def _event(line: bytes) -> Event | tuple[str, Any, bool]:
 
 def _keys(value: Any, depth: int) -> int:
     """How many keys an object or a list has, within it too. ValueError where it nests too deeply."""
-    if depth > DEPTH_LIMIT:
-        raise ValueError(f"line: nests deeper than {DEPTH_LIMIT} levels")
+    if depth > MAX_DEPTH:
+        raise ValueError(f"line: nests deeper than {MAX_DEPTH} levels")
     mapped = type(value) is dict
     found = len(value) if mapped else 0
     for item in value.values() if mapped else value:
@@ -94,17 +93,11 @@ def _keys(value: Any, depth: int) -> int:
     return found
 
 
-def _refuse_repeats(line: bytes) -> None:
-    """ValueError where an object names a key twice: which of the two was meant, nobody can say."""
-
-    def once(pairs: list[tuple[str, Any]]) -> None:
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise ValueError(f"line: the key {key!r:.80} stands twice in one object")
-            seen.add(key)
-
-    json.loads(line, object_pairs_hook=once)
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    try:
+        return once(pairs)
+    except ValueError as fault:
+        raise ValueError(f"line: {fault}") from None
 
 
 def _show(line: bytes) -> str:

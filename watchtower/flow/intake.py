@@ -124,12 +124,13 @@ def take(
     for index, item in enumerate(sent):
         verdict = _judged(item, now)
         verdicts.append(verdict)
-        if verdict is None and isinstance(event := item.what, Event) and item.ready is not None:
+        known = item.ready
+        if verdict is None and isinstance(item.what, Event) and known is not None and known.row is not None:
             good.append(index)
-            events.append(event)
-            rows.append(row if (row := item.ready.row) is not None else row_of(event))
+            events.append(item.what)
+            rows.append(known.row)
     sealed = seal(conn, engine, events, now)
-    rows = [row if now_ is event else row_of(now_) for row, event, now_ in zip(rows, events, sealed, strict=True)]
+    rows = [row if shut is event else row_of(shut) for row, event, shut in zip(rows, events, sealed, strict=True)]
     fresh: list[Event] = []
     appended = journal.append(conn, sealed, layer="core", received_at=now, rows=rows)
     for index, event, result in zip(good, sealed, appended, strict=True):
