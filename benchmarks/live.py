@@ -36,9 +36,9 @@ from watchtower.store.database import Database, connect, migrate
 
 NOW = datetime(2026, 7, 1, 9, tzinfo=UTC)
 PARTS = (
-    (intake.journal, "append", "journal"), (apply.records, "load", "fold"), (apply.records, "save", "fold"),
-    (apply.ObjectFold, "versions", "fold"), (apply, "evaluate", "evaluate"), (span_store, "evaluate", "  query"),
-    (span_store, "spans_of", "  kept spans"), (intake, "settle", "settle"),
+    (intake.journal, "append", "journal"), (apply.records, "stored", "fold"), (apply.records, "write", "fold"),
+    (apply.ObjectFold, "versions", "fold"), (apply, "evaluate", "evaluate"),
+    (span_store, "evaluate", "  query"), (intake, "settle", "settle"),
 )  # fmt: skip
 
 

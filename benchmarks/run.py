@@ -6,8 +6,8 @@
     python -m benchmarks.run --only live,ingest     these alone
     python -m benchmarks.run --page                 the page alone, from the results that are there
 
-Each result is a file in --results, so a run that was stopped goes on where it stopped; --again measures anew. The page
-takes of each benchmark the result at full size, else the small one, and says which. Exit 1 if a benchmark failed.
+Each result is a file in --results, kept with the project, so what is there is not measured again; --again does. The
+page takes of each benchmark the result at full size, else the small one, and says which. Exit 1 if one failed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmarks.page import write_page
 from benchmarks.table import BENCHMARKS, ROOT, Benchmark
 from watchtower.bootstrap import system_clock
 
-RESULTS = ROOT / "build/benchmarks"
+RESULTS = ROOT / "benchmarks/results"
 PATIENCE = {"small": 300.0, "full": 4 * 3600.0}
 """Seconds until a benchmark is ended."""
 

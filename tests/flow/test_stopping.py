@@ -22,7 +22,7 @@ from sqlalchemy.engine import make_url
 from watchtower.bootstrap import build
 from watchtower.cli.service import GRACE
 from watchtower.settings import Settings
-from watchtower.store.turns import _TICK
+from watchtower.store.turns import TICK
 from watchtower.workers.run import GRACE as WORKER_GRACE
 
 
@@ -55,13 +55,13 @@ def waits_for_a_lock(conn: psycopg.Connection[Any], seconds: float = 30) -> None
 
 def test_a_tick_that_is_told_to_stop_finishes_what_it_does(scene: dict[str, str]) -> None:
     with psycopg.connect(libpq(scene["DATABASE_URL"]), autocommit=True) as holder:
-        holder.execute("select pg_advisory_lock(%s)", [_TICK])
+        holder.execute("select pg_advisory_lock(%s)", [TICK])
         process = begin("tick", "--json", **scene)
         waits_for_a_lock(holder)
         process.send_signal(signal.SIGTERM)
         time.sleep(0.3)
         assert process.poll() is None, "it gave up in the middle"
-        holder.execute("select pg_advisory_unlock(%s)", [_TICK])
+        holder.execute("select pg_advisory_unlock(%s)", [TICK])
     done = ended(process, seconds=30)
     assert done.code == 0 and json.loads(done.out)["opened"] == 1
 
@@ -99,7 +99,7 @@ def test_up_ends_within_its_grace_while_a_part_of_it_hangs(scene: dict[str, str]
     process = begin("up", "--port", free_port, "--no-model", **scene)
     assert process.stdout is not None and "review page" in process.stdout.readline()
     with psycopg.connect(libpq(scene["DATABASE_URL"]), autocommit=True) as holder:
-        holder.execute("select pg_advisory_lock(%s)", [_TICK])
+        holder.execute("select pg_advisory_lock(%s)", [TICK])
         waits_for_a_lock(holder)
         begun = time.monotonic()
         process.send_signal(signal.SIGTERM)

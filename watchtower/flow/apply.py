@@ -71,11 +71,13 @@ def apply_events(conn: Connection, engine: Engine, events: Sequence[Event]) -> A
         by_object.setdefault(name, {}).setdefault(record, []).append(event)
     documents = [(event.object, event.record_id, doc) for event in events if (doc := _document(event)) is not None]
     histories: list[_History] = []
-    for found in concerned(conn, engine.folds, by_object, led(conn, events)):
+    referring = led(conn, events)
+    known, merged = records.stored(conn, by_object)
+    for found in concerned(conn, engine.folds, by_object, referring) if merged else ():
         histories.append(_again(found))
         touched.setdefault(found.object, {})[found.id] = found.start
     for name, groups in by_object.items():
-        stored = records.load(conn, name, list(groups))
+        stored = known[name]
         late = [
             record
             for record, new in groups.items()
@@ -169,8 +171,9 @@ class _History:
 
 
 def _fold(conn: Connection, engine: Engine, histories: Sequence[_History]) -> None:
-    """Fold each history, and write what comes of it: versions as they come, for the database is idle meanwhile."""
-    records.cut(conn, [history.bounds for history in histories])
+    """Fold each history, and write what comes of it."""
+    if not histories:
+        return
     refs = {name: engine.program.references_of(name) for name in {history.object for history in histories}}
     links: set[tuple[str, str, str, str, str]] = set()
 
@@ -183,10 +186,14 @@ def _fold(conn: Connection, engine: Engine, histories: Sequence[_History]) -> No
                         links.add((target, value, history.object, ref, history.id))
                 yield version
 
-    records.add_versions(conn, versions(), many=sum(len(history.events) for history in histories))
-    made = [history.made for history in histories if history.made is not None]
-    found = [NewLink(target_object=a, target=b, object=c, ref=d, record=e) for a, b, c, d, e in sorted(links)]
-    records.save(conn, made, found)
+    def made() -> tuple[list[NewRecord], list[NewLink]]:
+        return (
+            [history.made for history in histories if history.made is not None],
+            [NewLink(target_object=a, target=b, object=c, ref=d, record=e) for a, b, c, d, e in sorted(links)],
+        )
+
+    bounds = [history.bounds for history in histories]
+    records.write(conn, bounds, versions(), made, many=sum(len(history.events) for history in histories))
 
 
 def _versions(fold: ObjectFold, history: _History) -> Iterator[NewVersion]:
@@ -249,10 +256,11 @@ def evaluate(conn: Connection, engine: Engine, touched: Mapping[str, Mapping[str
     program, applied = engine.program, Applied()
     raw: dict[tuple[str, str, str], list[RawSpan]] = {}
     ruled = {name: records for name, records in touched.items() if records and program.of_object(name)}
-    for fresh in span_store.evaluate(conn, engine.query(ruled), ruled) if ruled else ():
+    found, known = span_store.evaluate(conn, engine.query(ruled) if ruled else None, ruled, touched)
+    for fresh in found:
         raw.setdefault((fresh.rule, engine.rules[fresh.rule].rule.object, fresh.record), []).append(fresh)
     kept: dict[tuple[str, str, str], list[Span]] = {}
-    for old in span_store.spans_of(conn, touched):
+    for old in known:
         kept.setdefault((old.rule, old.object, old.record), []).append(old)
     gone: list[Span] = []
     made: list[Span] = []

@@ -7,9 +7,10 @@ hold, to the microsecond, whenever the tick that says so happens to run.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,8 +23,9 @@ from watchtower.rulebook.model import Rulebook
 from watchtower.rules.compile import CompiledRule
 from watchtower.rules.fold import Record, reading
 from watchtower.rules.spans_kept import Span
-from watchtower.store import journal, turns
+from watchtower.store import journal
 from watchtower.store import spans as span_store
+from watchtower.store.agenda import Agenda, look
 from watchtower.store.alerts import (
     Closing,
     NewAction,
@@ -98,30 +100,54 @@ def settle(
     """
     done, passed = Settled(), 0
     journal.wait(conn)  # before the first look at what is due: transactions follow each other as their entries do
-    turns.wait_for_tick(conn)
-    begun = journal.last_seq(conn)
-    if applied is not None and (applied.withdrawn or applied.reopened):
+    rungs = [] if informed_only else ladder(engine.program.book)
+    rules = [rule.rule.id for rule in engine.program.rules if rule.ai_informed] if informed_only else None
+    found = look(conn, now, rungs, rules)
+    corrected = applied is not None and bool(applied.withdrawn or applied.reopened)
+    if applied is not None and corrected:
         done += _correct(conn, applied, now, because)
-    if turns.import_under_way(conn):
+    if found.importing:
         if spoken:
             _note(conn, "clock.held", now, {"because": "history is being imported"})
-        tell(conn, engine.program.book, begun, now)
+        _tell(conn, engine, found, now, done)
         return done
-    rules = [rule.rule.id for rule in engine.program.rules if rule.ai_informed] if informed_only else None
-    after = span_store.EARLIEST
-    while batch := span_store.due(conn, now, BATCH, rules=rules, after=after):
+    scan = partial(_batches, conn, now, rules)
+    for batch in scan(span_store.due, lambda span: span.opens_at) if found.due or corrected else ():
         done += _open(conn, engine, batch, now, applied.recent if applied is not None else {})
-        passed, after = passed + len(batch), batch[-1].opens_at
-    after = span_store.EARLIEST
-    while batch := span_store.ended(conn, now, BATCH, rules=rules, after=after):
+        passed += len(batch)
+    news = bool(corrected or passed)
+    for batch in scan(span_store.ended, _until) if found.ended or news else ():
         done += _end(conn, batch, now)
-        passed, after = passed + len(batch), batch[-1].until or after
+        passed += len(batch)
     # A worker's word is no tick: it wakes nobody, and nobody climbs a ladder by it.
-    woken = 0 if informed_only else _wake(conn, now) + _escalate(conn, engine, now)
+    woken = _wake(conn, now) if found.waking and not informed_only else 0
+    woken += _escalate(conn, rungs, now) if rungs and (found.climbing or news) else 0
     if passed and not (spoken or woken or done.opened or done.resolved):
         _note(conn, "clock.settled", now, {"spans": passed})
-    tell(conn, engine.program.book, begun, now)
+    _tell(conn, engine, found, now, done, woken)
     return done
+
+
+def _batches(
+    conn: Connection,
+    now: datetime,
+    rules: Sequence[str] | None,
+    scan: Callable[..., list[Span]],
+    key: Callable[[Span], datetime],
+) -> Iterator[list[Span]]:
+    """What is due, a bounded number at a time; the next scan begins where the last one ended."""
+    after = span_store.EARLIEST
+    while batch := scan(conn, now, BATCH, rules=rules, after=after):
+        yield batch
+        if len(batch) < BATCH:
+            return
+        after = key(batch[-1])
+
+
+def _tell(conn: Connection, engine: Engine, found: Agenda, now: datetime, done: Settled, woken: int = 0) -> None:
+    """Messages follow from decisions, and from what held others back."""
+    if found.held or woken or done != Settled():
+        tell(conn, engine.program.book, found.seq, now)
 
 
 def apart(conn: Connection, now: datetime) -> None:
@@ -146,9 +172,9 @@ def _wake(conn: Connection, now: datetime) -> int:
     return len(decisions)
 
 
-def _escalate(conn: Connection, engine: Engine, now: datetime) -> int:
+def _escalate(conn: Connection, rungs: Sequence[Rung], now: datetime) -> int:
     """Who has not been answered is heard by the next on the ladder of its queue: a rung at a time, each at its time."""
-    rungs, done = ladder(engine.program.book), 0
+    done = 0
     while climbed := escalate(conn, rungs, now):
         decisions = []
         for id_, rule, name, record, since, level, to, was, at in climbed:

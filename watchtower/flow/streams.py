@@ -103,8 +103,6 @@ def concerned(
 
     They are folded from the journal, where the new events stand already. `referring`: see `led`.
     """
-    if not merges.any_in_force(conn):
-        return []
     ids = {*referring, *((name, record) for name, groups in by_object.items() for record in groups)}
     named = {
         (name, record): {one for event in events for one in folds[name].mentions(event)}

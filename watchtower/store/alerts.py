@@ -115,9 +115,9 @@ _SET = text(
       snoozed_until = :snoozed_until, assignee = :assignee where id = :id
     """
 )
+WAKING = "status = 'snoozed' and snoozed_until <= :now"
 _WAKE = text(
-    "update alert set status = 'open', snoozed_until = null where status = 'snoozed' and snoozed_until <= :now "
-    "returning id, rule, object, record, since"
+    f"update alert set status = 'open', snoozed_until = null where {WAKING} returning id, rule, object, record, since"
 )
 
 
@@ -254,14 +254,14 @@ class Escalated(NamedTuple):
     at: datetime
 
 
-_ESCALATE = text(
-    """
-    with due as (
-      select a.id, a.status as was, g.level, g.to, a.opened_at + make_interval(secs => g.after) as at
+CLIMBING = """select a.id, a.status as was, g.level, g.to, a.opened_at + make_interval(secs => g.after) as at
       from alert a join json_to_recordset(cast(:rungs as json)) as g(
         queue text, level int, after double precision, "to" text) on a.queue = g.queue and a.level = g.level - 1
       where a.status in ('open', 'snoozed')
-        and a.opened_at <= cast(:now as timestamptz) - make_interval(secs => g.after)
+        and a.opened_at <= cast(:now as timestamptz) - make_interval(secs => g.after)"""
+_ESCALATE = text(
+    f"""
+    with due as ({CLIMBING}
       order by a.id for update of a)
     update alert a set level = due.level, escalated_to = due.to, status = 'open', snoozed_until = null
     from due where a.id = due.id
@@ -274,8 +274,12 @@ def escalate(conn: Connection, rungs: Sequence[Rung], now: datetime) -> list[Esc
     """Alerts that nobody has acknowledged climb one rung, those for which it is time; who snoozes wakes. By id."""
     if not rungs:
         return []
-    rows = msgspec.json.encode([rung._asdict() for rung in rungs]).decode()
-    return sorted(Escalated(*row) for row in conn.execute(_ESCALATE, {"rungs": rows, "now": now}))
+    return sorted(Escalated(*row) for row in conn.execute(_ESCALATE, {"rungs": rungs_json(rungs), "now": now}))
+
+
+def rungs_json(rungs: Sequence[Rung]) -> str:
+    """As the statements read them."""
+    return msgspec.json.encode([rung._asdict() for rung in rungs]).decode()
 
 
 _TOLD = text("select rule, object, record, since from alert where coalesce(resolution, '') not like 'withdrawn%'")

@@ -6,7 +6,7 @@ commit (an advisory lock), so that a number, once seen, has no lower one still t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from watchtower.contract import Event, format_time
 from watchtower.store.copying import copy, joined, json_value
+from watchtower.store.direct import piped
 from watchtower.store.journal_rows import JournalRow, key_flaw, row_of
 
 Verdict = Literal["new", "duplicate", "conflict", "refused"]
@@ -116,10 +117,11 @@ def _append_few(
             rows.append((n, row))
     if not rows:
         return [found[n] for n in range(len(found))]
-    wait(conn)
     given = msgspec.json.encode([row for _, row in rows]).decode()
-    values = {"rows": given, "received_at": received_at, "layer": layer}
-    written = sorted(conn.execute(_INSERT, values).scalar_one() or ())
+    with piped(conn) as send:
+        _wait(conn, lambda: send(_WAIT, {"key": _LOCK}))
+        answer = send(_INSERT, {"rows": given, "received_at": received_at, "layer": layer})
+    written = sorted(answer.fetchone()[0] or ())
     if len(written) == len(events):
         return [Appended("new", seq) for seq in written]
     firsts: dict[tuple[str, str], JournalRow] = {}
@@ -176,11 +178,16 @@ def _append_many(
 
 def wait(conn: Connection) -> None:
     """Let nobody else append until this transaction ends."""
+    _wait(conn, lambda: conn.execute(_WAIT, {"key": _LOCK}))
+
+
+def _wait(conn: Connection, ask: Callable[[], object]) -> None:
+    """`ask` for the lock, where this transaction does not have it."""
     if conn.get_execution_options().get("watchtower_alone"):
         return
     begun = conn.get_nested_transaction() or conn.get_transaction()
     if begun is None or conn.info.get(_WAITED) is not begun:
-        conn.execute(_WAIT, {"key": _LOCK})
+        ask()
         conn.info[_WAITED] = begun
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from watchtower.contract import Document, format_time
 from watchtower.store.copying import NULL, copy, joined, json_value
+from watchtower.store.direct import ask
 from watchtower.store.rows import RecordRow
 
 
@@ -56,30 +57,33 @@ class NewLink(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     record: str
 
 
+_FEW = 1_000
+"""Versions; more go over as they come, by COPY, which for fewer is no faster than all in one statement."""
 _LOAD = text(
     "select object, id, state, provenance, created_at, changed_at, deleted_at from record "
     "where object = :object and id = any(:ids)"
 ).bindparams(bindparam("ids", type_=ARRAY(Text)))
-_SAVE = text(
+_STORED = text(
     """
-    insert into record (object, id, state, provenance, created_at, changed_at, deleted_at)
+    select merges.known, r.object, r.id, r.state, r.provenance, r.created_at, r.changed_at, r.deleted_at
+    from (select exists (select from merge where undone_at is null)) as merges(known)
+    left join (json_to_recordset(cast(:wanted as json)) as g(object text, ids json) cross join lateral (
+      select * from record
+      where record.object = g.object and record.id = any(array(select json_array_elements_text(g.ids)))) as r) on true
+    """
+)
+_SAVE_SQL = """insert into record (object, id, state, provenance, created_at, changed_at, deleted_at)
     select object, id, state, provenance, created_at, changed_at, deleted_at
-    from jsonb_to_recordset(cast(:rows as jsonb)) as given(
+    from jsonb_to_recordset(cast(:records as jsonb)) as given(
       object text, id text, state jsonb, provenance jsonb, created_at timestamptz, changed_at timestamptz,
       deleted_at timestamptz)
     on conflict (object, id) do update set state = excluded.state, provenance = excluded.provenance,
-      created_at = excluded.created_at, changed_at = excluded.changed_at, deleted_at = excluded.deleted_at
-    """
-)
+      created_at = excluded.created_at, changed_at = excluded.changed_at, deleted_at = excluded.deleted_at"""
 _PIECE = 1 << 25
 """Bytes of JSON in one statement that reads it as jsonb, about: a value of jsonb ends at 256 MB."""
-_CLOSE = text(
-    """
-    update version v set valid_to = g.begun
-    from json_to_recordset(cast(:rows as json)) as g(object text, id text, begun timestamptz, closes timestamptz)
-    where v.object = g.object and v.id = g.id and v.valid_from = g.closes
-    """
-)
+_CLOSE_SQL = """update version v set valid_to = g.begun
+    from json_to_recordset(cast(:closing as json)) as g(object text, id text, begun timestamptz, closes timestamptz)
+    where v.object = g.object and v.id = g.id and v.valid_from = g.closes"""
 _CUT = text(
     """
     with given as (select * from json_to_recordset(cast(:rows as json)) as g(object text, id text, begun timestamptz)),
@@ -90,24 +94,17 @@ _CUT = text(
       and (v.valid_to is null or v.valid_to > g.begun)
     """
 )
-_VERSIONS = text(
-    """
-    insert into version (object, id, valid_from, valid_to, state)
-    select object, id, valid_from, valid_to, state from json_to_recordset(cast(:rows as json)) as given(
-      object text, id text, valid_from timestamptz, valid_to timestamptz, state jsonb)
-    """
-)
+_VERSIONS_SQL = """insert into version (object, id, valid_from, valid_to, state)
+    select object, id, valid_from, valid_to, state from jsonb_to_recordset(cast(:versions as jsonb)) as given(
+      object text, id text, valid_from timestamptz, valid_to timestamptz, state jsonb)"""
 _COPY = "copy version (object, id, valid_from, valid_to, state) from stdin"
-_COPY_FROM = 1_000
-"""Versions; for fewer, COPY is no faster."""
-_LINKS = text(
-    """
-    insert into link (target_object, target, object, ref, record)
-    select target_object, target, object, ref, record from json_to_recordset(cast(:rows as json)) as given(
+_LINKS_SQL = """insert into link (target_object, target, object, ref, record)
+    select target_object, target, object, ref, record from json_to_recordset(cast(:links as json)) as given(
       target_object text, target text, object text, ref text, record text)
-    on conflict do nothing
-    """
-)
+    on conflict do nothing"""
+_SAVE, _CLOSE, _LINKS = text(_SAVE_SQL), text(_CLOSE_SQL), text(_LINKS_SQL)
+_ALL = text(f"with closed as ({_CLOSE_SQL}), added as ({_VERSIONS_SQL}), linked as ({_LINKS_SQL}) {_SAVE_SQL}")
+"""Each touches rows that the others do not: a version that is closed began before those that are added."""
 _LOOKING = text(
     "select distinct target, object, record from link where target_object = :object and target = any(:ids)"
 ).bindparams(bindparam("ids", type_=ARRAY(Text)))
@@ -153,30 +150,57 @@ def _json(rows: Iterable[msgspec.Struct]) -> str:
 
 def load(conn: Connection, object_name: str, ids: Sequence[str]) -> dict[str, RecordRow]:
     """The stored records among these ids."""
-    rows = conn.execute(_LOAD, {"object": object_name, "ids": list(ids)}).all()
-    return {
-        id: RecordRow(
-            object=name, id=id, state=state, provenance=who, created_at=created, changed_at=changed, deleted_at=deleted
-        )
-        for name, id, state, who, created, changed, deleted in rows
-    }
+    return {row[1]: _row(*row) for row in conn.execute(_LOAD, {"object": object_name, "ids": list(ids)})}
 
 
-def cut(conn: Connection, bounds: Sequence[Bounds]) -> None:
-    """Make room for new versions: end those that they follow on, remove those that they replace."""
-    if closing := [bound for bound in bounds if bound.closes is not None]:
-        conn.execute(_CLOSE, {"rows": _json(closing)})
+def stored(
+    conn: Connection, wanted: Mapping[str, Collection[str]]
+) -> tuple[Mapping[str, Mapping[str, RecordRow]], bool]:
+    """The stored records among these ids, by object and id; and whether anything is merged at all."""
+    given = [{"object": name, "ids": list(ids)} for name, ids in wanted.items()]
+    found: dict[str, dict[str, RecordRow]] = {name: {} for name in wanted}
+    merged = False
+    for known, name, id, *rest in ask(conn, _STORED, {"wanted": msgspec.json.encode(given).decode()}):
+        merged = known
+        if name is not None:
+            found[name][id] = _row(name, id, *rest)
+    return found, merged
+
+
+def _row(
+    name: str, id: str, state: Any, who: Any, created: datetime, changed: datetime, deleted: datetime | None
+) -> RecordRow:
+    return RecordRow(
+        object=name, id=id, state=state, provenance=who, created_at=created, changed_at=changed, deleted_at=deleted
+    )
+
+
+def write(
+    conn: Connection,
+    bounds: Sequence[Bounds],
+    versions: Iterable[NewVersion],
+    made: Callable[[], tuple[Sequence[NewRecord], Sequence[NewLink]]],
+    *,
+    many: int,
+) -> None:
+    """Write what a fold makes: make room for the new versions, then the versions, the records, and new references.
+
+    `made` is asked once all versions have been drawn. `many`: about how many there are; large numbers go over as they
+    come, for the database is idle meanwhile.
+    """
     if rebuilt := [bound for bound in bounds if bound.rebuilt]:
         conn.execute(_CUT, {"rows": _json(rebuilt)})
-
-
-def add_versions(conn: Connection, versions: Iterable[NewVersion], *, many: int) -> None:
-    """Write versions; `many`: about how many there are. Large numbers go over as they come, by COPY."""
-    if many < _COPY_FROM:
-        if listed := list(versions):
-            conn.execute(_VERSIONS, {"rows": _json(listed)})
-        return
+    closing = _json(bound for bound in bounds if bound.closes is not None)
+    if many < _FEW:
+        versions = list(versions)
+        records, links = made()
+        given = {"closing": closing, "versions": _json(versions), "links": _json(links), "records": _json(records)}
+        if max(map(len, given.values())) <= _PIECE:
+            ask(conn, _ALL, given)
+            return
+    conn.execute(_CLOSE, {"closing": closing})
     copy(conn, _COPY, map(_line, versions))
+    save(conn, *made())
 
 
 def _line(version: NewVersion) -> str:
@@ -190,7 +214,7 @@ def save(conn: Connection, records: Sequence[NewRecord], links: Sequence[NewLink
     if records:
         _save(conn, records)
     if links:
-        conn.execute(_LINKS, {"rows": _json(links)})
+        conn.execute(_LINKS, {"links": _json(links)})
 
 
 def _save(conn: Connection, records: Sequence[NewRecord]) -> None:
@@ -201,7 +225,7 @@ def _save(conn: Connection, records: Sequence[NewRecord]) -> None:
         _save(conn, records[:half])
         _save(conn, records[half:])
     else:
-        conn.execute(_SAVE, {"rows": rows})
+        conn.execute(_SAVE, {"records": rows})
 
 
 def looking_through(conn: Connection, object_name: str, ids: Sequence[str]) -> list[tuple[str, str, str]]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from watchtower.rules.compile import Program
 from watchtower.rules.queries import spans_ctes
@@ -15,6 +15,7 @@ from watchtower.rules.schema import Column
 from watchtower.rules.spans import LAST, instant
 from watchtower.rules.spans_kept import RawSpan, Span
 from watchtower.rules.sql import POSTGRES, TYPES, Writer, name, quote
+from watchtower.store.direct import ask, piped
 
 Touched = Mapping[str, Mapping[str, datetime]]
 """object -> record -> from when on it is to be evaluated anew."""
@@ -27,15 +28,26 @@ class Query(NamedTuple):
     rules: tuple[str, ...]
 
 
-def evaluate(conn: Connection, query: Query, touched: Touched) -> list[RawSpan]:
-    """The spans of the touched records, from the given instants on. `query`: that of their objects."""
-    found = conn.exec_driver_sql(query.sql, {"touched": _touched_json(touched)}).all()
-    # CRMs write 9999-12-31 for "never": what begins after it never begins, what ends after it has no end.
-    return [
-        RawSpan(query.rules[rule], record, certain, instant(since), _until(until))
-        for rule, record, certain, since, until in found
-        if since < LAST
-    ]
+def evaluate(
+    conn: Connection, query: Query | None, ruled: Touched, touched: Touched
+) -> tuple[list[RawSpan], list[Span]]:
+    """The spans of the touched records from the given instants on, as the rules have them now; and as they are kept,
+    those that reach to these instants, or beyond.
+
+    `ruled`: those of `touched` whose objects have rules; `query`: that of these objects, None where there are none.
+    """
+    with piped(conn) as send:
+        answer = send(query.sql, {"touched": _touched_json(ruled)}) if query is not None else None
+        kept = send(_OF, {"rows": _touched_json(touched)})
+    fresh: list[RawSpan] = []
+    if query is not None and answer is not None:
+        # CRMs write 9999-12-31 for "never": what begins after it never begins, what ends after it has no end.
+        fresh = [
+            RawSpan(query.rules[rule], record, certain, instant(since), _until(until))
+            for rule, record, certain, since, until in answer.fetchall()
+            if since < LAST
+        ]
+    return fresh, [_span(row) for row in kept.fetchall()]
 
 
 def _until(value: int | None) -> datetime | None:
@@ -157,23 +169,17 @@ _OF = text(
     """
 )
 _COLUMNS = "rule text, object text, record text, state text, since timestamptz"
-_DELETE = text(
-    f"""
-    delete from span s using json_to_recordset(cast(:rows as json)) as g({_COLUMNS})
+_DELETE_SQL = f"""delete from span s using json_to_recordset(cast(:gone as json)) as g({_COLUMNS})
     where s.rule = g.rule and s.object = g.object and s.record = g.record and s.state = g.state
-      and s.since = g.since
-    """
-)
-_INSERT = text(
-    f"""
-    insert into span (rule, object, record, state, since, until, opens_at, opened, closed)
+      and s.since = g.since"""
+_INSERT_SQL = f"""insert into span (rule, object, record, state, since, until, opens_at, opened, closed)
     select rule, object, record, state, since, until, opens_at, opened, closed
-    from json_to_recordset(cast(:rows as json)) as g({_COLUMNS}, until timestamptz, opens_at timestamptz,
+    from json_to_recordset(cast(:made as json)) as g({_COLUMNS}, until timestamptz, opens_at timestamptz,
       opened boolean, closed boolean)
     on conflict (rule, object, record, state, since) do update set until = excluded.until,
-      opens_at = excluded.opens_at, opened = excluded.opened, closed = excluded.closed
-    """
-)
+      opens_at = excluded.opens_at, opened = excluded.opened, closed = excluded.closed"""
+_DELETE, _INSERT = text(_DELETE_SQL), text(_INSERT_SQL)
+_REPLACE = text(f"with deleted as ({_DELETE_SQL}) {_INSERT_SQL}")
 _TELL = text(
     f"""
     update span s set opened = false, closed = false
@@ -184,19 +190,17 @@ _TELL = text(
 )
 EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 _SPAN = "select rule, object, record, state, since, until, opens_at, opened, closed from span "
-_WAITING = "state = 'holds' and not opened and (until is null or until > opens_at)"
-_ENDING = "state = 'holds' and opened and not closed and until is not null"
+WAITING = "state = 'holds' and not opened and (until is null or until > opens_at)"
+ENDING = "state = 'holds' and opened and not closed and until is not null"
 # The order of decisions is part of what a replay gives again: no tie is left, and no collation has a say in it.
 _TIES = 'rule collate "C", object collate "C", record collate "C", since'
-_AMONG = "and (cast(:rules as text[]) is null or rule = any(cast(:rules as text[])))"
+AMONG = "and (cast(:rules as text[]) is null or rule = any(cast(:rules as text[])))"
 _DUE = text(
-    _SPAN + f"where {_WAITING} and opens_at between :after and :now {_AMONG} order by opens_at, {_TIES} limit :limit"
+    _SPAN + f"where {WAITING} and opens_at between :after and :now {AMONG} order by opens_at, {_TIES} limit :limit"
 )
-_ENDED = text(
-    _SPAN + f"where {_ENDING} and until between :after and :now {_AMONG} order by until, {_TIES} limit :limit"
-)
+_ENDED = text(_SPAN + f"where {ENDING} and until between :after and :now {AMONG} order by until, {_TIES} limit :limit")
 _NEXT = text(
-    f"select least((select min(opens_at) from span where {_WAITING}), (select min(until) from span where {_ENDING}))"
+    f"select least((select min(opens_at) from span where {WAITING}), (select min(until) from span where {ENDING}))"
 )
 _HOLDING = text(
     "select rule, object, record from span "
@@ -213,7 +217,7 @@ def _json(spans: Iterable[Span]) -> str:
     return msgspec.json.encode(list(spans)).decode()
 
 
-def _span(row: Row[Any]) -> Span:
+def _span(row: Iterable[Any]) -> Span:
     rule, object_name, record, state, since, until, opens_at, opened, closed = tuple(row)
     return Span(
         rule=rule, object=object_name, record=record, state=state, since=since, until=until, opens_at=opens_at,
@@ -221,17 +225,14 @@ def _span(row: Row[Any]) -> Span:
     )  # fmt: skip
 
 
-def spans_of(conn: Connection, touched: Touched) -> list[Span]:
-    """The kept spans of these records that reach to, or beyond, the instants from which they are evaluated."""
-    return [_span(row) for row in conn.execute(_OF, {"rows": _touched_json(touched)}).all()]
-
-
 def replace(conn: Connection, gone: Sequence[Span], made: Sequence[Span]) -> None:
-    """Delete some spans, write others."""
-    if gone:
-        conn.execute(_DELETE, {"rows": _json(gone)})
-    if made:
-        conn.execute(_INSERT, {"rows": _json(made)})
+    """Delete some spans, write others; none is among both."""
+    if gone and made:
+        ask(conn, _REPLACE, {"gone": _json(gone), "made": _json(made)})
+    elif gone:
+        ask(conn, _DELETE, {"gone": _json(gone)})
+    elif made:
+        ask(conn, _INSERT, {"made": _json(made)})
 
 
 def tell(conn: Connection, spans: Sequence[Span]) -> None:

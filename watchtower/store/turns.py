@@ -10,8 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from watchtower.store.database import Database
 
-_TICK = 0x7469636B_00000000
-_IMPORT = 0x696D706F_72740000
+TICK = 0x7469636B_00000000
+IMPORT = 0x696D706F_72740000
 """The keys of the locks: "tick" and "import" in ASCII."""
 
 HUNG = 7
@@ -24,10 +24,21 @@ _GIVE = text("select pg_advisory_unlock_shared(:key)")
 _ANYONE = text("select pg_try_advisory_xact_lock(:key)")
 
 
+def alone(conn: Connection) -> bool:
+    """Whether nobody else writes where this connection does (a replay's tables are its own): no lock is needed."""
+    return bool(conn.get_execution_options().get("watchtower_alone"))
+
+
+def held(conn: Connection) -> bool | None:
+    """What a replay says through its connection of whether history was being read in; None: it is to be asked."""
+    told: bool | None = conn.get_execution_options().get("watchtower_held")
+    return told
+
+
 def wait_for_tick(conn: Connection) -> None:
     """One settles at a time, to the end of its transaction."""
-    if not conn.get_execution_options().get("watchtower_alone"):
-        conn.execute(_WAIT_TICK, {"key": _TICK})
+    if not alone(conn):
+        conn.execute(_WAIT_TICK, {"key": TICK})
 
 
 def import_under_way(conn: Connection) -> bool:
@@ -35,10 +46,10 @@ def import_under_way(conn: Connection) -> bool:
 
     A replay knows what was so then, and says it through its connection (`scratch.hold_clock`).
     """
-    held: bool | None = conn.get_execution_options().get("watchtower_held")
-    if held is not None:
-        return held
-    return not conn.execute(_ANYONE, {"key": _IMPORT}).scalar_one()
+    told = held(conn)
+    if told is not None:
+        return told
+    return not conn.execute(_ANYONE, {"key": IMPORT}).scalar_one()
 
 
 def let_go_when_hung(conn: Connection) -> None:
@@ -52,12 +63,12 @@ def importing(database: Database) -> Iterator[None]:
     """While this lasts, nobody opens or resolves alerts. It ends with the process, however that ends."""
     connection = database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     try:
-        connection.execute(_TAKE, {"key": _IMPORT})
+        connection.execute(_TAKE, {"key": IMPORT})
         try:
             yield
         finally:
             try:
-                connection.execute(_GIVE, {"key": _IMPORT})
+                connection.execute(_GIVE, {"key": IMPORT})
             except DBAPIError as error:
                 # Where the server has ended, so has the lock; what is to be told is what went wrong before.
                 if not error.connection_invalidated:
