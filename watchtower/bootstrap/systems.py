@@ -10,6 +10,8 @@ from datetime import datetime
 import msgspec
 
 from watchtower.bootstrap.events import Taking
+from watchtower.bootstrap.tokens import KeptTokens
+from watchtower.connectors.oauth import renews
 from watchtower.connectors.systems import SYSTEMS
 from watchtower.contract.system import Cursor, Pulled, Pulls, Pushes
 from watchtower.errors import Busy, Missing, SystemFault, WatchtowerError
@@ -39,16 +41,6 @@ class Synced:
 Open = Callable[[str, System], Pulls | Pushes]
 
 
-def open_system(name: str, system: System) -> Pulls | Pushes:
-    """What speaks to a system, with the credentials of the environment. SystemFault where they lack."""
-    credentials: Mapping[str, str] | None = read_credentials(name, system.is_a)
-    if credentials is None:
-        raise SystemFault(
-            f"{name}: its credentials are not set", remedy=f"Set {lacking(name, system.is_a)}.", refused=True
-        )
-    return SYSTEMS[system.kind](credentials)
-
-
 class Syncing(Taking):
     """Connected systems are read, and written to."""
 
@@ -62,7 +54,7 @@ class Syncing(Taking):
         name: str,
         *,
         full: bool = False,
-        open_: Open = open_system,
+        open_: Open | None = None,
         progress: Callable[[Synced], None] = lambda done: None,
         enough: Callable[[], bool] = lambda: False,
     ) -> Synced:
@@ -77,7 +69,7 @@ class Syncing(Taking):
             raise Missing(f"the rulebook has no system {name!r}", remedy=f"systems: {known}")
         done = Synced(name)
         try:
-            connector = open_(name, system)
+            connector = (open_ or self._open)(name, system)
             if isinstance(connector, Pulls):
                 with closing(connector):
                     self._pull(name, system, connector, done, full, progress, enough)
@@ -92,6 +84,18 @@ class Syncing(Taking):
             with self._write() as conn:
                 state.note_success(conn, self._engine, name, self.clock())
         return done
+
+    def _open(self, name: str, system: System) -> Pulls | Pushes:
+        """What speaks to a system, with the credentials of the environment. SystemFault where they lack."""
+        credentials: Mapping[str, str] | None = read_credentials(name, system.is_a)
+        if credentials is None:
+            raise SystemFault(
+                f"{name}: its credentials are not set", remedy=f"Set {lacking(name, system.is_a)}.", refused=True
+            )
+        tokens = None
+        if renews(system.kind, credentials):
+            tokens = KeptTokens(self.database, self.clock, name, system.kind, credentials)
+        return SYSTEMS[system.kind](credentials, tokens)
 
     def due_systems(self, now: datetime) -> list[str]:
         """The systems whose time to be read has come; one that failed is tried again after as long."""

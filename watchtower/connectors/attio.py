@@ -20,7 +20,7 @@ from typing import Any
 from watchtower.connectors.http import Http
 from watchtower.connectors.rounds import Page, Step, run
 from watchtower.contract import parse_time
-from watchtower.contract.system import Asked, Change, Cursor, Pulled, Said, Seen, Write
+from watchtower.contract.system import Asked, Change, Cursor, Pulled, Said, Seen, Tokens, Write
 from watchtower.errors import SystemFault
 
 BASE = "https://api.attio.com"
@@ -115,7 +115,7 @@ class Attio:
                 return
 
 
-def connect(credentials: Mapping[str, str]) -> Attio:
+def connect(credentials: Mapping[str, str], tokens: Tokens | None = None) -> Attio:
     """TOKEN: an access token of the workspace. URL: another address than Attio's own, for tests and proxies."""
     http = Http(credentials.get("URL", BASE), {"authorization": f"Bearer {credentials['TOKEN']}"})
     return Attio(http)

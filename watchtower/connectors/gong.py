@@ -19,9 +19,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from watchtower.connectors.http import Http
+from watchtower.connectors.oauth import bearing
 from watchtower.contract import format_time
 from watchtower.contract.heard import Heard
-from watchtower.contract.system import Asked, Cursor, Pulled, Said
+from watchtower.contract.system import Asked, Cursor, Pulled, Said, Tokens
 from watchtower.errors import SystemFault
 
 BASE = "https://api.gong.io"
@@ -91,7 +92,10 @@ def _text(monologues: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> 
 class Gong:
     """Reading Gong by its API (v2)."""
 
-    def __init__(self, credentials: Mapping[str, str]) -> None:
+    def __init__(self, credentials: Mapping[str, str], tokens: Tokens | None = None) -> None:
+        if tokens is not None:
+            self._http = bearing(credentials["URL"], credentials, tokens)
+            return
         pair = base64.b64encode(f"{credentials['KEY']}:{credentials['SECRET']}".encode()).decode()
         self._http = Http(credentials.get("URL", BASE), {"authorization": f"Basic {pair}"})
 

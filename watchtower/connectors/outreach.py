@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from watchtower.connectors.http import Http
+from watchtower.connectors.oauth import bearing
 from watchtower.contract import format_time
 from watchtower.contract.heard import Heard
-from watchtower.contract.system import Asked, Change, Cursor, Gone, Pulled, Said, Seen
+from watchtower.contract.system import Asked, Change, Cursor, Gone, Pulled, Said, Seen, Tokens
 from watchtower.errors import SystemFault
 
 BASE = "https://api.outreach.io"
@@ -96,9 +96,9 @@ def _moment(text: Any) -> datetime:
 class Outreach:
     """Reading Outreach by its API (v2)."""
 
-    def __init__(self, credentials: Mapping[str, str]) -> None:
-        headers = {"authorization": f"Bearer {credentials['TOKEN']}", "accept": MEDIA, "content-type": MEDIA}
-        self._http = Http(credentials.get("URL", BASE), headers)
+    def __init__(self, credentials: Mapping[str, str], tokens: Tokens | None = None) -> None:
+        headers = {"accept": MEDIA, "content-type": MEDIA}
+        self._http = bearing(credentials.get("URL", BASE), credentials, tokens, headers)
 
     def close(self) -> None:
         self._http.close()

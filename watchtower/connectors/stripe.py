@@ -22,7 +22,7 @@ from typing import Any
 from watchtower.connectors.http import Http
 from watchtower.contract import format_time
 from watchtower.contract.heard import Heard
-from watchtower.contract.system import Asked, Change, Cursor, Gone, Pulled, Seen
+from watchtower.contract.system import Asked, Change, Cursor, Gone, Pulled, Seen, Tokens
 from watchtower.errors import SystemFault
 
 BASE = "https://api.stripe.com"
@@ -189,7 +189,7 @@ def _together(changes: Sequence[Change], known: dict[str, dict[str, Any]]) -> It
 class Stripe:
     """Reading Stripe by its API."""
 
-    def __init__(self, credentials: Mapping[str, str]) -> None:
+    def __init__(self, credentials: Mapping[str, str], tokens: Tokens | None = None) -> None:
         token = credentials["TOKEN"]
         self._http = Http(credentials.get("URL", BASE), {"authorization": f"Bearer {token}"})
 
