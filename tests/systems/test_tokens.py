@@ -20,7 +20,7 @@ from fakes.oauth import APP, FIRST, TokenServer
 from fakes.serving import serving
 from tower_scene import Clock, tower_under
 
-from watchtower.bootstrap import Tower
+from watchtower.bootstrap import Tower, system_clock
 from watchtower.bootstrap.tokens import KeptTokens
 from watchtower.connectors.oauth import ENDPOINTS, renew, renews
 from watchtower.connectors.systems import SYSTEMS
@@ -208,9 +208,9 @@ def test_without_the_master_key_the_owner_is_told_and_nothing_is_asked_for(scene
 def test_killed_while_it_renews_and_after_it_the_next_process_goes_on(database_url: str, tmp_path: Path) -> None:
     """kill -9 while the endpoint is asked, then while the system is read under the new token."""
     (tmp_path / "rules.yaml").write_text(BOOK)
-    now = datetime.now(UTC)
+    now = system_clock()
     with outreaches.outreach() as outreach:
-        oauth = outreach.oauth = TokenServer(lambda: datetime.now(UTC))
+        oauth = outreach.oauth = TokenServer(system_clock)
         for number in range(1, 41):
             outreach.set("accounts", "account", number, now - HOUR + timedelta(seconds=number), {}, name=f"N{number}")
         env = {"DATABASE_URL": database_url, "WATCHTOWER_DATA": str(tmp_path / "data"), **credentials(outreach)}
