@@ -78,7 +78,7 @@ class Hooking(Hearing, Syncing):
         except FAULTS as error:
             self._keep(name, f"the webhook is not as {hook.scheme}'s are: {type(error).__name__}: {error}", payload)
             return
-        if not heard.changes and not heard.again:
+        if not heard.changes and not heard.again and not heard.merged:
             return
         with self._write() as conn:
             if name not in self._engine.program.book.systems:
@@ -87,6 +87,8 @@ class Hooking(Hearing, Syncing):
                 held = store.hold(conn, name)
                 pulled = Pulled(changes=heard.changes, cursor={} if held is None else held.cursor)
                 taking.take_page(conn, self._engine, name, pulled, 0 if held is None else held.round, self.clock())
+            if heard.merged:
+                taking.take_merges(conn, self._engine, name, heard.merged, self.clock())
             if heard.again:
                 store.wake(conn, name)
 
