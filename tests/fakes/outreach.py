@@ -36,6 +36,8 @@ class Outreach:
     """Pages that were given."""
     ends_after: int = 0
     """The page after which every access token has ended, once; 0: none."""
+    breaks_after: int = 0
+    """Pages until one call is refused, once; 0: none is."""
 
     def answer(self, asked: Asked) -> Answer:
         if self.oauth is not None and asked.path == "/oauth/token":
@@ -59,6 +61,10 @@ class Outreach:
         if start + size < len(found):
             more = f"{self.url}{asked.path}?page[size]={size}&page[after]={start + size}"
             links = {"next": more + (f"&filter[updatedAt]={since}" if since else "")}
+        if self.breaks_after:
+            self.breaks_after -= 1
+            if not self.breaks_after:
+                return Answer({"errors": [{"id": "badRequest"}]}, 400)
         self.pages += 1
         if self.oauth is not None and self.pages == self.ends_after:
             self.oauth.forget()

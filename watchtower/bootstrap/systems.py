@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,6 +39,8 @@ class Synced:
 
 
 Open = Callable[[str, System], Pulls | Pushes]
+UNLIKE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What reading an answer, or a webhook, raises that is not as its vendor's documentation has it."""
 
 
 class Syncing(Taking):
@@ -125,7 +127,7 @@ class Syncing(Taking):
         cursor, whole, last = begun.cursor, set[str](), None
         # Where the rulebook maps otherwise now, what was read before says more, or something else.
         there = cursor.get("at", {}) if cursor.get("mapping") == by else {}
-        for pulled in connector.pull(asked, there):
+        for pulled in _as_documented(name, connector.pull(asked, there)):
             last = msgspec.structs.replace(pulled, cursor={"mapping": by, "at": pulled.cursor})
             whole.update(pulled.whole)
             if not (pulled.changes or pulled.events):
@@ -182,7 +184,31 @@ class Syncing(Taking):
                 unseen = store.unseen(conn, name, theirs, round_)
             if not unseen:
                 return
-            there = connector.present(theirs, [link.id for link in unseen])
+            try:
+                there = connector.present(theirs, [link.id for link in unseen])
+            except UNLIKE as error:
+                raise _unlike(name, error) from error
             with self._write() as conn:
                 gone = taking.take_missing(conn, self._engine, name, unseen, there, round_, self.clock())
             done.gone += gone
+
+
+def _as_documented(name: str, pages: Iterable[Pulled]) -> Iterator[Pulled]:
+    """The same pages. SystemFault where an answer is read that is not as it was documented: one system's must hold up
+    no other one."""
+    coming = iter(pages)
+    while True:
+        try:
+            page = next(coming, None)
+        except UNLIKE as error:
+            raise _unlike(name, error) from error
+        if page is None:
+            return
+        yield page
+
+
+def _unlike(name: str, error: Exception) -> SystemFault:
+    return SystemFault(
+        f"{name}: an answer is not as its documentation has it: {type(error).__name__}: {str(error)[:200]}",
+        remedy="See what stands between: a proxy, a mock. Else this version cannot read what the system says now.",
+    )

@@ -7,8 +7,9 @@ the record last spoke. So read it seldom (`every: 1 hour`) where it is large.
 A merge makes a new record of two, and neither of the two can be read any more: they end, and the new one begins. That
 they are one is told by the webhook `record.merged` alone: without it a reference goes on once Attio says it anew.
 
-Source: docs.attio.com, Webhook reference: record.merged; REST API: list records (query), list notes, update a record (PUT overwrites, where PATCH would
-add to lists), merge two records, attribute types; rate limits answer 429 with Retry-After as a date.
+Source: docs.attio.com, Webhook reference: record.merged; REST API: list records (query), list notes, update a record
+(PUT overwrites, where PATCH would add to lists), merge two records, attribute types; rate limits answer 429 with
+Retry-After as a date.
 """
 
 from __future__ import annotations

@@ -146,8 +146,9 @@ class Gong:
         try:
             page = self._http.post(path, body)
         except SystemFault as fault:
-            if "answered 404" in fault.message:
-                return none or {}  # Gong's answer where no call is found
+            # Gong's answer where no call is found; to a cursor it says that this one does not count any more.
+            if fault.status == 404 and "cursor" not in body:
+                return none or {}
             raise
         if not isinstance(page, dict):
             raise SystemFault(f"{path}: the answer is no page of Gong's")

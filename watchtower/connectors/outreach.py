@@ -104,8 +104,10 @@ class Outreach:
         self._http.close()
 
     def pull(self, asked: Asked, cursor: Cursor) -> Iterator[Pulled]:
-        """Each object's changes in order of `updatedAt`. The cursor holds, for each, the time it was read to."""
+        """Each object's changes in order of `updatedAt`. The cursor holds, for each, the time it was read to, and under
+        `whole` those that are still read for the first time."""
         read = dict(cursor)
+        read["whole"] = [*read.get("whole", ()), *(name for name in asked.objects if name not in read)]
         for name in asked.objects:
             if name not in OBJECTS.values():
                 raise SystemFault(
@@ -129,9 +131,12 @@ class Outreach:
             found: list[Change | None] = [self._change(name, kind, thing) for thing in things]
             if things:
                 read[name] = format_time(_moment(things[-1]["attributes"]["updatedAt"]))
-            yield Pulled(changes=tuple(one for one in found if one is not None), cursor=dict(read))
-            following = (page.get("links") or {}).get("next")
-            if not following or not things:
+            following = (page.get("links") or {}).get("next") if things else None
+            whole = () if following or name not in read["whole"] else (name,)
+            read["whole"] = [one for one in read["whole"] if one not in whole]
+            changes = tuple(one for one in found if one is not None)
+            yield Pulled(changes=changes, cursor=dict(read), whole=whole)
+            if not following:
                 return
             url, params = str(following), {}
 
