@@ -26,6 +26,8 @@ from watchtower.connectors.oauth import ENDPOINTS, renew, renews
 from watchtower.connectors.systems import SYSTEMS
 from watchtower.contract.system import Asked
 from watchtower.errors import SystemFault
+from watchtower.store import tokens as store
+from watchtower.store.database import open_database
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -130,6 +132,21 @@ def test_of_two_that_renew_at_once_one_does_and_the_other_reads_what_it_got(scen
     with ThreadPoolExecutor(6) as pool:
         found = set(pool.map(one, range(6)))
     assert found == {"access-2-9876543210"} and len(scene.oauth.said) == 2
+
+
+def test_who_waits_too_long_for_another_that_renews_fails_for_this_round_and_asks_nothing(
+    scene: Scene, database_url: str
+) -> None:
+    impatient = open_database(f"{database_url}{'&' if '?' in database_url else '?'}options=-c%20lock_timeout%3D200ms")
+    mine = scene.tokens()
+    theirs = KeptTokens(impatient, scene.clock, "outreach", "outreach", mine._credentials)
+    with scene.tower.database.begin() as conn:
+        store.hold(conn, "outreach")
+        with pytest.raises(SystemFault, match="other processes are renewing its token") as caught:
+            theirs.token()
+    impatient.close()
+    assert not caught.value.refused and scene.oauth.said == []
+    assert mine.token() == "access-1-9876543210"
 
 
 def test_a_refused_refresh_is_an_alert_that_says_what_to_do_and_a_new_token_ends_it(

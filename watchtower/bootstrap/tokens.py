@@ -16,7 +16,7 @@ import structlog
 
 from watchtower.bootstrap.core import Clock
 from watchtower.connectors.oauth import renew
-from watchtower.errors import StoreError, SystemFault
+from watchtower.errors import Busy, StoreError, SystemFault
 from watchtower.settings import credential
 from watchtower.store import tokens as store
 from watchtower.store.database import Connection, Database
@@ -46,6 +46,13 @@ class KeptTokens:
 
     def after(self, refused: str) -> str:
         """Another one than this: what another process has fetched meanwhile, or the next."""
+        try:
+            return self._after(refused)
+        except Busy:
+            # Each process that waited asks once it may; where the endpoint does not answer, that takes long.
+            raise SystemFault(f"{self._name}: other processes are renewing its token, for long") from None
+
+    def _after(self, refused: str) -> str:
         with self._database.begin() as conn:
             row = store.hold(conn, self._name)
             mine = self._opened(conn, row)
