@@ -25,11 +25,15 @@ class Gong:
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
     transcripts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     page: int = 2
+    forgets: bool = False
+    """Whether no cursor counts any more."""
 
     def answer(self, asked: Asked) -> Answer:
         if asked.headers.get("authorization") != PAIR:
             return Answer({"errors": ["Invalid access key"]}, 401)
         given = asked.json()
+        if self.forgets and "cursor" in given:
+            return Answer({"requestId": "r", "errors": ["Invalid cursor"]}, 404)
         wanted = given.get("filter", {})
         found = list(self.calls.values())
         if since := wanted.get("fromDateTime"):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from fakes.oauth import TokenServer
 from fakes.serving import Answer, Asked, serving
 
 TOKEN = "outreach-token"
@@ -29,9 +30,20 @@ class Outreach:
     things: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     sent: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     broken: list[int] = field(default_factory=list)
+    oauth: TokenServer | None = None
+    """Where it is there, its access tokens are the only ones that count."""
+    pages: int = 0
+    """Pages that were given."""
+    ends_after: int = 0
+    """The page after which every access token has ended, once; 0: none."""
+    breaks_after: int = 0
+    """Pages until one call is refused, once; 0: none is."""
 
     def answer(self, asked: Asked) -> Answer:
-        if asked.headers.get("authorization") != f"Bearer {TOKEN}":
+        if self.oauth is not None and asked.path == "/oauth/token":
+            return self.oauth.answer(asked)
+        given = asked.headers.get("authorization", "")
+        if not (self.oauth.knows(given) if self.oauth is not None else given == f"Bearer {TOKEN}"):
             return Answer({"errors": [{"id": "unauthorizedOauthRequest", "title": "Unauthorized OAuth Request"}]}, 401)
         if asked.headers.get("content-type") != "application/vnd.api+json":
             return Answer({"errors": [{"id": "unsupportedMediaType", "title": "Unsupported Media Type"}]}, 415)
@@ -49,6 +61,13 @@ class Outreach:
         if start + size < len(found):
             more = f"{self.url}{asked.path}?page[size]={size}&page[after]={start + size}"
             links = {"next": more + (f"&filter[updatedAt]={since}" if since else "")}
+        if self.breaks_after:
+            self.breaks_after -= 1
+            if not self.breaks_after:
+                return Answer({"errors": [{"id": "badRequest"}]}, 400)
+        self.pages += 1
+        if self.oauth is not None and self.pages == self.ends_after:
+            self.oauth.forget()
         return Answer({"data": found[start : start + size], "links": links})
 
     def set(self, kind: str, type_: str, id_: int, at: datetime, refs: dict[str, tuple[str, int]], **own: Any) -> None:

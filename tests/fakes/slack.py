@@ -21,7 +21,7 @@ from fakes.serving import Answer, Asked, serving
 
 TOKEN = "xoxb-1-test"
 SIGNING = "8f742231b10e8888abcd99yyyzzz85a5"
-CHANNEL = "C0123456"
+CHANNEL = "C012AB3CD"
 
 
 @dataclass
@@ -49,7 +49,9 @@ class Slack:
             return Answer({"ok": False, "error": "invalid_blocks"})
         self.messages.append(said)
         stamp = f"1503435956.{len(self.messages):06d}"
-        return Answer({"ok": True, "channel": CHANNEL, "ts": stamp, "message": said | {"type": "message", "ts": stamp}})
+        shown = {name: said[name] for name in ("text", "blocks") if name in said}
+        message = {"type": "message", "subtype": "bot_message", "ts": stamp} | shown
+        return Answer({"ok": True, "channel": CHANNEL, "ts": stamp, "message": message})
 
     def press(self, words: str, *, user: str, now: datetime) -> tuple[dict[str, str], bytes]:
         """Headers and body of what Slack sends when somebody presses the last message's button of these words."""

@@ -205,3 +205,46 @@ def test_webhooks_that_hold_ids_only_name_what_is_to_be_read_again() -> None:
         {"event_type": "note.created", "id": {"workspace_id": "w", "note_id": "n"}, "actor": {"type": "system"}},
     ]}  # fmt: skip
     assert HOOKS["attio"].hear(attio).again == (("", "n"), ("o", "r"))
+
+
+def test_a_whole_reading_of_outreach_ends_what_is_gone_though_it_was_broken_off_and_no_webhook_came(
+    scene: Scene,
+) -> None:
+    people(scene)
+    assert scene.tower.sync("outreach").fault == ""
+    del scene.outreach.things["prospects"]["2"], scene.outreach.things["prospects"]["5"]
+    scene.later(HOUR)
+    assert scene.tower.sync("outreach").gone == 0 and scene.record("contact/5"), "what is read by time tells of no end"
+    scene.outreach.breaks_after = 2
+    assert "answered 400" in scene.tower.sync("outreach", full=True).fault
+    assert scene.tower.sync("outreach").gone == 2
+    assert scene.record("contact/5") is None and scene.record("contact/1")
+    assert scene.tower.sync("outreach").gone == 0
+
+
+def test_a_call_list_whose_cursor_ended_is_begun_anew_and_nothing_is_passed_over(scene: Scene) -> None:
+    people(scene)
+    scene.tower.sync("outreach")
+    for number in range(5):
+        scene.gong.call(f"c{number}", scene.now - (9 - number) * HOUR, "7")
+        scene.gong.transcribe(f"c{number}")
+    scene.gong.forgets = True
+    assert "answered 404" in scene.tower.sync("gong").fault
+    scene.gong.forgets = False
+    assert scene.tower.sync("gong").fault == ""
+    assert scene.record("account/7") == {"name": "Rossi", "calls": 5}
+
+
+def test_an_answer_that_is_not_as_documented_is_a_failure_of_that_system_and_holds_up_no_other(scene: Scene) -> None:
+    people(scene)
+    scene.outreach.things["accounts"]["7"]["attributes"]["updatedAt"] = "soon"
+    scene.gong.call("c1", scene.now - HOUR, "7")
+    scene.gong.transcribe("c1")
+    faults = {name: scene.tower.sync(name).fault for name in scene.tower.due_systems(scene.now)}
+    assert faults == {
+        "outreach": "outreach: an answer is not as its documentation has it: ValueError: "
+        "Invalid isoformat string: 'soon'",
+        "gong": "",
+    }
+    scene.outreach.things["accounts"]["7"]["attributes"]["updatedAt"] = outreaches.text(scene.now)
+    assert scene.tower.sync("outreach").fault == ""

@@ -271,3 +271,17 @@ def test_amounts_are_what_recurs_in_a_year_in_whole_units() -> None:
     assert amount((999, "week", 1, 1, "eur")) == 519.48
     assert amount((None, "month", 1, 1, "eur")) is None, "a price in tiers is no plain amount"
     assert amount() is None
+
+
+def test_a_whole_reading_ends_a_customer_whose_deletion_no_event_tells_of_any_more(scene: Scene) -> None:
+    account, subscription = scene.customer()
+    scene.later(HOUR)
+    other, _ = scene.customer()
+    assert scene.tower.sync("billing").fault == ""
+    del scene.fake.things["customers"][account.partition("/")[2]]
+    scene.later(HOUR)
+    assert scene.tower.sync("billing").gone == 0, "what is read by events tells of no end that none of them names"
+    done = scene.tower.sync("billing", full=True)
+    assert (done.fault, done.gone) == ("", 1)
+    ended = {name: bool(scene.client.get(f"/records/{name}").json()["deleted_at"]) for name in (account, other)}
+    assert ended == {account: True, other: False} and scene.record(subscription)["status"] == "active"

@@ -62,7 +62,7 @@ def test_people_read_a_system_see_how_it_stands_and_are_told_what_is_missing(
     rules: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, out, err = inside(capsys, "sync", "--rulebook", rules)
-    assert code == 1 and f"Set {TOKEN}." in err
+    assert code == 1 and f"Set {TOKEN}, or WATCHTOWER_CRM_CLIENT_ID and" in err
     code, out, _ = inside(capsys, "doctor", "--json")
     (found,) = [one for one in json.loads(out)["findings"] if one["name"] == "systems"]
     assert code == 1 and found["state"] == "wrong" and TOKEN in found["remedy"]

@@ -85,7 +85,10 @@ def test_missing_credentials_are_a_refusal_that_names_the_variable(
 ) -> None:
     monkeypatch.delenv("WATCHTOWER_CRM_TOKEN", raising=False)
     done = tower.sync("crm")
-    assert done.remedy == "Set WATCHTOWER_CRM_TOKEN."
+    assert done.remedy == (
+        "Set WATCHTOWER_CRM_TOKEN, or WATCHTOWER_CRM_CLIENT_ID and WATCHTOWER_CRM_CLIENT_SECRET and "
+        "WATCHTOWER_CRM_REFRESH_TOKEN."
+    )
     assert open_alerts(tower) == [("system.crm.failing", "revops")]
     with pytest.raises(Missing, match="no system 'other'"):
         tower.sync("other")

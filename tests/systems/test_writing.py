@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +15,10 @@ from systems.vendor import Vendor
 from tower_scene import Clock, tower_under
 
 from watchtower.bootstrap import Tower
+from watchtower.bootstrap.systems import Synced
 from watchtower.contract import Evidence, FieldRequest, Proposal
+from watchtower.errors import RulebookError, SystemFault
+from watchtower.rulebook import load
 
 TEXT = "We make software for shops."
 
@@ -145,6 +148,48 @@ def test_what_the_system_said_meanwhile_is_not_overwritten(place: Place) -> None
     assert sync(place.tower, place.crm.open).wrote == 0
     assert place.there() == "RETAIL" and place.held_by() == ("retail", "crm")
     assert place.writes() == ["withheld"]
+
+
+def test_nothing_is_written_to_what_another_system_became_the_master_of_meanwhile(place: Place, tmp_path: Path) -> None:
+    place.accept()
+    with_away(place, lambda: place.tower.sync("crm", open_=place.crm.open))
+    assert place.writes() == ["pending"]
+    part = CRMS["hubspot"][0]
+    other = """
+  billing:
+    kind: salesforce
+    owner: sales
+    objects: {account: {from: Account, master: true, fields: {}}}
+"""
+    (tmp_path / "both.yaml").write_text(OBJECTS + part + other)
+    with pytest.raises(RulebookError, match="the master of account is billing; nothing is written to it from here"):
+        load(tmp_path / "both.yaml")
+    (tmp_path / "both.yaml").write_text(OBJECTS + part.replace("    write: {account: [industry]}\n", "") + other)
+    place.tower.activate(load(tmp_path / "both.yaml"), by="test")
+    place.later()
+    place.crm.words.update("account", "A1", {"name": "Acme GmbH"})
+    assert sync(place.tower, place.crm.open).wrote == 0
+    assert place.there() is None and place.held_by() == ("software", "ai")
+    # Were it put back, it goes; what no longer may go was not forgotten, and not sent either.
+    (tmp_path / "both.yaml").write_text(OBJECTS + part)
+    place.tower.activate(load(tmp_path / "both.yaml"), by="test")
+    place.later()
+    assert sync(place.tower, place.crm.open).wrote == 1 and place.there() == "COMPUTER_SOFTWARE"
+
+
+def with_away(place: Place, act: Callable[[], Synced]) -> None:
+    """While the system takes no write."""
+    kind = type(place.crm.open("crm", place.tower.rulebook.systems["crm"]))
+    push = kind.push  # type: ignore[union-attr]
+
+    def failing(self: Any, write: Any) -> None:
+        raise SystemFault("answered 503")
+
+    kind.push = failing  # type: ignore[method-assign, union-attr]
+    try:
+        assert act().fault == "answered 503"
+    finally:
+        kind.push = push  # type: ignore[method-assign, union-attr]
 
 
 def test_a_system_that_is_away_gets_it_later_and_one_that_refuses_it_tells_the_owner(place: Place) -> None:

@@ -102,6 +102,13 @@ def test_without_a_word_each_pause_is_twice_the_one_before(serve: Any) -> None:
     assert pauses.slept == [0.5, 1.0, 2.0]
 
 
+def test_a_system_that_says_to_come_back_at_once_is_not_asked_without_a_pause(serve: Any) -> None:
+    _, url = serve(*[(429, {"retry-after": "0"}, b"")] * 3, OK)
+    pauses = Time()
+    assert of(url, pauses).get("/x") == {"a": 1}
+    assert pauses.slept == [0.05, 0.1, 0.2]
+
+
 def test_a_call_ends_at_its_deadline_though_the_system_asks_for_more_time(serve: Any) -> None:
     _, url = serve((429, {"retry-after": "600"}, b""))
     pauses = Time()

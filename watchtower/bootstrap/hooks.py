@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from watchtower.bootstrap.people import Hearing
-from watchtower.bootstrap.systems import Syncing
+from watchtower.bootstrap.systems import UNLIKE, Syncing
 from watchtower.connectors import Refused
 from watchtower.connectors.hooks import HOOKS, Hook
 from watchtower.connectors.signatures import Arrived, authentic
@@ -25,10 +25,6 @@ from watchtower.store import systems as store
 from watchtower.store.tasks import alert_of_task, hear_task
 
 log = structlog.get_logger(__name__)
-
-
-FAULTS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
-"""What reading a payload raises that is not as its vendor's documentation has it."""
 
 
 class Hooking(Hearing, Syncing):
@@ -75,10 +71,10 @@ class Hooking(Hearing, Syncing):
             return
         try:
             heard = hook.hear(payload)
-        except FAULTS as error:
+        except UNLIKE as error:
             self._keep(name, f"the webhook is not as {hook.scheme}'s are: {type(error).__name__}: {error}", payload)
             return
-        if not heard.changes and not heard.again:
+        if not heard.changes and not heard.again and not heard.merged:
             return
         with self._write() as conn:
             if name not in self._engine.program.book.systems:
@@ -87,6 +83,8 @@ class Hooking(Hearing, Syncing):
                 held = store.hold(conn, name)
                 pulled = Pulled(changes=heard.changes, cursor={} if held is None else held.cursor)
                 taking.take_page(conn, self._engine, name, pulled, 0 if held is None else held.round, self.clock())
+            if heard.merged:
+                taking.take_merges(conn, self._engine, name, heard.merged, self.clock())
             if heard.again:
                 store.wake(conn, name)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +10,8 @@ from datetime import datetime
 import msgspec
 
 from watchtower.bootstrap.events import Taking
+from watchtower.bootstrap.tokens import KeptTokens
+from watchtower.connectors.oauth import renews
 from watchtower.connectors.systems import SYSTEMS
 from watchtower.contract.system import Cursor, Pulled, Pulls, Pushes
 from watchtower.errors import Busy, Missing, SystemFault, WatchtowerError
@@ -37,16 +39,8 @@ class Synced:
 
 
 Open = Callable[[str, System], Pulls | Pushes]
-
-
-def open_system(name: str, system: System) -> Pulls | Pushes:
-    """What speaks to a system, with the credentials of the environment. SystemFault where they lack."""
-    credentials: Mapping[str, str] | None = read_credentials(name, system.is_a)
-    if credentials is None:
-        raise SystemFault(
-            f"{name}: its credentials are not set", remedy=f"Set {lacking(name, system.is_a)}.", refused=True
-        )
-    return SYSTEMS[system.kind](credentials)
+UNLIKE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What reading an answer, or a webhook, raises that is not as its vendor's documentation has it."""
 
 
 class Syncing(Taking):
@@ -62,7 +56,7 @@ class Syncing(Taking):
         name: str,
         *,
         full: bool = False,
-        open_: Open = open_system,
+        open_: Open | None = None,
         progress: Callable[[Synced], None] = lambda done: None,
         enough: Callable[[], bool] = lambda: False,
     ) -> Synced:
@@ -77,7 +71,7 @@ class Syncing(Taking):
             raise Missing(f"the rulebook has no system {name!r}", remedy=f"systems: {known}")
         done = Synced(name)
         try:
-            connector = open_(name, system)
+            connector = (open_ or self._open)(name, system)
             if isinstance(connector, Pulls):
                 with closing(connector):
                     self._pull(name, system, connector, done, full, progress, enough)
@@ -92,6 +86,18 @@ class Syncing(Taking):
             with self._write() as conn:
                 state.note_success(conn, self._engine, name, self.clock())
         return done
+
+    def _open(self, name: str, system: System) -> Pulls | Pushes:
+        """What speaks to a system, with the credentials of the environment. SystemFault where they lack."""
+        credentials: Mapping[str, str] | None = read_credentials(name, system.is_a)
+        if credentials is None:
+            raise SystemFault(
+                f"{name}: its credentials are not set", remedy=f"Set {lacking(name, system.is_a)}.", refused=True
+            )
+        tokens = None
+        if renews(system.kind, credentials):
+            tokens = KeptTokens(self.database, self.clock, name, system.kind, credentials)
+        return SYSTEMS[system.kind](credentials, tokens)
 
     def due_systems(self, now: datetime) -> list[str]:
         """The systems whose time to be read has come; one that failed is tried again after as long."""
@@ -121,7 +127,7 @@ class Syncing(Taking):
         cursor, whole, last = begun.cursor, set[str](), None
         # Where the rulebook maps otherwise now, what was read before says more, or something else.
         there = cursor.get("at", {}) if cursor.get("mapping") == by else {}
-        for pulled in connector.pull(asked, there):
+        for pulled in _as_documented(name, connector.pull(asked, there)):
             last = msgspec.structs.replace(pulled, cursor={"mapping": by, "at": pulled.cursor})
             whole.update(pulled.whole)
             if not (pulled.changes or pulled.events):
@@ -178,7 +184,31 @@ class Syncing(Taking):
                 unseen = store.unseen(conn, name, theirs, round_)
             if not unseen:
                 return
-            there = connector.present(theirs, [link.id for link in unseen])
+            try:
+                there = connector.present(theirs, [link.id for link in unseen])
+            except UNLIKE as error:
+                raise _unlike(name, error) from error
             with self._write() as conn:
                 gone = taking.take_missing(conn, self._engine, name, unseen, there, round_, self.clock())
             done.gone += gone
+
+
+def _as_documented(name: str, pages: Iterable[Pulled]) -> Iterator[Pulled]:
+    """The same pages. SystemFault where an answer is read that is not as it was documented: one system's must hold up
+    no other one."""
+    coming = iter(pages)
+    while True:
+        try:
+            page = next(coming, None)
+        except UNLIKE as error:
+            raise _unlike(name, error) from error
+        if page is None:
+            return
+        yield page
+
+
+def _unlike(name: str, error: Exception) -> SystemFault:
+    return SystemFault(
+        f"{name}: an answer is not as its documentation has it: {type(error).__name__}: {str(error)[:200]}",
+        remedy="See what stands between: a proxy, a mock. Else this version cannot read what the system says now.",
+    )

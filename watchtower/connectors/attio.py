@@ -4,11 +4,12 @@ Attio does not say when a record last changed, and no query finds what changed s
 what a reading does not bring is looked for by its id. A value says since when it is active: the newest of these is when
 the record last spoke. So read it seldom (`every: 1 hour`) where it is large.
 
-A merge makes a new record of two, and neither of the two can be read any more: they end, the new one begins, and what
-referred to them refers to it.
+A merge makes a new record of two, and neither of the two can be read any more: they end, and the new one begins. That
+they are one is told by the webhook `record.merged` alone: without it a reference goes on once Attio says it anew.
 
-Source: docs.attio.com, REST API: list records (query), list notes, update a record (PUT overwrites, where PATCH would
-add to lists), merge two records, attribute types; rate limits answer 429 with Retry-After as a date.
+Source: docs.attio.com, Webhook reference: record.merged; REST API: list records (query), list notes, update a record
+(PUT overwrites, where PATCH would add to lists), merge two records, attribute types; rate limits answer 429 with
+Retry-After as a date.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 from watchtower.connectors.http import Http
 from watchtower.connectors.rounds import Page, Step, run
 from watchtower.contract import parse_time
-from watchtower.contract.system import Asked, Change, Cursor, Pulled, Said, Seen, Write
+from watchtower.contract.system import Asked, Change, Cursor, Pulled, Said, Seen, Tokens, Write
 from watchtower.errors import SystemFault
 
 BASE = "https://api.attio.com"
@@ -115,7 +116,7 @@ class Attio:
                 return
 
 
-def connect(credentials: Mapping[str, str]) -> Attio:
+def connect(credentials: Mapping[str, str], tokens: Tokens | None = None) -> Attio:
     """TOKEN: an access token of the workspace. URL: another address than Attio's own, for tests and proxies."""
     http = Http(credentials.get("URL", BASE), {"authorization": f"Bearer {credentials['TOKEN']}"})
     return Attio(http)

@@ -19,9 +19,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from watchtower.connectors.http import Http
+from watchtower.connectors.oauth import bearing
 from watchtower.contract import format_time
 from watchtower.contract.heard import Heard
-from watchtower.contract.system import Asked, Cursor, Pulled, Said
+from watchtower.contract.system import Asked, Cursor, Pulled, Said, Tokens
 from watchtower.errors import SystemFault
 
 BASE = "https://api.gong.io"
@@ -91,7 +92,10 @@ def _text(monologues: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> 
 class Gong:
     """Reading Gong by its API (v2)."""
 
-    def __init__(self, credentials: Mapping[str, str]) -> None:
+    def __init__(self, credentials: Mapping[str, str], tokens: Tokens | None = None) -> None:
+        if tokens is not None:
+            self._http = bearing(credentials["URL"], credentials, tokens)
+            return
         pair = base64.b64encode(f"{credentials['KEY']}:{credentials['SECRET']}".encode()).decode()
         self._http = Http(credentials.get("URL", BASE), {"authorization": f"Basic {pair}"})
 
@@ -142,8 +146,9 @@ class Gong:
         try:
             page = self._http.post(path, body)
         except SystemFault as fault:
-            if "answered 404" in fault.message:
-                return none or {}  # Gong's answer where no call is found
+            # Gong's answer where no call is found; to a cursor it says that this one does not count any more.
+            if fault.status == 404 and "cursor" not in body:
+                return none or {}
             raise
         if not isinstance(page, dict):
             raise SystemFault(f"{path}: the answer is no page of Gong's")

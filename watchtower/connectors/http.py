@@ -2,11 +2,13 @@
 
 What passes by itself is tried again: a lost connection, 429 and 5xx. `Retry-After` is kept to, whether it is seconds or
 a date; where the system says nothing, each pause is twice the one before. What does not pass by itself (401, 403, 404,
-400) is a SystemFault that is `refused`: somebody has to put something right. Credentials never stand in a message.
+400) is a SystemFault that is `refused`: somebody has to put something right. Where access tokens are renewed, a call
+that is answered 401 is said once more with the next token. Credentials never stand in a message.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -18,6 +20,7 @@ import httpx2
 import msgspec
 
 from watchtower import __version__
+from watchtower.contract.system import Tokens
 from watchtower.errors import SystemFault
 
 SECONDS = 30.0
@@ -27,17 +30,22 @@ IN_ALL = 180.0
 READ_LIMIT = 32 << 20
 """Bytes of an answer that are read; a longer one is refused."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+LEAST = 0.1
+"""Of the pause that we would make by ourselves, what we make at least, where a system says to come back at once."""
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class Http:
-    """Calls to one system. `headers` go with each call; `sleep` and `clock` (seconds) are for tests."""
+    """Calls to one system. `headers` go with each call, and a token of `tokens`; `secret`: what is said and answered is
+    not for anybody's eyes, and a fault names OAuth's word for it alone. `sleep` and `clock` (seconds) are for tests."""
 
     def __init__(
         self,
         base: str,
         headers: Mapping[str, str] | None = None,
         *,
+        tokens: Tokens | None = None,
+        secret: bool = False,
         seconds: float = SECONDS,
         in_all: float = IN_ALL,
         read_limit: int = READ_LIMIT,
@@ -51,6 +59,7 @@ class Http:
             )
         self.base = base.rstrip("/")
         self.headers = dict(headers or {})
+        self._tokens, self._secret = tokens, secret
         self._seconds, self._in_all, self._read_limit = seconds, in_all, read_limit
         self._sleep, self._clock = sleep, clock
         self._client = httpx2.Client(
@@ -75,18 +84,22 @@ class Http:
         `path`: behind the base; a whole address under the same host, too, as systems give for a next page. SystemFault.
         """
         url = path if path.startswith(self.base) else f"{self.base}/{path.lstrip('/')}"
+        token, renewed = self._tokens.token() if self._tokens else "", False
         began, attempt = self._clock(), 0
         while True:
             attempt += 1
             because, asked_for = "", None
             try:
-                status, headers, said = self._once(method, url, params, body, form)
+                status, headers, said = self._once(method, url, params, body, form, token)
             except httpx2.TransportError as error:
                 because = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             else:
                 if 200 <= status < 300:
                     return self._read(method, url, said)
-                because = f"answered {status}{_said(said)}"
+                if status == 401 and self._tokens and not renewed:
+                    token, renewed = self._tokens.after(token), True
+                    continue
+                because = f"answered {status}{_word(said) if self._secret else _said(said)}"
                 if status not in PASSING:
                     raise SystemFault(
                         f"{method} {_bare(url)}: {because}",
@@ -95,7 +108,8 @@ class Http:
                         status=status,
                     )
                 asked_for = _retry_after(headers.get("retry-after", ""))
-            pause = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE) if asked_for is None else asked_for
+            own = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
+            pause = own if asked_for is None else max(asked_for, own * LEAST)
             if self._clock() - began + pause > self._in_all:
                 raise SystemFault(
                     f"{method} {_bare(url)}: {because}, after {attempt} attempts"
@@ -104,10 +118,11 @@ class Http:
             self._sleep(pause)
 
     def _once(
-        self, method: str, url: str, params: Mapping[str, Any] | None, body: Any, form: Mapping[str, str] | None
-    ) -> tuple[int, Mapping[str, str], bytes]:
+        self, method: str, url: str, params: Mapping[str, Any] | None, body: Any, form: Mapping[str, str] | None,
+        token: str,
+    ) -> tuple[int, Mapping[str, str], bytes]:  # fmt: skip
         until = self._clock() + self._seconds
-        given = dict(self.headers)
+        given = self.headers | ({"authorization": f"Bearer {token}"} if token else {})
         content = None if body is None else msgspec.json.encode(body)
         if content is not None:
             given["content-type"] = "application/json"
@@ -130,7 +145,8 @@ class Http:
         try:
             return msgspec.json.decode(said)
         except (msgspec.MsgspecError, RecursionError):
-            raise SystemFault(f"{method} {_bare(url)}: the answer is no JSON: {said[:60]!r}") from None
+            shown = "" if self._secret else f": {said[:60]!r}"
+            raise SystemFault(f"{method} {_bare(url)}: the answer is no JSON{shown}") from None
 
     def close(self) -> None:
         self._client.close()
@@ -161,6 +177,12 @@ def _bare(url: str) -> str:
     """Without query, user and password."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+def _word(body: bytes) -> str:
+    """OAuth's word for what is wrong (RFC 6749, 5.2), and nothing else of the answer."""
+    found = re.search(rb'"error"\s*:\s*"([a-z_]{1,40})"', body)
+    return f": {found[1].decode()}" if found else ""
 
 
 def _said(body: bytes) -> str:

@@ -1,4 +1,4 @@
-"""HubSpot: CRM objects of API v3, associations of v4, by a private app's token.
+"""HubSpot: CRM objects of API v3, associations of v4, by a service key, or under an OAuth app's tokens.
 
 A first reading lists each object; later ones search for what was modified since. A search gives 10,000 results and no
 more, so each page is a new search from the last time of modification; where a whole page bears one time (a bulk
@@ -16,10 +16,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from watchtower.connectors.http import Http
+from watchtower.connectors.oauth import bearing
 from watchtower.connectors.plain import plain_text
 from watchtower.connectors.rounds import Page, Step, run
 from watchtower.contract import parse_time
-from watchtower.contract.system import Asked, Change, Cursor, Gone, Merged, Pulled, Said, Seen, Write
+from watchtower.contract.system import Asked, Change, Cursor, Gone, Merged, Pulled, Said, Seen, Tokens, Write
 from watchtower.errors import SystemFault
 
 BASE = "https://api.hubapi.com"
@@ -234,10 +235,9 @@ def modified(object_: str) -> str:
     return "lastmodifieddate" if object_ in ("contacts", "0-1") else "hs_lastmodifieddate"
 
 
-def connect(credentials: Mapping[str, str]) -> HubSpot:
-    """TOKEN: of a private app. URL: another address than HubSpot's own, for tests and proxies."""
-    http = Http(credentials.get("URL", BASE), {"authorization": f"Bearer {credentials['TOKEN']}"})
-    return HubSpot(http)
+def connect(credentials: Mapping[str, str], tokens: Tokens | None = None) -> HubSpot:
+    """TOKEN: a service key, or a private app's. URL: another address than HubSpot's own, for tests and proxies."""
+    return HubSpot(bearing(credentials.get("URL", BASE), credentials, tokens))
 
 
 def _next(said: Mapping[str, Any]) -> str | None:

@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from watchtower.connectors.http import Http
+from watchtower.connectors.oauth import bearing
 from watchtower.contract import format_time
 from watchtower.contract.heard import Heard
-from watchtower.contract.system import Asked, Change, Cursor, Gone, Pulled, Said, Seen
+from watchtower.contract.system import Asked, Change, Cursor, Gone, Pulled, Said, Seen, Tokens
 from watchtower.errors import SystemFault
 
 BASE = "https://api.outreach.io"
@@ -96,16 +96,18 @@ def _moment(text: Any) -> datetime:
 class Outreach:
     """Reading Outreach by its API (v2)."""
 
-    def __init__(self, credentials: Mapping[str, str]) -> None:
-        headers = {"authorization": f"Bearer {credentials['TOKEN']}", "accept": MEDIA, "content-type": MEDIA}
-        self._http = Http(credentials.get("URL", BASE), headers)
+    def __init__(self, credentials: Mapping[str, str], tokens: Tokens | None = None) -> None:
+        headers = {"accept": MEDIA, "content-type": MEDIA}
+        self._http = bearing(credentials.get("URL", BASE), credentials, tokens, headers)
 
     def close(self) -> None:
         self._http.close()
 
     def pull(self, asked: Asked, cursor: Cursor) -> Iterator[Pulled]:
-        """Each object's changes in order of `updatedAt`. The cursor holds, for each, the time it was read to."""
+        """Each object's changes in order of `updatedAt`. The cursor holds, for each, the time it was read to, and under
+        `whole` those that are still read for the first time."""
         read = dict(cursor)
+        read["whole"] = [*read.get("whole", ()), *(name for name in asked.objects if name not in read)]
         for name in asked.objects:
             if name not in OBJECTS.values():
                 raise SystemFault(
@@ -129,9 +131,12 @@ class Outreach:
             found: list[Change | None] = [self._change(name, kind, thing) for thing in things]
             if things:
                 read[name] = format_time(_moment(things[-1]["attributes"]["updatedAt"]))
-            yield Pulled(changes=tuple(one for one in found if one is not None), cursor=dict(read))
-            following = (page.get("links") or {}).get("next")
-            if not following or not things:
+            following = (page.get("links") or {}).get("next") if things else None
+            whole = () if following or name not in read["whole"] else (name,)
+            read["whole"] = [one for one in read["whole"] if one not in whole]
+            changes = tuple(one for one in found if one is not None)
+            yield Pulled(changes=changes, cursor=dict(read), whole=whole)
+            if not following:
                 return
             url, params = str(following), {}
 

@@ -16,10 +16,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from watchtower.connectors.http import Http
+from watchtower.connectors.oauth import bearing
 from watchtower.connectors.plain import plain_text
 from watchtower.connectors.rounds import Page, Step, run
 from watchtower.contract import format_time, parse_time
-from watchtower.contract.system import Asked, Change, Cursor, Gone, Merged, Pulled, Said, Seen, Write
+from watchtower.contract.system import Asked, Change, Cursor, Gone, Merged, Pulled, Said, Seen, Tokens, Write
 from watchtower.errors import SystemFault
 
 API = "/services/data/v60.0"
@@ -37,10 +38,10 @@ _ID = re.compile(r"[A-Za-z0-9]{15,18}")
 
 
 class Salesforce:
-    """One org. `client`: id and secret of a connected app, by which a token is fetched whenever the last one ended."""
+    """One org. `size`: records of one query, at most."""
 
-    def __init__(self, http: Http, *, client: tuple[str, str] | None = None, size: int = SIZE) -> None:
-        self._http, self._client, self._size = http, client, size
+    def __init__(self, http: Http, *, size: int = SIZE) -> None:
+        self._http, self._size = http, size
 
     def pull(self, asked: Asked, cursor: Cursor) -> Iterator[Pulled]:
         """See `Pulls.pull`."""
@@ -163,35 +164,21 @@ class Salesforce:
             said = self._call("GET", said["nextRecordsUrl"])
 
     def _call(self, method: str, path: str, **more: Any) -> Any:
-        if self._client is not None and "authorization" not in self._http.headers:
-            self._sign_in()
         try:
             return self._http.call(method, path, **more)
         except SystemFault as fault:
-            if fault.status == 401 and self._client is not None:
-                self._sign_in()
-                return self._http.call(method, path, **more)
             if fault.status == 403 and "REQUEST_LIMIT_EXCEEDED" in fault.message:
                 raise SystemFault(fault.message, remedy="The day's calls of this org are used up.") from None
             raise
-
-    def _sign_in(self) -> None:
-        assert self._client is not None
-        form = {"grant_type": "client_credentials", "client_id": self._client[0], "client_secret": self._client[1]}
-        self._http.headers.pop("authorization", None)
-        said = self._http.call("POST", "/services/oauth2/token", form=form)
-        self._http.headers["authorization"] = f"Bearer {said['access_token']}"
 
 
 _BEGINNING = parse_time("1999-01-01T00:00:00Z")
 """Before Salesforce was: from here on an object is read that had no record yet."""
 
 
-def connect(credentials: Mapping[str, str]) -> Salesforce:
-    """URL: https://NAME.my.salesforce.com; TOKEN, or CLIENT_ID and CLIENT_SECRET of a connected app."""
-    if "CLIENT_ID" in credentials and "CLIENT_SECRET" in credentials:
-        return Salesforce(Http(credentials["URL"]), client=(credentials["CLIENT_ID"], credentials["CLIENT_SECRET"]))
-    return Salesforce(Http(credentials["URL"], {"authorization": f"Bearer {credentials['TOKEN']}"}))
+def connect(credentials: Mapping[str, str], tokens: Tokens | None = None) -> Salesforce:
+    """URL: https://NAME.my.salesforce.com; TOKEN, where tokens are not renewed."""
+    return Salesforce(bearing(credentials["URL"], credentials, tokens))
 
 
 def _value(one: Mapping[str, Any], name: str) -> Any:

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from watchtower.contract import format_time
-from watchtower.contract.system import Asked, Change, Cursor, Gone, Pulled, Seen
+from watchtower.contract.system import Asked, Change, Cursor, Gone, Pulled, Seen, Tokens
 from watchtower.store.tables import Row, Tables
 
 PAGE = 2_000
@@ -23,7 +23,7 @@ OVERLAP = timedelta(minutes=1)
 class Sql:
     """Reading a database's tables."""
 
-    def __init__(self, credentials: Mapping[str, str]) -> None:
+    def __init__(self, credentials: Mapping[str, str], tokens: Tokens | None = None) -> None:
         self._tables = Tables(credentials["URL"])
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 from watchtower.connectors.http import Http
 from watchtower.contract import format_time
 from watchtower.contract.heard import Heard
-from watchtower.contract.system import Asked, Change, Cursor, Gone, Pulled, Seen
+from watchtower.contract.system import Asked, Change, Cursor, Gone, Pulled, Seen, Tokens
 from watchtower.errors import SystemFault
 
 BASE = "https://api.stripe.com"
@@ -189,7 +189,7 @@ def _together(changes: Sequence[Change], known: dict[str, dict[str, Any]]) -> It
 class Stripe:
     """Reading Stripe by its API."""
 
-    def __init__(self, credentials: Mapping[str, str]) -> None:
+    def __init__(self, credentials: Mapping[str, str], tokens: Tokens | None = None) -> None:
         token = credentials["TOKEN"]
         self._http = Http(credentials.get("URL", BASE), {"authorization": f"Bearer {token}"})
 
@@ -227,7 +227,7 @@ class Stripe:
                 there = {name: after} if not last else {names[index + 1]: ""} if index + 1 < len(names) else None
                 moved: Cursor = {"since": since} | ({} if there is None else {"loading": there})
                 seen = tuple(_seen(name, thing, began or _moment(thing["created"])) for thing in things)
-                yield Pulled(changes=seen, cursor=moved)
+                yield Pulled(changes=seen, cursor=moved, whole=(name,) if last else ())
                 if last:
                     break
         if not names:
@@ -263,7 +263,7 @@ class Stripe:
         try:
             found = self._http.get(f"{PATHS[name]}/{id_}")
         except SystemFault as fault:
-            if "answered 404" in fault.message:
+            if fault.status == 404:
                 return False
             raise
         return not found.get("deleted")

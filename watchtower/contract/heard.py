@@ -16,6 +16,9 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Change, ...] = ()
     again: tuple[tuple[str, str], ...] = ()
     """(object, id) of the system: they changed, and what they are now is to be read there."""
+    merged: tuple[tuple[str, str], ...] = ()
+    """(id, the id of what it is part of now), where the webhook says neither when nor under which name its object is
+    read. It counts once both have been read."""
 
 
 Hears = Callable[[Any], Heard]

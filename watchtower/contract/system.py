@@ -130,9 +130,22 @@ class Pushes(Protocol):
         ...
 
 
+class Tokens(Protocol):
+    """Access tokens of a system that end, and are renewed."""
+
+    def token(self) -> str:
+        """The one to use now. SystemFault where none can be had."""
+        ...
+
+    def after(self, refused: str) -> str:
+        """Another one than this, which the system no longer takes. SystemFault where none can be had."""
+        ...
+
+
 class Connect(Protocol):
     """What opens a connector: a line of `watchtower.connectors.systems.SYSTEMS`."""
 
-    def __call__(self, credentials: Mapping[str, str]) -> Pulls | Pushes:
-        """`credentials`: by the ends of their variables' names (TOKEN, URL). SystemFault where they are malformed."""
+    def __call__(self, credentials: Mapping[str, str], tokens: Tokens | None = None) -> Pulls | Pushes:
+        """`credentials`: by the ends of their variables' names (TOKEN, URL); `tokens`: instead of a TOKEN, where they
+        are renewed. SystemFault where they are malformed."""
         ...

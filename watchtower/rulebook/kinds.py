@@ -26,16 +26,19 @@ class Kind:
     """What was said and done about records, and can be read from it: note, call, ..."""
 
 
+_APP = ("CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN")
+"""An OAuth app's: its access tokens are renewed."""
+
 KINDS: dict[str, Kind] = {
-    "hubspot": Kind("HubSpot, CRM objects (v3)", may=("URL",), writes=True,
+    "hubspot": Kind("HubSpot, CRM objects (v3)", needs=(("TOKEN",), _APP), may=("URL", "REDIRECT_URI"), writes=True,
                     activities=("note", "call", "email", "meeting", "task")),
     "salesforce": Kind("Salesforce, REST and SOQL", needs=(("URL", "TOKEN"), ("URL", "CLIENT_ID", "CLIENT_SECRET")),
-                       writes=True, activities=("task", "call", "email", "meeting")),
+                       may=("REFRESH_TOKEN",), writes=True, activities=("task", "call", "email", "meeting")),
     "attio": Kind("Attio, records and notes (v2)", may=("URL",), writes=True, activities=("note",)),
     "stripe": Kind("Stripe, customers, subscriptions and invoices", may=("URL",)),
-    "outreach": Kind("Outreach, accounts, prospects and opportunities (v2)", may=("URL",),
-                     activities=("call", "email", "task")),
-    "gong": Kind("Gong, calls with their transcripts (v2)", needs=(("KEY", "SECRET"),), may=("URL",),
-                 activities=("call", "warning")),
+    "outreach": Kind("Outreach, accounts, prospects and opportunities (v2)", needs=(("TOKEN",), _APP),
+                     may=("URL", "REDIRECT_URI"), activities=("call", "email", "task")),
+    "gong": Kind("Gong, calls with their transcripts (v2)", needs=(("KEY", "SECRET"), ("URL", *_APP)),
+                 may=("URL", "TOKEN_URL"), activities=("call", "warning")),
     "sql": Kind("Tables and views of a database", needs=(("URL",),)),
 }  # fmt: skip

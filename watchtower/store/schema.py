@@ -16,6 +16,8 @@ silence      of what nobody is told for a while
 task         which task of a work tool is which alert
 subscription who asked over HTTP to be told of alerts, beside the receivers of the rulebook
 system_state, system_link: how far each connected system was read, and which of its objects is which record
+system_token the tokens that a connected system has given, sealed
+system_merge merges that a system told of and that wait for the record they lead to
 audit        who did what when, each row bound to the one before by its hash
 """
 
@@ -511,3 +513,26 @@ system_link = Table(
 )
 """An object of a system, under the system's names, and our record. `said`: the fields that it last gave a value (what
 is personal sealed); `written`: what we wrote to it; `at`: its time of that; `round`: the last one that saw it."""
+
+system_token = Table(
+    "system_token",
+    metadata,
+    Column("system", Text, primary_key=True),
+    Column("seed", Text, nullable=False, server_default=""),
+    Column("sealed", LargeBinary, nullable=True),
+    _time("ends_at", nullable=True),
+    _time("renewed_at", nullable=True),
+)
+"""What a system gave to read it by: the access token and the next refresh token, under the master key. `seed`: a digest
+of the credentials that they began with; other ones begin anew. `ends_at`: of the access token; null: not known."""
+
+system_merge = Table(
+    "system_merge",
+    metadata,
+    Column("system", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("into", Text, nullable=False),
+    _time("heard_at"),
+    PrimaryKeyConstraint("system", "id"),
+)
+"""An object that a system said became part of another one, while either was not read yet: it waits for that."""

@@ -47,7 +47,10 @@ _ADD = text(
     "insert into subject_key (id, object, record, wrapped, made_at, erased_at) "
     "values (:id, :object, :record, :wrapped, :now, :erased) on conflict (object, record) do nothing"
 )
-_ANY = text("select exists (select 1 from subject_key where wrapped is not null)")
+_ANY = text(
+    "select exists (select 1 from subject_key where wrapped is not null) "
+    "or exists (select 1 from system_token where sealed is not null)"
+)
 _DESTROY = text(
     "update subject_key set wrapped = null, erased_at = :now where object = :object and record = :record returning id"
 )
@@ -72,7 +75,7 @@ class Keyring:
             return AESGCM(self._master(False)).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], subject.encode())
         except InvalidTag:
             raise StoreError(
-                f"{self._place()}: is not the master key that these personal data were sealed with",
+                f"{self._place()}: is not the master key that this database was sealed with",
                 remedy="Bring back the key that belongs to this database.",
             ) from None
 
@@ -89,7 +92,7 @@ class Keyring:
             encoded = self.given if self.given is not None else self.file.read_text()
         except FileNotFoundError:
             raise StoreError(
-                f"{self.file}: is missing, and personal data of this database are sealed with it",
+                f"{self.file}: is missing, and what is secret in this database is sealed with it",
                 remedy="Bring the file back, or set WATCHTOWER_MASTER_KEY to what it held.",
             ) from None
         try:
@@ -159,6 +162,16 @@ def keys_for(conn: Connection, object_name: str, records: Sequence[str], now: da
         record: SubjectKey(row.id, None if row.wrapped is None else ring.unwrap(row.wrapped, f"{object_name}/{record}"))
         for record, row in known.items()
     }
+
+
+def seal_secret(conn: Connection, secret: bytes, name: str) -> bytes:
+    """A secret of the tower's own, under the master key; `name` tells it from others. StoreError."""
+    return _need(conn).wrap(secret, name, create=not conn.execute(_ANY).scalar_one())
+
+
+def open_secret(conn: Connection, sealed: bytes, name: str) -> bytes:
+    """What was sealed under this name. StoreError where the master key is another one, or not at hand."""
+    return _need(conn).unwrap(sealed, name)
 
 
 def destroy(conn: Connection, object_name: str, record: str, now: datetime) -> str:

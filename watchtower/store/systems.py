@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,6 +11,9 @@ from sqlalchemy import Connection, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from watchtower.contract import format_time
+
+WAIT_FOR_RECORD = timedelta(days=30)
+"""How long a merge that was told of waits for its records to be read."""
 
 
 class State(NamedTuple):
@@ -95,6 +98,16 @@ _ACCEPTED = text(
     "select seq, object, record, id, time, data from journal where seq > :after and type = 'field.accepted' "
     "and layer = 'decision' order by seq limit :limit"
 )
+_BY_ID = text(f"select {_LINK_COLUMNS} from system_link where system = :system and id = any(:ids)").bindparams(
+    bindparam("ids", type_=ARRAY(Text))
+)
+_HEAR_MERGE = text(
+    'insert into system_merge (system, id, "into", heard_at) values (:system, :id, :into, :now) on conflict do nothing'
+)
+_MERGES = text('select id, "into" from system_merge where system = :system order by heard_at, id')
+_MERGES_DONE = text(
+    "delete from system_merge where system = :system and (id = any(:ids) or heard_at < :before)"
+).bindparams(bindparam("ids", type_=ARRAY(Text)))
 _COUNTS = text("select object, count(*) from system_link where system = :system and not gone group by 1 order by 1")
 
 
@@ -165,6 +178,27 @@ def links_of(conn: Connection, system: str, subjects: Sequence[str]) -> dict[str
     for row in conn.execute(_OF_SUBJECTS, {"system": system, "subjects": list(subjects)}):
         found.setdefault(row[2], _link(row))
     return found
+
+
+def links_by_id(conn: Connection, system: str, ids: Iterable[str]) -> list[Link]:
+    """The links of objects with these ids, of whatever kind, gone ones, too."""
+    return [_link(row) for row in conn.execute(_BY_ID, {"system": system, "ids": sorted(ids)})]
+
+
+def hear_merges(conn: Connection, system: str, merged: Iterable[tuple[str, str]], now: datetime) -> None:
+    """Note (id, what it is part of now); of one id the first word counts."""
+    for id_, into in merged:
+        conn.execute(_HEAR_MERGE, {"system": system, "id": id_, "into": into, "now": now})
+
+
+def merges_waiting(conn: Connection, system: str) -> dict[str, str]:
+    """Merges that were told of and not said yet, in the order in which they were heard."""
+    return {row[0]: row[1] for row in conn.execute(_MERGES, {"system": system})}
+
+
+def merges_done(conn: Connection, system: str, ids: Sequence[str], now: datetime) -> None:
+    """These were said. What waits for more than WAIT_FOR_RECORD, waits for what never comes."""
+    conn.execute(_MERGES_DONE, {"system": system, "ids": list(ids), "before": now - WAIT_FOR_RECORD})
 
 
 def gone_from(conn: Connection, system: str, subjects: Sequence[str]) -> set[str]:

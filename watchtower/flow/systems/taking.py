@@ -27,12 +27,15 @@ from watchtower.flow.personal import seal
 from watchtower.flow.systems.mapping import fields_of, our_name
 from watchtower.rulebook import Rulebook
 from watchtower.rulebook.systems import System, master_of
+from watchtower.store import merges
 from watchtower.store import systems as store
 from watchtower.store.database import Connection
 from watchtower.store.systems import Link
 
 DOCUMENTS = {"note": "note", "call": "call", "email": "email"}
 """The kinds of documents that the texts of activities are; what is not named is a note."""
+INTO = "merged into"
+"""In what is kept of an object that was merged away: what it became part of. No field has this name."""
 Key = tuple[str, str]
 
 
@@ -103,6 +106,7 @@ def take_page(conn: Connection, engine: Engine, name: str, pulled: Pulled, round
             _ended(page, change)
         elif isinstance(change, Said):
             _activity(page, change)
+    _merges(page)
     given = [*page.events, *pulled.events]
     if given:
         verdicts = intake.take(conn, engine, given, now, origin=name).verdicts
@@ -111,6 +115,17 @@ def take_page(conn: Connection, engine: Engine, name: str, pulled: Pulled, round
     store.save(conn, name, page.touched.values())
     store.move(conn, name, pulled.cursor, now)
     return page.took
+
+
+def take_merges(conn: Connection, engine: Engine, name: str, merged: Sequence[tuple[str, str]], now: datetime) -> None:
+    """Note what a system told of its merges: (id, what it is part of now). What can be said of them now is said."""
+    store.hear_merges(conn, name, merged, now)
+    held = store.hold(conn, name)
+    page = _Page(conn, engine, name, engine.program.book.systems[name], held.round if held else 0, now, {})
+    _merges(page)
+    if page.events:
+        intake.take(conn, engine, page.events, now, origin=name)
+    store.save(conn, name, page.touched.values())
 
 
 def take_missing(
@@ -287,12 +302,21 @@ def _news(key: str, value: Any, said: Mapping[str, Any], written: dict[str, Any]
 
 def _ended(page: _Page, change: Gone | Merged) -> None:
     link = page.links.get((change.object, change.id))
-    if link is None or link.gone or change.at < link.at:
+    if link is None:
         return
-    page.keep(msgspec.structs.replace(link, at=change.at, said={}, written={}, round=page.round, gone=True))
+    if link.gone:
+        if isinstance(change, Gone) or INTO in link.said:
+            return
+        # That it is gone was read before it was said what became of it: who referred to it follows all the same.
+        change = msgspec.structs.replace(change, at=max(change.at, link.at))
+    elif change.at < link.at:
+        return
+    said = {INTO: change.into} if isinstance(change, Merged) else {}
+    told = link.gone and merges.said_by_sources(page.conn, *link.subject.split("/", 1))
+    page.keep(msgspec.structs.replace(link, at=change.at, said=said, written={}, round=page.round, gone=True))
     name = our_name(page.system, change.object)
-    if name is None or master_of(page.engine.program.book, name) != page.name:
-        return  # an activity, whose text stays; or not for this system to end
+    if name is None or told or master_of(page.engine.program.book, name) != page.name:
+        return  # an activity, whose text stays; or said before; or not for this system to end
     id_ = f"{change.object}/{change.id}@{format_time(change.at)}"
     if isinstance(change, Merged):
         into = page.resolve(change.object, change.into)
@@ -302,7 +326,39 @@ def _ended(page: _Page, change: Gone | Merged) -> None:
             merged = page.event(f"{id_}.merged", "record.merged", link.subject, change.at, {"into": into})
             page.events.append(merged)
             return
+        if link.gone:
+            return
     page.events.append(page.event(f"{id_}.gone", "record.deleted", link.subject, change.at, {}))
+
+
+def _merges(page: _Page) -> None:
+    """Merges that the system told of without saying of what: both are known by their ids, once they were read."""
+    waiting = store.merges_waiting(page.conn, page.name)
+    if not waiting:
+        return
+    known: dict[str, list[Link]] = {}
+    for link in store.links_by_id(page.conn, page.name, {*waiting, *waiting.values()}):
+        known.setdefault(link.id, []).append(page.touched.get((link.object, link.id), link))
+    for key, link in page.touched.items():
+        if all(other.object != key[0] for other in known.get(link.id, ())):
+            known.setdefault(link.id, []).append(link)
+    done: list[str] = []
+    for id_, first in waiting.items():
+        for link in known.get(id_, ()):
+            into, passed = first, {id_}
+            while not _there(known, link.object, into) and into in waiting and into not in passed:
+                passed.add(into)  # what it became part of was never read, and is part of another by now
+                into = waiting[into]
+            if _there(known, link.object, into) and into != id_ and our_name(page.system, link.object) is not None:
+                for one in (link, *known[into]):
+                    page.links.setdefault((one.object, one.id), one)
+                _ended(page, Merged(object=link.object, id=id_, into=into, at=max(page.now, link.at)))
+                done.append(id_)
+    store.merges_done(page.conn, page.name, done, page.now)
+
+
+def _there(known: Mapping[str, Sequence[Link]], object_: str, id_: str) -> bool:
+    return any(link.object == object_ for link in known.get(id_, ()))
 
 
 def _activity(page: _Page, change: Said) -> None:

@@ -3,4 +3,4 @@
 HEAD is the newest one, written down so that a start can compare it without loading Alembic.
 """
 
-HEAD = "0011_merges"
+HEAD = "0012_tokens"
