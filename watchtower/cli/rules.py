@@ -36,7 +36,9 @@ app.add_typer(force)
 app.command()(init)
 
 RulebookPath = Annotated[Path, typer.Argument(metavar="RULEBOOK", help="A YAML file, or a folder of them.")]
-EventsPath = Annotated[Path, typer.Argument(metavar="EVENTS", help="Events as JSONL, or any table with --mapping.")]
+EventsPath = Annotated[
+    Path, typer.Argument(metavar="EVENTS", help="Events as JSONL (-: standard input), or any table with --mapping.")
+]
 MappingPath = Annotated[Path | None, typer.Option("--mapping", help="How rows of a table become events (YAML).")]
 Engines = Annotated[
     str,
