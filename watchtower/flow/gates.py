@@ -75,6 +75,20 @@ def gate_of(rule: RuleModel) -> tuple[str, str] | None:
     return (part, name) if guards else None
 
 
+def check_fields(program: Program, subject: str, fields: Mapping[str, Any]) -> None:
+    """InputError where a field is none that an event can set: a misspelt name would pass every gate. Asked of whoever
+    stands at the gate, not of a replay: what was refused once bears what was said then."""
+    model = program.book.objects.get(name := subject.partition("/")[0])
+    if model is None:
+        return
+    settable = {key: spec.renamed_from for key, spec in model.fields.items() if spec.rollup is None}
+    for key in fields:
+        if key in model.fields and key not in settable:
+            raise InputError(f"fields: {name}.{key} is computed; nobody sets it", remedy="leave it out")
+        if key not in settable and not any(key in earlier for earlier in settable.values()):
+            raise InputError(f"fields: {name} has no field {key!r:.80}", remedy=f"it has {', '.join(settable)}")
+
+
 def passage_event(
     program: Program, subject: str, *, handoff: str | None, action: str, fields: Mapping[str, Any], **attributes: Any
 ) -> Event:
@@ -82,7 +96,6 @@ def passage_event(
     name, _, record = subject.partition("/")
     if name not in program.book.objects or not record:
         raise InputError(f"record: {subject!r:.80} is not a record", remedy="write object/id, such as opportunity/O-7")
-    _known(program, name, fields)
     if handoff is None:
         if not fields:
             raise InputError("fields: a move changes at least one field", remedy="give fields, or name a handoff")
@@ -97,17 +110,6 @@ def passage_event(
     if action not in ACTIONS:
         raise InputError(f"action: {action!r:.80} is not known", remedy=f"actions: {', '.join(ACTIONS)}")
     return Event(type=ACTIONS[action], subject=subject, data={"handoff": handoff, "fields": dict(fields)}, **attributes)
-
-
-def _known(program: Program, name: str, fields: Mapping[str, Any]) -> None:
-    """InputError where a field is none that an event can set: a misspelt name would pass every gate."""
-    specs = program.book.objects[name].fields
-    settable = {key: spec.renamed_from for key, spec in specs.items() if spec.rollup is None}
-    for key in fields:
-        if key in specs and key not in settable:
-            raise InputError(f"fields: {name}.{key} is computed; nobody sets it", remedy="leave it out")
-        if key not in settable and not any(key in earlier for earlier in settable.values()):
-            raise InputError(f"fields: {name} has no field {key!r:.80}", remedy=f"it has {', '.join(settable)}")
 
 
 def guards(program: Program, event: Event, before: Record, after: Record) -> list[CompiledRule]:
