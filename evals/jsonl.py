@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +17,7 @@ Value = TypeVar("Value")
 def read_lines(path: Path, kind: type[Value]) -> Iterator[tuple[str, Value]]:
     """(place, value) for every line of a file, or of every `*.jsonl` of a folder in order of name.
 
-    `place` is `file:line`. Blank lines are skipped.
+    `place` is `file:line`. Blank lines are skipped, and so is the byte-order mark that some editors begin a file with.
     """
     decoder = msgspec.json.Decoder(kind)
     for file in sorted(path.glob("*.jsonl")) if path.is_dir() else [path]:
@@ -24,7 +25,7 @@ def read_lines(path: Path, kind: type[Value]) -> Iterator[tuple[str, Value]]:
             raw = file.read_bytes()
         except OSError as error:
             raise InputError(f"{file}: {error.strerror or error}", remedy="Give a JSONL file.") from None
-        for number, line in enumerate(raw.split(b"\n"), start=1):
+        for number, line in enumerate(raw.removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
             if line.strip():
                 place = f"{file.name}:{number}"
                 try:

@@ -167,6 +167,17 @@ def test_a_status_or_severity_that_there_is_not_is_refused_by_name(client: TestC
     assert client.get("/alerts?status=open&status=snoozed&severity=high").status_code == 200
 
 
+@pytest.mark.parametrize("asked", ["2026", "1830000000", "2026-03-12T09:00:00", "2026-03-12"])
+def test_a_time_that_is_asked_for_bears_an_offset(client: TestClient, asked: str) -> None:
+    for path in ("/alerts?due_before=", "/explain?rule=r&record=lead/L&at="):
+        answer = client.get(path + asked)
+        assert answer.status_code == 422 and asked in answer.json()["detail"]
+
+
+def test_a_list_that_the_caller_has_in_any_form_is_not_sent_again(client: TestClient) -> None:
+    assert client.get("/alerts", headers={"if-none-match": "*"}).status_code == 304
+
+
 def test_pages_meet_without_a_gap_or_a_double_while_alerts_come_and_go(client: TestClient, scene: Scene) -> None:
     with scene.database.begin() as conn:
         for number in range(100, 150):
@@ -237,7 +248,8 @@ def test_a_persons_action_is_written_under_their_name(
         ("/alerts/a0001/acknowledge", {"actor": "AI"}, 400, "stands for someone else"),
         ("/alerts/a0001/acknowledge", {"oops": 1}, 422, "oops"),
         ("/alerts/a0001/snooze", {}, 422, "until"),
-        ("/alerts/a0001/snooze", {"until": "2026-03-12T09:00:00"}, 422, "timezone"),
+        ("/alerts/a0001/snooze", {"until": "2026-03-12T09:00:00"}, 422, "offset"),
+        ("/alerts/a0001/snooze", {"until": 1830000000}, 422, "1830000000 is not an ISO 8601 time"),
         ("/alerts/a0001/comment", {"note": " "}, 422, "note"),
         ("/alerts/a0001/comment", {"note": "a\x00b"}, 400, "U+0000"),
         ("/alerts/a0001/assign", {}, 422, "assignee"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from command_line import RULEBOOK, inside, lead, stamp, write_events, wt
@@ -181,6 +184,21 @@ def test_in_an_empty_events_file_nothing_has_happened(
         code, out, err = inside(capsys, "rules", *asked, "--json")
         assert (code, json.loads(out)[part]) == (0, [])
         assert "empty.jsonl: is empty: no event has happened" in err
+
+
+@pytest.mark.parametrize("way", ["pipe", "-"])
+def test_events_may_come_through_a_pipe(
+    book: Path, events: Path, way: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, given = events.read_bytes(), way
+    if way == "pipe":
+        pipe = events.with_name("pipe")
+        os.mkfifo(pipe)
+        Thread(target=pipe.write_bytes, args=(said,)).start()
+        given = str(pipe)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(said)))
+    code, out, _ = inside(capsys, "rules", "eval", book, given, "--at", AT, "--json")
+    assert (code, [r["record"] for r in json.loads(out)["results"]]) == (0, ["lead/L-17", "lead/L-18", "lead/L-19"])
 
 
 def test_an_event_without_time_zone_stops_an_answer_unless_it_is_set_aside(

@@ -223,3 +223,27 @@ def test_rules_gate_answers_over_a_file_of_events(book: Path, tmp_path: Path) ->
     assert move.json()["allowed"] is True
     early = wt(*ask[:-1], "2026-03-01T10:00:00Z", "--set", "stage=won", code=1)
     assert "deal.moves" in early.out
+
+
+def test_a_move_under_an_earlier_name_goes_through_the_same_gate(tmp_path: Path, database_url: str) -> None:
+    stage = "stage: {type: enum, values: [open, won, lost]"
+    book = tmp_path / "renamed.yaml"
+    book.write_text(BOOK.replace(stage, f"{stage}, renamed_from: [phase], values_from: {{closed: won}}"), "utf-8")
+    with build(Settings(data=tmp_path, database_url=SecretStr(database_url)), rulebook=book, clock=Clock()) as tower:
+        tell(tower, "deal/D", stage="open", amount=0)
+        for said in ({"phase": "won"}, {"phase": "closed"}, {"stage": "closed"}):
+            crossing = tower.cross("deal/D", handoff=None, fields=said, actor="anna")
+            assert crossing.outcome == "refused", said
+            assert {r.rule for r in crossing.passage.refusals} == {"deal.open.left", "deal.won.incomplete"}
+        assert state(tower, "D")["stage"] == "open"
+        assert tower.cross("deal/D", handoff=None, fields={"phase": "open"}, actor="anna").outcome == "standing"
+
+
+def test_a_field_that_nobody_can_set_passes_no_gate(book: Path, tmp_path: Path) -> None:
+    rollup = "deals: {type: integer, rollup: {count: events, of: activity.logged}}\n      stage:"
+    book.write_text(BOOK.replace("stage:", rollup, 1), "utf-8")
+    events = tmp_path / "events.jsonl"
+    events.write_text(json.dumps(event_json(updated("e", "deal/D", NOW, stage="open"))), "utf-8")
+    for field, said in (("stgae", "deal has no field 'stgae'"), ("deals", "deal.deals is computed")):
+        ask = ("rules", "gate", str(book), str(events), "--record", "deal/D", "--at", "2026-03-02T10:00:00Z")
+        assert said in wt(*ask, "--set", f"{field}=3", code=1).err

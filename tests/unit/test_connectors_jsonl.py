@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchtower.connectors import Batch, open_source
@@ -59,6 +59,7 @@ def _read(path: Path, size: int = 5000) -> Batch:
     )
 
 
+@settings(deadline=None)
 @given(st.lists(_events, min_size=1, max_size=6), st.integers(1, 4), st.booleans())
 def test_events_written_as_lines_come_back_equal_and_in_order(events: list[Event], size: int, ascii: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:

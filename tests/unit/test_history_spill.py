@@ -59,7 +59,7 @@ def _event(drawn: tuple[Any, ...]) -> Event:
 _fields = st.fixed_dictionaries(
     {},
     optional={
-        "stage": st.sampled_from(["open", "won", None, "lost"]), "amount": st.sampled_from([50, 50.0, 80, -1]),
+        "stage": st.sampled_from(["open", "won", None, "lost"]), "amount": st.sampled_from([50, 50.0, 80, -1, 1, True]),
         "account": st.sampled_from(["A", "B"]), "segment": st.sampled_from(["smb", "enterprise"]),
     },
 )  # fmt: skip
@@ -93,6 +93,44 @@ def test_on_disk_as_in_memory(program: Program, events: list[Event], until: date
     assert rows(found) == rows(expected)
     assert [str(problem) for problem in found.problems] == [str(problem) for problem in expected.problems]
     assert (found.events, found.ignored) == (expected.events, expected.ignored)
+
+
+def _said(name: str, subject: str, **fields: Any) -> Event:
+    return Event(id=name, source="crm", type="record.updated", subject=subject, time=T, data={"fields": fields})
+
+
+@pytest.mark.parametrize("read", [fold_history, lambda program, events: spilled(program, events, None)])
+def test_who_puts_a_refused_event_right_may_keep_its_id(program: Program, read: Any) -> None:
+    """As at the door: what was refused was never said."""
+    wrong, right = _said("e1", "deal/1", amount="a lot"), _said("e1", "deal/1", amount=50)
+    history = read(program, [wrong, right, right, _said("e1", "deal/1", amount=60)])
+    assert [str(problem) for problem in history.problems] == [
+        "event (crm, e1) on deal/1: amount: 'a lot' is not a number",
+        "event (crm, e1) stands twice with different bodies; the first counts",
+    ]
+    assert len(history.versions["deal"].arrow()) == 1
+
+
+@pytest.mark.parametrize(("one", "other"), [(5, 5.0), (1, True), (0.0, -0.0)])
+@pytest.mark.parametrize("read", [fold_history, lambda program, events: spilled(program, events, None)])
+def test_bodies_that_python_calls_equal_differ_as_they_do_in_the_journal(
+    program: Program, read: Any, one: Any, other: Any
+) -> None:
+    again = [_said("e1", "deal/1", note=said) for said in (one, other)]
+    assert "stands twice" in str(read(program, again).problems[0])
+
+
+@pytest.mark.parametrize("read", [fold_history, lambda program, events: spilled(program, events, None)])
+def test_what_the_door_would_not_take_is_named(program: Program, read: Any) -> None:
+    long = _said("e1", "deal/" + "é" * 600, stage="open")
+    spoken = Event(
+        id="e2", source="crm", type="field.accepted", subject="deal/1", time=T, data={"field": "amount", "value": 9}
+    )
+    told = sorted(str(problem).partition(": ")[2] for problem in read(program, [long, spoken]).problems)
+    assert told == [
+        "subject: 1205 bytes; at most 1024 are accepted",
+        "type: 'field.accepted' is spoken by the rule layer only, not by 'crm'",
+    ]
 
 
 def test_several_processes_and_streamed_answers_say_the_same(program: Program) -> None:

@@ -41,8 +41,10 @@ def tagged(response: Response, revision: str) -> None:
 
 
 def unchanged(request: Request, tag: str) -> bool:
-    """Whether the caller has this already."""
+    """Whether the caller has this already; `*`: any that there is."""
     given = request.headers.get("if-none-match", "")
+    if given.strip() == "*":
+        return True
     return any(found.group(2) == tag for found in _TAG.finditer(given))
 
 

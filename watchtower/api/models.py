@@ -5,10 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from watchtower.contract import format_time
+from watchtower.contract import format_time, parse_time
 
+
+def _asked(value: Any) -> datetime:
+    return value if isinstance(value, datetime) else parse_time(value)
+
+
+Instant = Annotated[datetime, BeforeValidator(_asked), WithJsonSchema({"type": "string", "format": "date-time"})]
+"""A time that is asked for: ISO 8601 with an offset, as in events. A number is none."""
 Time = Annotated[
     datetime,
     PlainSerializer(format_time, return_type=str),
@@ -262,7 +269,7 @@ class MergeList(Answer):
 
 
 class Snooze(Act):
-    until: AwareDatetime = Field(examples=["2026-03-05T09:00:00Z"])
+    until: Instant = Field(examples=["2026-03-05T09:00:00Z"])
     scope: Literal["alert", "record", "rule"] = Field(
         "alert", description="This alert; or all that stand on its record, or of its rule. New ones are not snoozed."
     )
@@ -291,7 +298,7 @@ class Silencing(Ask):
     queue: str | None = Field(None, max_length=200)
     owner: str | None = Field(None, max_length=200)
     severity: Literal["low", "medium", "high", "critical"] | None = None
-    until: AwareDatetime = Field(examples=["2026-03-05T09:00:00Z"])
+    until: Instant = Field(examples=["2026-03-05T09:00:00Z"])
     because: str = Field(min_length=1, max_length=4000, examples=["The fair in Milan: nobody is at a desk."])
     actor: str | None = Field(None, min_length=1, max_length=120, description="Who acts; with a key, whoever holds it.")
 

@@ -67,7 +67,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def _invalid(request: Request, error: RequestValidationError) -> Response:
         faults = [
-            {"where": ".".join(str(part) for part in fault["loc"]), "message": fault["msg"]} for fault in error.errors()
+            {
+                "where": ".".join(str(part) for part in fault["loc"]),
+                "message": fault["msg"].removeprefix("Value error, "),
+            }
+            for fault in error.errors()
         ]
         detail = "; ".join(f"{fault['where']}: {fault['message']}" for fault in faults)
         return answer(request, 422, detail, faults=faults)

@@ -11,6 +11,7 @@ from watchtower.contract import format_time
 from watchtower.flow import silencing, subscribing
 from watchtower.flow.acts import Verb, act
 from watchtower.flow.explain_stored import explain_stored
+from watchtower.flow.gates import check_fields
 from watchtower.flow.handover import Crossing, cross
 from watchtower.flow.outbox import tell, tell_ended
 from watchtower.flow.told import Told, why_told
@@ -108,6 +109,7 @@ class Hearing(Core):
     ) -> Crossing:
         """Hand a record over, or move it, where no rule at the gate says no; `trial` only asks. InputError, Missing."""
         with self._write() as conn:
+            check_fields(self._engine.program, subject, fields or {})
             now = self.clock()
             crossing = cross(
                 conn, self._engine, subject, handoff=handoff, action=action, fields=fields or {}, actor=actor,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +19,24 @@ from watchtower.rulebook import Loaded
 from watchtower.rules.compile import Program, read_program
 
 
+def landed(path: Path) -> Path:
+    """The path; of `-` (standard input) and of a pipe, a file of all that comes out of it, which goes with the process:
+    events are read more than once, and their number is asked for before."""
+    piped = str(path) == "-"
+    if not piped and (path.is_file() or path.is_dir() or not path.exists()):
+        return path
+    folder = Path(tempfile.mkdtemp(prefix="watchtower-events-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    copy = folder / ("stdin" if piped else path.name)
+    with copy.open("wb") as file:
+        if piped:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        else:
+            with path.open("rb") as pipe:
+                shutil.copyfileobj(pipe, file)
+    return copy
+
+
 class EventFile:
     """The events of a file, as often as they are asked for. `refused` names what could not be read as one.
 
@@ -23,15 +45,16 @@ class EventFile:
 
     def __init__(self, path: Path, mapping: Path | None) -> None:
         self.path = path
+        self._file = landed(path)
         self._mapping = load_mapping(mapping) if mapping else None
         self.refused: list[str] = []
 
     def __iter__(self) -> Iterator[Event]:
         self.refused = []
-        if self._mapping is None and self.path.is_file() and not self.path.stat().st_size:
+        if self._mapping is None and self._file.is_file() and not self._file.stat().st_size:
             errors.print(f"{self.path}: is empty: no event has happened", markup=False)
             return
-        for batch in open_source(self.path, self._mapping).batches():
+        for batch in open_source(self._file, self._mapping).batches():
             self.refused.extend(f"{r.place}: {r.reason}" for r in batch.refused)
             yield from batch.events
 

@@ -26,7 +26,7 @@ from watchtower.flow.engines import ENGINES, held_on, on_engines
 from watchtower.flow.examples import run_examples
 from watchtower.flow.explain import explain_events
 from watchtower.flow.gaps import unfilled, valued
-from watchtower.flow.gates import passage_event, try_events
+from watchtower.flow.gates import check_fields, passage_event, try_events
 from watchtower.rulebook import Loaded
 from watchtower.rules.compile import Program
 from watchtower.rules.lint import lint
@@ -36,7 +36,9 @@ app.add_typer(force)
 app.command()(init)
 
 RulebookPath = Annotated[Path, typer.Argument(metavar="RULEBOOK", help="A YAML file, or a folder of them.")]
-EventsPath = Annotated[Path, typer.Argument(metavar="EVENTS", help="Events as JSONL, or any table with --mapping.")]
+EventsPath = Annotated[
+    Path, typer.Argument(metavar="EVENTS", help="Events as JSONL (-: standard input), or any table with --mapping.")
+]
 MappingPath = Annotated[Path | None, typer.Option("--mapping", help="How rows of a table become events (YAML).")]
 Engines = Annotated[
     str,
@@ -379,8 +381,10 @@ def gate(
     """
     instant = time_option(at, "--at")
     _, program = program_of(rulebook)
+    fields = dict(map(_given, given))
+    check_fields(program, record, fields)
     event = passage_event(
-        program, record, handoff=handoff or None, action=action, fields=dict(map(_given, given)),
+        program, record, handoff=handoff or None, action=action, fields=fields,
         id="gate", source="person", time=instant,
     )  # fmt: skip
     kept: list[Event] = []

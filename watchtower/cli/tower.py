@@ -18,6 +18,7 @@ from rich.table import Table
 
 from watchtower.bootstrap import Tower, build
 from watchtower.cli.output import console, errors, print_json
+from watchtower.cli.reading import landed
 from watchtower.connectors import gathered, load_mapping, open_source
 from watchtower.contract import format_time
 from watchtower.errors import InputError
@@ -83,7 +84,10 @@ def asked_to_stop() -> Iterator[threading.Event]:
 
 
 def import_file(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSONL events, or CSV, Parquet, XES with --mapping.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="JSONL events (-: standard input), or CSV, Parquet, XES with --mapping."),
+    ],
     mapping: Annotated[Path | None, typer.Option("--mapping", help="How rows become events (YAML).")] = None,
     data: Data = None,
     rulebook: RulebookOption = None,
@@ -99,7 +103,7 @@ def import_file(
     Example: watchtower import loans.parquet --mapping examples/bpic2012/mapping.yaml
     """
     chosen = load_mapping(mapping) if mapping else None
-    source = open_source(file, chosen)
+    source = open_source(landed(file), chosen)
     if rulebook is None and chosen is not None and chosen.rulebook_path is not None:
         rulebook = chosen.rulebook_path
     started = time.perf_counter()

@@ -75,6 +75,20 @@ def gate_of(rule: RuleModel) -> tuple[str, str] | None:
     return (part, name) if guards else None
 
 
+def check_fields(program: Program, subject: str, fields: Mapping[str, Any]) -> None:
+    """InputError where a field is none that an event can set: a misspelt name would pass every gate. Asked of whoever
+    stands at the gate, not of a replay: what was refused once bears what was said then."""
+    model = program.book.objects.get(name := subject.partition("/")[0])
+    if model is None:
+        return
+    settable = {key: spec.renamed_from for key, spec in model.fields.items() if spec.rollup is None}
+    for key in fields:
+        if key in model.fields and key not in settable:
+            raise InputError(f"fields: {name}.{key} is computed; nobody sets it", remedy="leave it out")
+        if key not in settable and not any(key in earlier for earlier in settable.values()):
+            raise InputError(f"fields: {name} has no field {key!r:.80}", remedy=f"it has {', '.join(settable)}")
+
+
 def passage_event(
     program: Program, subject: str, *, handoff: str | None, action: str, fields: Mapping[str, Any], **attributes: Any
 ) -> Event:
@@ -98,16 +112,18 @@ def passage_event(
     return Event(type=ACTIONS[action], subject=subject, data={"handoff": handoff, "fields": dict(fields)}, **attributes)
 
 
-def guards(program: Program, event: Event, before: Record) -> list[CompiledRule]:
-    """The rules that stand at the gates this event goes through: its handoff's, or those of lifecycles it moves in."""
-    fields = event.data.get("fields", {})
+def guards(program: Program, event: Event, before: Record, after: Record) -> list[CompiledRule]:
+    """The rules that stand at the gates this event goes through: its handoff's, or those of lifecycles it moves in.
+
+    What moved is seen on the record, not in the event: that may speak of a field under an earlier name.
+    """
     gates: set[tuple[str, str]] = set()
     if event.type == ACTIONS["reject"]:
         return []
     if (handoff := event.data.get("handoff")) is not None:
         gates.add(("handoffs", handoff))
     for name, cycle in program.book.lifecycles.items():
-        moved = cycle.field in fields and fields[cycle.field] != before.state.get(cycle.field)
+        moved = after.state.get(cycle.field) != before.state.get(cycle.field)
         if cycle.object == event.object and moved:
             gates.add(("lifecycles", name))
     # By id: a rulebook read from its YAML lists them in another order than one read from the database.
@@ -126,11 +142,11 @@ def after_event(fold: ObjectFold, before: Record, event: Event) -> Record:
     return after
 
 
-def stands(event: Event, before: Record, after: Record) -> bool:
+def stands(fold: ObjectFold, event: Event, before: Record, after: Record) -> bool:
     """Whether the record is already what the event would make it. InputError where a handoff is answered that is not
     on offer."""
     handoff = event.data.get("handoff")
-    given = event.data["fields"]
+    given = [fold.earlier.get(key, key) for key in event.data["fields"]]
     same = all(before.state.get(key) == after.state.get(key) for key in given)
     if handoff is None:
         return before.alive and same
@@ -147,10 +163,11 @@ def try_events(program: Program, events: Sequence[Event], event: Event) -> Passa
     """What the gate says after these events, those with time <= the event's. InputError as in `stands`."""
     then = Then(program, events, event.time)
     before = then.record(event.subject)
-    after = after_event(then.folds[event.object], before, event)
-    if stands(event, before, after):
+    fold = then.folds[event.object]
+    after = after_event(fold, before, event)
+    if stands(fold, event, before, after):
         return Passage(event, program.book.version, ())
-    rules = guards(program, event, before)
+    rules = guards(program, event, before, after)
     return ask(program, event, after, then.related(rules, after), rules)
 
 

@@ -62,9 +62,9 @@ def cross(
             f"handoff {handoff}: {subject} does not exist", remedy="only a record that exists is handed over"
         )
     after = after_event(engine.folds[name], before, event)
-    if stands(event, before, after):
+    if stands(engine.folds[name], event, before, after):
         return Crossing("standing", Passage(event, engine.program.book.version, ()))
-    rules = guards(engine.program, event, before)
+    rules = guards(engine.program, event, before, after)
     passage = ask(engine.program, event, after, _related(conn, engine, rules, after, now), rules)
     if trial:
         return Crossing("checked" if passage.allowed else "refused", passage)

@@ -20,6 +20,7 @@ from watchtower.rules.compile import Program
 from watchtower.rules.fold import ObjectFold, build_folds
 from watchtower.rules.merging import Merges, Numbered, decides, in_force, led_by, redirect, stream
 from watchtower.rules.spans import micros
+from watchtower.store.journal_rows import body_hash, key_flaw
 
 _ARROW: dict[str, pa.DataType] = {
     "integer": pa.int64(), "number": pa.float64(), "money": pa.float64(), "boolean": pa.bool_(),
@@ -88,9 +89,11 @@ def fold_history(
 ) -> History:
     """The versions made by the events with time <= until, in order of time, then of arrival.
 
-    A repeated (source, id) counts once; with another body, or with a value that a field does not allow, the
-    event is named in `problems` and set aside; `keep` collects those that count. Events on objects that the
-    rulebook does not name are only counted. More than `in_memory` events are laid out on disk, unless they are kept.
+    What the door would not take (a value that a field does not allow, a subject that is too long) is named in
+    `problems` and set aside; the event on that record that puts it right may bear the same (source, id). Of the others
+    a repeated (source, id) counts once, and one with another body is named, too. `keep` collects those that count.
+    Events on objects that the rulebook does not name are only counted. More than `in_memory` events are laid out on
+    disk, unless they are kept.
     """
     if keep is not None:
         return _in_memory(program, events, until, keep)
@@ -125,25 +128,31 @@ def _in_memory(program: Program, events: Iterable[Event], until: datetime | None
     history = History(versions)
     by_record: dict[str, list[Event]] = {}
     seen: dict[tuple[str, str], Event] = {}
+    vacant: set[tuple[str, str]] = set()
+    """Keys under which nothing was taken so far."""
     merging: list[Event] = []
     for event in events:
         history.events += 1
-        first = seen.setdefault((event.source, event.id), event)
-        if first is not event:
-            if first != event:
+        key = (event.source, event.id)
+        first = seen.setdefault(key, event)
+        if first is not event and not (key in vacant and first.subject == event.subject):
+            if not same_body(first, event):
                 history.problems.append(conflict(event))
             continue
         fold = folds.get(event.object)
         if fold is None:
             history.ignored += 1
             continue
+        if because := unfit(fold, event):
+            history.problems.append(refused(event, because))
+            vacant.add(key)
+            continue
+        if first is not event:
+            vacant.remove(key)
+            del seen[key]  # anew, so that it stands in order of arrival
+            seen[key] = event
         if decides(event):
             merging.append(event)
-            continue
-        try:
-            fold.check(event)
-        except ValueError as error:
-            history.problems.append(refused(event, error))
             continue
         if led_by(event) is not None:
             merging.append(event)
@@ -188,8 +197,25 @@ def conflict(event: Event) -> EventConflict:
     return EventConflict(f"event ({event.source}, {event.id}) stands twice with different bodies; the first counts")
 
 
-def refused(event: Event, error: ValueError) -> EventError:
-    return EventError(f"event ({event.source}, {event.id}) on {event.subject}: {error}")
+def refused(event: Event, because: str) -> EventError:
+    return EventError(f"event ({event.source}, {event.id}) on {event.subject}: {because}")
+
+
+def unfit(fold: ObjectFold, event: Event) -> str:
+    """Why the door would not take this event; empty where it would."""
+    if decides(event):
+        return ""
+    try:
+        fold.check(event)
+    except ValueError as error:
+        return str(error)
+    return key_flaw(event)
+
+
+def same_body(one: Event, other: Event) -> bool:
+    """Whether two events say the same, as the journal compares them: 1, 1.0 and true are three values there, and
+    equal in Python."""
+    return one == other and body_hash(one) == body_hash(other)
 
 
 def empty_versions(types: Mapping[str, str]) -> Versions:

@@ -41,6 +41,8 @@ from watchtower.flow.history import (
     join,
     merges_by,
     refused,
+    same_body,
+    unfit,
 )
 from watchtower.rules.compile import Program
 from watchtower.rules.fold import build_folds
@@ -217,6 +219,9 @@ def _fold_part(program: Program, folder: Path, part: int, until: datetime | None
     path.unlink()
     firsts = _firsts(repeats, [number for number, _ in events])
     here = dict(events) if firsts else {}
+    holders: dict[int, Event] = {}
+    vacant: set[int] = set()
+    """By the number of the first under a key: who holds it instead, and whether nothing was taken under it so far."""
     folds = build_folds(program)
     problems: list[tuple[int, Problem]] = []
     by_record: dict[str, list[Event]] = {}
@@ -226,19 +231,24 @@ def _fold_part(program: Program, folder: Path, part: int, until: datetime | None
     for number, event in events:
         first = firsts.get(number)
         if first is not None:
-            if here.get(first) != event:
-                problems.append((number, conflict(event)))
-            continue
+            head = here.get(first)  # None: it stands in another part, and so on another subject
+            if not (first in vacant and head is not None and head.subject == event.subject):
+                held = holders.get(first, head)
+                if held is None or not same_body(held, event):
+                    problems.append((number, conflict(event)))
+                continue
         fold = folds.get(event.object)
         if fold is None:
             ignored += 1
             continue
-        if decides(event):
+        if because := unfit(fold, event):
+            problems.append((number, refused(event, because)))
+            vacant.add(number if first is None else first)
             continue
-        try:
-            fold.check(event)
-        except ValueError as error:
-            problems.append((number, refused(event, error)))
+        if first is not None:
+            vacant.remove(first)
+            holders[first] = event
+        if decides(event):
             continue
         if until is None or event.time <= until:
             if merges.concerns(event.object, event.record_id):

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from watchtower.contract import Event, format_time, parse_time
+from watchtower.contract import CORE_SOURCE, Event, format_time, parse_time
 from watchtower.rulebook import Rulebook
 from watchtower.rulebook.duties import HANDOFF_STATUS
 from watchtower.rulebook.model import Rollup
@@ -38,6 +38,7 @@ _HANDOFFS = {f"handoff.{status}": status for status in HANDOFF_STATUS}
 _DECISIONS = (FIELD_ACCEPTED, FIELD_WITHDRAWN, SIGNAL_ADMITTED)
 HEARD = "tower.heard"
 """The rule layer's word that a source spoke, or a job ran: it sets `last_event_at` of a built-in record."""
+_DECIDED = frozenset({*_DECISIONS, HEARD})
 _PATCHES = ("record.updated", "handoff.offered", "handoff.accepted", "handoff.rejected", HEARD)
 
 Step = Callable[[dict[str, Any], Event, str], None]
@@ -178,7 +179,9 @@ class ObjectFold:
         self.tracked.setdefault(self._source(target), []).append((column, follow))
 
     def check(self, event: Event) -> None:
-        """ValueError where a field of the event has a value the rulebook does not allow."""
+        """ValueError where a field of the event has a value the rulebook does not allow, or a source decides."""
+        if event.type in _DECIDED and event.source != CORE_SOURCE:
+            raise ValueError(f"type: {event.type!r} is spoken by the rule layer only, not by {event.source!r:.80}")
         if event.type in _PATCHES:
             for key, value in self._said(event):
                 if value is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-from sqlglot import exp
+from sqlglot import ErrorLevel, exp
 
 from watchtower.contract import format_time, parse_time
 from watchtower.rules.condition_columns import ConditionColumns
@@ -74,8 +74,16 @@ class Scalars(ConditionColumns):
         return reader(self, node)
 
     def unknown(self, node: exp.Expr) -> str:
-        name = node.name if isinstance(node, exp.Anonymous) else type(node).__name__
+        name = node.name if isinstance(node, exp.Anonymous) else self.said(node)
         return f"{name!r:.60} is not accepted in a rule"
+
+    @staticmethod
+    def said(node: exp.Expr) -> str:
+        """What a person calls it: `random()`, `n % 2`; the parser's own name where it cannot be written out."""
+        try:
+            return node.sql("postgres", unsupported_level=ErrorLevel.IGNORE)
+        except ValueError:
+            return type(node).__name__
 
     def boolean(self, node: exp.Expr) -> Scalar:
         value = self.scalar(node)

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
-from pydantic import AwareDatetime
 
 from watchtower.api import models
 from watchtower.api.auth import acting
@@ -90,7 +89,8 @@ def routes(tower: TowerPort) -> APIRouter:
         ai_informed: bool | None = None,
         inhibited: Annotated[bool | None, Query(description="Whether it waits for another alert's end.")] = None,
         due_before: Annotated[
-            AwareDatetime | None, Query(description="Climbs its queue's ladder before this, if nobody acknowledges it.")
+            models.Instant | None,
+            Query(description="Climbs its queue's ladder before this, if nobody acknowledges it."),
         ] = None,
         q: Annotated[
             str,

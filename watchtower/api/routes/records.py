@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Query, Request
-from pydantic import AwareDatetime
 
 from watchtower.api import models
 from watchtower.api.auth import acting
@@ -93,7 +92,7 @@ def routes(tower: TowerPort) -> APIRouter:
     def get_explanation(
         rule: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")],
         record: Annotated[str, Query(max_length=1024, pattern=SUBJECT, description="object/id")],
-        at: Annotated[AwareDatetime | None, Query(description="The instant; else now.")] = None,
+        at: Annotated[models.Instant | None, Query(description="The instant; else now.")] = None,
     ) -> dict[str, Any]:
         """Each condition, the value it read and where that came from; one sentence; and whether an alert was opened,
         or why not."""
