@@ -61,7 +61,7 @@ def alerts(
     informed: Annotated[
         bool | None, typer.Option("--ai-informed/--no-ai", help="Only those that AI informed, or only the others.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=200)] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=200, help="At most so many alerts.")] = 50,
     acknowledge: Annotated[bool, typer.Option("--acknowledge", help="Say that you have seen it.")] = False,
     resolve: Annotated[bool, typer.Option("--resolve", help="Close it, with --note as the reason.")] = False,
     false_alarm: Annotated[bool, typer.Option("--false-alarm", help="Close it: it should not have been told.")] = False,

@@ -40,7 +40,10 @@ def pull(
 
 @app.command(name="list")
 def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False) -> None:
-    """The models that can be pulled, the best first, and which are here."""
+    """The models that can be pulled, the best first, and which are here.
+
+    Example: watchtower models list
+    """
     catalogue = model_catalogue(read_settings())
     if as_json:
         print_json(catalogue)
