@@ -61,7 +61,7 @@ def test_what_is_on_other_pages_is_done_too_where_one_says_so(chromium: Any, add
     page.fill("#bulk-note", "the fair")
     with monday.begin() as conn:  # it was not there when the page was made
         add_alert(conn, 2000, severity="medium", opened_at=NOW + timedelta(seconds=1))
-    page.get_by_role("button", name="False alarm", exact=True).click()
+    page.get_by_label("all 100, other pages too").press("f")
     page.wait_for_selector(".did:has-text('100 alerts resolved.')")
     assert standing(monday, "id >= 'a1000'") == {"resolved": 100, "open": 1}
     page.close()
@@ -210,6 +210,21 @@ def test_words_for_readers_alone_make_no_page_wider_than_a_phone(
     page.close()
 
 
+def test_on_a_phone_a_long_name_does_not_run_under_its_box(
+    chromium: Any, address: str, furnished: Callable[..., Database]
+) -> None:
+    furnished(name="Wollgarnspinnereimaschinenbaugesellschaft " * 8)
+    page = chromium.new_page(viewport={"width": 390, "height": 844})
+    page.goto(address)
+    boxes = (
+        page.locator(".row >> nth=0")
+        .locator(".pick, .row-link")
+        .evaluate_all("all => all.map(one => one.getBoundingClientRect()).map(({ left, right }) => [left, right])")
+    )
+    assert boxes[1][1] <= boxes[0][0], boxes
+    page.close()
+
+
 def test_on_a_phone_the_bar_for_many_takes_one_line(chromium: Any, address: str, monday: Database) -> None:
     page = chromium.new_page(viewport={"width": 390, "height": 844})
     page.goto(address)
@@ -217,4 +232,41 @@ def test_on_a_phone_the_bar_for_many_takes_one_line(chromium: Any, address: str,
     box = page.locator("#bulk").bounding_box()
     assert box is not None and box["height"] < 80
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.close()
+
+
+def test_a_sentence_from_the_right_has_its_mark_at_its_end(
+    chromium: Any, address: str, furnished: Callable[..., Database]
+) -> None:
+    database = furnished()
+    with database.begin() as conn:
+        add_alert(conn, 9, severity="critical", because="لم يتصل به أحد منذ 48 ساعة!")
+    page = chromium.new_page()
+    for path, place in (("/", ".row[data-id=a0009] .because"), ("/review/alerts/a0009", ".lead")):
+        page.goto(address + path)
+        first, last = page.locator(place).evaluate(
+            """(one) => { const text = one.firstChild, end = text.length, at = (from) => {
+              const range = document.createRange(); range.setStart(text, from); range.setEnd(text, from + 1);
+              return range.getBoundingClientRect().left; }; return [at(0), at(end - 1)]; }"""
+        )
+        assert last < first, path
+    page.close()
+
+
+def test_counts_of_a_full_queue_are_grouped(chromium: Any, address: str, furnished: Callable[..., Database]) -> None:
+    with furnished().begin() as conn:
+        copied = ", ".join(f"alert.{name}" for name in ("rule", "rulebook", "object", "record", "since", "opened_at"))
+        more = "status, severity, queue, owner, because, ai_informed, causes, reads"
+        names = copied.replace("alert.", "")
+        conn.execute(
+            text(
+                f"insert into alert (id, {names}, {more}) select 'm' || g, {copied}, {more} "
+                "from alert, generate_series(1, 12000) g where id = 'a0001'"
+            )
+        )
+    page = chromium.new_page()
+    page.goto(address)
+    page.wait_for_selector("h1 + p:has-text('12,003 open')")
+    page.locator(".row > .pick").first.check()
+    assert page.get_by_label("the first 200 of 12,003, other pages too").is_visible()
     page.close()

@@ -115,7 +115,9 @@ def alerts(
             print_json([alert_json(tower, row) for row in rows])
             return
         _list(tower, rows)
-    console.print(f"{len(rows)} {status} alerts" + (" (the first)" if len(rows) == limit else ""))
+    console.print(
+        f"{len(rows)} {status} alert{'' if len(rows) == 1 else 's'}" + (" (the first)" if len(rows) == limit else "")
+    )
 
 
 def alert_json(tower: Tower, row: AlertRow) -> dict[str, Any]:
@@ -186,7 +188,7 @@ def described(tower: Tower, row: AlertRow, actions: list[ActionRow], now: dateti
     if rule:
         lines.append(f"rule {row.rule}: {rule.when}")
     if isinstance(row.reads, dict):
-        lines += [f"read  {name}: {value}" for name, value in row.reads.items()]
+        lines += [f"read  {name}: {'unknown' if value is None else value}" for name, value in row.reads.items()]
     lines += [
         f"{one.at:%Y-%m-%d %H:%M}  {one.actor} {one.verb}{': ' + one.note if one.note else ''}" for one in actions
     ]

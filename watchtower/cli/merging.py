@@ -53,7 +53,7 @@ def find(
     """
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=errors, transient=True,
+        console=errors, transient=True, disable=not errors.is_terminal,
     )  # fmt: skip
     with open_tower(data) as tower, bar:
         tasks: dict[str, Any] = {}

@@ -32,7 +32,7 @@ def pull(
             f"{chosen}: {entry['bytes'] / 1e9:.2f} GB, licence {entry['licence']}, {entry['memory']} in memory"
         )
     columns = (TextColumn(chosen), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True) as bar:
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task("pull", total=None)
         path = pull_model(settings, chosen, lambda done, total: bar.update(task, completed=done, total=total))
     console.print(str(path), markup=False)

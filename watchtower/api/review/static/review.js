@@ -133,7 +133,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.key === "Escape" && event.target.id === "q") return event.target.blur();
-    if (event.target.closest("input:not(.pick, #pick-all), textarea, select, [contenteditable]")) return;
+    if (event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]")) return;
     if (help.open) {
       if (event.key === "?") help.close();
       return;
