@@ -188,8 +188,13 @@ def described(tower: Tower, row: AlertRow, actions: list[ActionRow], now: dateti
     if rule:
         lines.append(f"rule {row.rule}: {rule.when}")
     if isinstance(row.reads, dict):
-        lines += [f"read  {name}: {'unknown' if value is None else value}" for name, value in row.reads.items()]
+        lines += [f"read  {name}: {read_words(value)}" for name, value in row.reads.items()]
     lines += [
         f"{one.at:%Y-%m-%d %H:%M}  {one.actor} {one.verb}{': ' + one.note if one.note else ''}" for one in actions
     ]
     return lines
+
+
+def read_words(value: Any) -> str:
+    """A value that a rule read, in the words of the rules' language."""
+    return "unknown" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
