@@ -270,3 +270,23 @@ def test_counts_of_a_full_queue_are_grouped(chromium: Any, address: str, furnish
     page.locator(".row > .pick").first.check()
     assert page.get_by_label("the first 200 of 12,003, other pages too").is_visible()
     page.close()
+
+
+def test_an_empty_queue_says_why_it_is_empty(chromium: Any, address: str, furnished: Callable[..., Database]) -> None:
+    database = furnished()
+    page = chromium.new_page()
+    page.goto(f"{address}/?q=nobody+of+this+name")
+    assert "in order" not in page.locator(".empty").inner_text(), (
+        "a search that finds nothing says nothing of the rules"
+    )
+    page.locator(".empty a").click()
+    page.wait_for_selector(".row")
+    with database.begin() as conn:
+        conn.execute(text("update alert set status = 'resolved', resolved_at = now()"))
+    page.goto(address)
+    assert "What the rules ask for is in order." in page.locator(".empty").inner_text()
+    with database.begin() as conn:
+        conn.execute(text("truncate alert, record cascade"))
+    page.goto(address)
+    assert "watchtower import FILE" in page.locator(".empty").inner_text()
+    page.close()

@@ -233,3 +233,8 @@ def still_so(conn: Connection, seqs: Sequence[int], actor: str, verb: str) -> li
     """The alerts whose last act (comments aside) is the one with a number among `seqs`, is `actor`'s and is `verb`."""
     found = conn.execute(_STILL_SO, {"seqs": list(seqs), "actor": actor, "verb": verb})
     return [row[0] for row in found]
+
+
+def any_record(conn: Connection) -> bool:
+    """Whether any record has ever been heard of."""
+    return bool(conn.execute(text("select exists (select 1 from record)")).scalar_one())

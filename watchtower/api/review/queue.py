@@ -159,13 +159,15 @@ def _rows(
         rows = queries.alerts(conn, _filter(tower, chosen), after=after, limit=PAGE + 1)
         beside = boards.standing_on(conn, [(row.object, row.record) for row in rows[:PAGE]])
         of = owners_of(tower, conn, rows[:PAGE])
+        known = bool(rows) or boards.any_record(conn)
     here, more = rows[:PAGE], None
     if len(rows) > PAGE:
         more = _href(chosen, cursor=cursor(queries.alert_key(here[-1])))
     return render(
         "queue_rows.html",
         {**words, "chosen": chosen, "within": within(chosen), "groups": _groups(tower, here, beside, of),
-         "shown": len(here), "most": MOST_PICKED},
+         "shown": len(here), "most": MOST_PICKED, "known": known,
+         "narrowed": any(value for name, value in chosen.items() if name != "status")},
     ), more  # fmt: skip
 
 
