@@ -67,6 +67,22 @@ def test_what_is_on_other_pages_is_done_too_where_one_says_so(chromium: Any, add
     page.close()
 
 
+def test_a_second_press_while_many_are_being_done_does_them_once(chromium: Any, address: str, monday: Database) -> None:
+    page = chromium.new_page()
+    sent: list[str] = []
+    page.on("request", lambda asked: sent.append(asked.url) if asked.method == "POST" else None)
+    page.goto(f"{address}/?severity=medium")
+    page.keyboard.press("Shift+X")
+    page.wait_for_selector("#bulk >> text=40 picked")
+    page.evaluate(
+        """() => { for (const _ of "ab")
+        document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "a", bubbles: true })); }"""
+    )
+    page.wait_for_selector(".did:has-text('40 alerts acknowledged.')")
+    assert sent == [f"{address}/review/bulk"]
+    page.close()
+
+
 def test_many_go_to_a_colleague_at_once_and_are_found_under_the_name(
     chromium: Any, address: str, monday: Database
 ) -> None:
@@ -284,7 +300,7 @@ def test_an_empty_queue_says_why_it_is_empty(chromium: Any, address: str, furnis
     with database.begin() as conn:
         conn.execute(text("update alert set status = 'resolved', resolved_at = now()"))
     page.goto(address)
-    assert "What the rules ask for is in order." in page.locator(".empty").inner_text()
+    assert "in order, or in somebody's hands." in page.locator(".empty").inner_text()
     with database.begin() as conn:
         conn.execute(text("truncate alert, record cascade"))
     page.goto(address)

@@ -125,6 +125,17 @@
     else location.assign("/");
   }
 
+  /* Many take a moment. A second press meanwhile would do them twice, and be told that they have changed. */
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.matches(".bulk, .did")) return;
+    if (form.dataset.sent) return event.preventDefault();
+    form.dataset.sent = "yes";
+    clearTimeout(timer);
+    notice.textContent = "One moment: it is being done.";
+  });
+  addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => { delete form.dataset.sent; notice.textContent = ""; }));
+
   document.addEventListener("change", (event) => {
     if (event.target.id === "pick-all") pickAll(event.target.checked);
     else if (event.target.matches(".pick")) count();
