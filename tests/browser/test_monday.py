@@ -67,22 +67,6 @@ def test_what_is_on_other_pages_is_done_too_where_one_says_so(chromium: Any, add
     page.close()
 
 
-def test_a_second_press_while_many_are_being_done_does_them_once(chromium: Any, address: str, monday: Database) -> None:
-    page = chromium.new_page()
-    sent: list[str] = []
-    page.on("request", lambda asked: sent.append(asked.url) if asked.method == "POST" else None)
-    page.goto(f"{address}/?severity=medium")
-    page.keyboard.press("Shift+X")
-    page.wait_for_selector("#bulk >> text=40 picked")
-    page.evaluate(
-        """() => { for (const _ of "ab")
-        document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "a", bubbles: true })); }"""
-    )
-    page.wait_for_selector(".did:has-text('40 alerts acknowledged.')")
-    assert sent == [f"{address}/review/bulk"]
-    page.close()
-
-
 def test_many_go_to_a_colleague_at_once_and_are_found_under_the_name(
     chromium: Any, address: str, monday: Database
 ) -> None:
