@@ -61,7 +61,7 @@ def alerts(
     informed: Annotated[
         bool | None, typer.Option("--ai-informed/--no-ai", help="Only those that AI informed, or only the others.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=200)] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=200, help="At most so many alerts.")] = 50,
     acknowledge: Annotated[bool, typer.Option("--acknowledge", help="Say that you have seen it.")] = False,
     resolve: Annotated[bool, typer.Option("--resolve", help="Close it, with --note as the reason.")] = False,
     false_alarm: Annotated[bool, typer.Option("--false-alarm", help="Close it: it should not have been told.")] = False,
@@ -115,7 +115,9 @@ def alerts(
             print_json([alert_json(tower, row) for row in rows])
             return
         _list(tower, rows)
-    console.print(f"{len(rows)} {status} alerts" + (" (the first)" if len(rows) == limit else ""))
+    console.print(
+        f"{len(rows)} {status} alert{'' if len(rows) == 1 else 's'}" + (" (the first)" if len(rows) == limit else "")
+    )
 
 
 def alert_json(tower: Tower, row: AlertRow) -> dict[str, Any]:
@@ -186,8 +188,13 @@ def described(tower: Tower, row: AlertRow, actions: list[ActionRow], now: dateti
     if rule:
         lines.append(f"rule {row.rule}: {rule.when}")
     if isinstance(row.reads, dict):
-        lines += [f"read  {name}: {value}" for name, value in row.reads.items()]
+        lines += [f"read  {name}: {read_words(value)}" for name, value in row.reads.items()]
     lines += [
         f"{one.at:%Y-%m-%d %H:%M}  {one.actor} {one.verb}{': ' + one.note if one.note else ''}" for one in actions
     ]
     return lines
+
+
+def read_words(value: Any) -> str:
+    """A value that a rule read, in the words of the rules' language."""
+    return "unknown" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

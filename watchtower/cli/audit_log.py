@@ -22,7 +22,10 @@ def list_(
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="The newest so many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """What people and administrators did, the newest first."""
+    """What people and administrators did, the newest first.
+
+    Example: watchtower audit-log list --limit 10
+    """
     with open_tower(data) as tower, tower.database.read() as conn:
         rows = audit.newest(conn, limit)
     if as_json:

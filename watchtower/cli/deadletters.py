@@ -27,7 +27,7 @@ app = typer.Typer(
 def list_(
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Only those whose reason holds this.")] = "",
     outcome: Annotated[str, typer.Option("--outcome", help=", ".join(OUTCOMES))] = "open",
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000)] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many letters.")] = 50,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -56,7 +56,7 @@ def list_(
 
 @app.command()
 def show(
-    number: Annotated[int, typer.Argument(metavar="N")],
+    number: Annotated[int, typer.Argument(metavar="N", help="Its number, as `deadletters list` shows it.")],
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -82,7 +82,7 @@ def show(
 
 @app.command()
 def redrive(
-    numbers: Annotated[list[int] | None, typer.Argument(metavar="[N ...]")] = None,
+    numbers: Annotated[list[int] | None, typer.Argument(metavar="[N ...]", help="Their numbers, or --all.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All that stand open.")] = False,
     data: Data = None,
     as_json: AsJson = False,
@@ -119,7 +119,7 @@ def redrive(
 
 @app.command()
 def discard(
-    number: Annotated[int, typer.Argument(metavar="N")],
+    number: Annotated[int, typer.Argument(metavar="N", help="Its number, as `deadletters list` shows it.")],
     because: Annotated[str, typer.Option("--because", help="Why nobody needs it.")],
     data: Data = None,
 ) -> None:

@@ -63,6 +63,8 @@ def run(
 
     The company is made from a seed, with known breaches, stuck deals and missing facts planted in it, so that the
     summary can say what was found and what was not.
+
+    Example: watchtower demo --accounts 60 --no-model
     """
     began = time.perf_counter()
     settings = _settings(data)

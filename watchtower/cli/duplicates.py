@@ -52,7 +52,7 @@ def duplicates(
     columns = dict(_said(text) for text in column or ())
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=errors, transient=True,
+        console=errors, transient=True, disable=not errors.is_terminal,
     )  # fmt: skip
     with bar:
         tasks: dict[str, int] = {}

@@ -56,7 +56,7 @@ def enrichment(
     out: Out,
     cases: Cases = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="A seeded sample of this many cases.")] = None,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Which sample --limit takes.")] = 0,
     mask: Annotated[bool, typer.Option("--mask", help="Hide the company's name in its text.")] = False,
     no_model: Annotated[bool, typer.Option("--no-model", help="Patterns, gazetteer and classifiers only.")] = False,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Ask each case so often: a model varies.")] = 1,
@@ -197,7 +197,10 @@ def _show(scores: evals.Scores, out: Path, as_json: bool) -> None:
 
 @app.command()
 def detectors(out: Out, cases: Cases = None, as_json: AsJson = False) -> None:
-    """Run the detectors over labelled cases: precision, recall, and realised false alarms beside the promise."""
+    """Run the detectors over labelled cases: precision, recall, and realised false alarms beside the promise.
+
+    Example: watchtower eval detectors --out runs/detectors
+    """
     scores = evals.run_detectors(cases or OWN / "detectors", out, detectors=roster(), now=system_clock())
     if as_json:
         print_json(json.loads((out / "scores.json").read_text()))
@@ -234,7 +237,10 @@ def acceptance(
 
 @app.command()
 def rules(out: Out, cases: Cases = None, as_json: AsJson = False) -> None:
-    """Run scenarios (events and the intervals they must give) through the rules."""
+    """Run scenarios (events and the intervals they must give) through the rules.
+
+    Example: watchtower eval rules --out runs/rules
+    """
     scores = evals.run_rules(cases or OWN / "rules", out, evaluate=backtest_scenario, now=system_clock())
     if as_json:
         print_json(json.loads((out / "scores.json").read_text()))

@@ -74,7 +74,10 @@ def activate(
 
 @app.command()
 def history(data: Data = None, as_json: AsJson = False) -> None:
-    """Which rulebooks were in force, since when, by whose hand, and what each changed."""
+    """Which rulebooks were in force, since when, by whose hand, and what each changed.
+
+    Example: watchtower rules history
+    """
     with open_tower(data) as tower:
         past = tower.activations()
     if as_json:
@@ -99,7 +102,10 @@ def rollback(
     note: Note = "",
     data: Data = None,
 ) -> None:
-    """Put an earlier rulebook in force again. Alerts of rules that it has not are closed with that reason."""
+    """Put an earlier rulebook in force again. Alerts of rules that it has not are closed with that reason.
+
+    Example: watchtower rules rollback --note "Too many alerts"
+    """
     with open_tower(data) as tower:
         old = tower.rulebook.version
         chosen = tower.roll_back(version, by=by or getpass.getuser(), note=note)
@@ -112,7 +118,10 @@ def asof(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """What held, was unknown or was due in this tower at an instant, under the rulebook that was in force then."""
+    """What held, was unknown or was due in this tower at an instant, under the rulebook that was in force then.
+
+    Example: watchtower rules asof --at 2026-03-05T09:00:00Z
+    """
     instant = time_option(at, "--at")
     with open_tower(data) as tower:
         program, states = tower.states_at(instant)
@@ -133,7 +142,10 @@ def shadow(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """What the rules with `mode: shadow` would have told, had they been active."""
+    """What the rules with `mode: shadow` would have told, had they been active.
+
+    Example: watchtower rules shadow
+    """
     start = time_option(since, "--since") if since else datetime(1970, 1, 1, tzinfo=UTC)
     with open_tower(data) as tower:
         found = tower.shadow(start)

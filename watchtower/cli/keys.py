@@ -42,7 +42,10 @@ def add(
 
 @app.command("list")
 def list_(data: Data = None, as_json: AsJson = False) -> None:
-    """Every key there ever was, without the keys themselves."""
+    """Every key there ever was, without the keys themselves.
+
+    Example: watchtower keys list
+    """
     with open_tower(data) as tower:
         rows = tower.door.all()
     if as_json:

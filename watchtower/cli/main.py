@@ -1,4 +1,7 @@
-"""`watchtower`: the command line. One file per group of commands; this one joins them and reports errors."""
+"""`watchtower`: the command line. One file per group of commands; this one joins them and reports errors.
+
+What takes long to import is imported in `run`, where Ctrl-C ends in a line and not in a traceback.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,14 @@ import sys
 import traceback
 from importlib import import_module
 from pathlib import Path
-
-import typer
+from typing import TYPE_CHECKING
 
 from watchtower import __version__
-from watchtower.cli.output import errors
 from watchtower.errors import WatchtowerError
-from watchtower.logs import configure
 from watchtower.memory import collect_seldom
-from watchtower.settings import tracing_wanted
+
+if TYPE_CHECKING:
+    import typer
 
 COMMANDS = {
     "demo": "demo:run",
@@ -59,20 +61,20 @@ COMMANDS = {
 """Each command, or group of them, and where it stands, in the order of `--help`."""
 
 
-def _version(value: bool) -> None:
-    if value:
-        typer.echo(f"watchtower {__version__}")
-        raise typer.Exit
-
-
-def _main(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
-) -> None:
-    """A rulebook for revenue operations that runs: rules as statements about time, with AI below them."""
-
-
 def application(arguments: list[str]) -> typer.Typer:
     """The application. Where the arguments name a command, only that one is loaded: the others may be heavy."""
+    import typer
+
+    def print_version(value: bool) -> None:
+        if value:
+            typer.echo(f"watchtower {__version__}")
+            raise typer.Exit
+
+    shown = typer.Option(False, "--version", callback=print_version, is_eager=True, help="Print the version.")
+
+    def main(version: bool = shown) -> None:
+        """A rulebook for revenue operations that runs: rules as statements about time, with AI below them."""
+
     app = typer.Typer(
         name="watchtower",
         no_args_is_help=True,
@@ -81,7 +83,7 @@ def application(arguments: list[str]) -> typer.Typer:
         add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(_main)
+    app.callback()(main)
     named = [argument for argument in arguments[:1] if argument in COMMANDS]
     for name in named or COMMANDS:
         module, _, attribute = COMMANDS[name].partition(":")
@@ -103,6 +105,9 @@ def run(arguments: list[str] | None = None) -> None:
         if given == ["--version"]:
             print(f"watchtower {__version__}")
             return
+        from watchtower.logs import configure
+        from watchtower.settings import tracing_wanted
+
         configure()
         if tracing_wanted():
             from watchtower import tracing
@@ -110,22 +115,26 @@ def run(arguments: list[str] | None = None) -> None:
             tracing.begin(given[0] if given[:1] and given[0] in COMMANDS else "", __version__)
         application(given)(args=given, prog_name="watchtower")
     except WatchtowerError as error:
-        errors.print(f"[bold red]error:[/] {_plain(str(error))}")
+        _say(str(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        errors.print("stopped")
+        print("stopped", file=sys.stderr)
         sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130 and _interrupted(end):  # typer makes an exit of Ctrl-C, and says nothing
+            print("stopped", file=sys.stderr)
+        raise
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        errors.print(f"[bold red]error:[/] {_plain(place)}{_plain(error.strerror or str(error))}")
+        _say(f"{place}{error.strerror or error}")
         sys.exit(1)
     except Exception as error:
         if os.environ.get("WATCHTOWER_TRACEBACK"):
             raise
-        errors.print(f"[bold red]error:[/] {_plain(_fault_of_ours(error))}")
+        _say(_fault_of_ours(error))
         sys.exit(70)
 
 
@@ -145,8 +154,17 @@ def _fault_of_ours(error: Exception) -> str:
     )
 
 
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
+def _interrupted(end: BaseException | None) -> bool:
+    """Whether this exit comes of Ctrl-C."""
+    while end is not None and not isinstance(end, KeyboardInterrupt):
+        end = end.__cause__ or end.__context__
+    return end is not None
+
+
+def _say(text: str) -> None:
+    from watchtower.cli.output import errors
+
+    errors.print("[bold red]error:[/] " + text.replace("[", "\\["))
 
 
 if __name__ == "__main__":

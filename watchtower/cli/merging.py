@@ -53,7 +53,7 @@ def find(
     """
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=errors, transient=True,
+        console=errors, transient=True, disable=not errors.is_terminal,
     )  # fmt: skip
     with open_tower(data) as tower, bar:
         tasks: dict[str, Any] = {}
@@ -85,6 +85,8 @@ def review(
     """The pairs that wait for a person: both records side by side, what was compared, and what each comparison weighs.
 
     One bit: twice as often among pairs that are one as among pairs that are not.
+
+    Example: watchtower duplicates review --object account --limit 5
     """
     with open_tower(data) as tower:
         found = tower.pairs(name=kind, limit=limit)
@@ -133,7 +135,10 @@ def accept(
 
 @app.command("reject")
 def reject(pair: Pair, note: Note = "", data: Data = None, actor: Actor = None) -> None:
-    """They are two. They are proposed again only when a compared value has changed."""
+    """They are two. They are proposed again only when a compared value has changed.
+
+    Example: watchtower duplicates reject mp_5c2a77d1e0b4
+    """
     with open_tower(data) as tower:
         tower.decide_pair(pair, "reject", actor=who(actor), note=note)
     console.print(f"{pair}: rejected", markup=False)
@@ -163,7 +168,10 @@ def merged(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """What was made one, the latest first, and by whom."""
+    """What was made one, the latest first, and by whom.
+
+    Example: watchtower duplicates merged
+    """
     with open_tower(data) as tower:
         found = tower.merged(undone=undone, limit=limit)
     if as_json:
@@ -190,6 +198,8 @@ def undo(
     """Take two records apart: each is then what it would be if they had never been one, late events included.
 
     Alerts that were told meanwhile are corrected, in the journal as in the queue.
+
+    Example: watchtower duplicates undo mp_4f19a2c07d51
     """
     with open_tower(data) as tower:
         tower.unmerge(merge_id, actor=who(actor), note=note)

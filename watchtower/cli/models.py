@@ -32,7 +32,7 @@ def pull(
             f"{chosen}: {entry['bytes'] / 1e9:.2f} GB, licence {entry['licence']}, {entry['memory']} in memory"
         )
     columns = (TextColumn(chosen), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True) as bar:
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task("pull", total=None)
         path = pull_model(settings, chosen, lambda done, total: bar.update(task, completed=done, total=total))
     console.print(str(path), markup=False)
@@ -40,7 +40,10 @@ def pull(
 
 @app.command(name="list")
 def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False) -> None:
-    """The models that can be pulled, the best first, and which are here."""
+    """The models that can be pulled, the best first, and which are here.
+
+    Example: watchtower models list
+    """
     catalogue = model_catalogue(read_settings())
     if as_json:
         print_json(catalogue)

@@ -24,7 +24,7 @@ def list_(
     data: Data = None,
     state: Annotated[str | None, typer.Option("--state", help=f"One of {', '.join(outbox.STATES)}.")] = None,
     receiver: ReceiverOption = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000)] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many notifications.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """Notifications, the latest first: to whom, how often tried, and what went wrong last.

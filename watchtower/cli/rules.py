@@ -126,7 +126,10 @@ def _fault(fault: Any) -> dict[str, Any]:
 
 @app.command()
 def test(rulebook: RulebookPath, as_json: AsJson = False) -> None:
-    """Run the examples that stand beside the rules. Exit 1 where one does not do what it says."""
+    """Run the examples that stand beside the rules. Exit 1 where one does not do what it says.
+
+    Example: watchtower rules test rulebook/
+    """
     loaded, program = program_of(rulebook)
     outcomes = run_examples(loaded, program)
     failed = [outcome for outcome in outcomes if outcome.fault is not None]

@@ -238,7 +238,10 @@ def tick_on(settings: Settings, *, workers: bool) -> None:
 
 
 def serve(data: Data = None, rulebook: RulebookOption = None, host: Host = None, port: Port = None) -> None:
-    """The API and the review pages alone."""
+    """The API and the review pages alone.
+
+    Example: watchtower serve --port 8081
+    """
     settings = settings_of(data)
     _claim(settings, host, port)
     with build(settings, rulebook=rulebook) as tower:

@@ -53,7 +53,10 @@ def list_(
     every: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Of what nobody is told now."""
+    """Of what nobody is told now.
+
+    Example: watchtower silence list
+    """
     with open_tower(data) as tower, tower.database.read() as conn:
         found = silences(conn, tower.clock(), every=every)
     if as_json:
@@ -72,7 +75,10 @@ def end(
     data: Data = None,
     actor: Actor = None,
 ) -> None:
-    """Let a silence end now; what waited for it leaves."""
+    """Let a silence end now; what waited for it leaves.
+
+    Example: watchtower silence end si_5f0c2a91b7d4
+    """
     with open_tower(data) as tower:
         tower.end_silence(silence, actor=who(actor))
     console.print("ended")

@@ -54,6 +54,7 @@ def bar(unit: str) -> Progress:
     return Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
         TextColumn("{task.fields[count]} " + unit), TimeElapsedColumn(), console=errors, transient=True,
+        disable=not errors.is_terminal,  # it would leave an empty line in a log
     )  # fmt: skip
 
 

@@ -80,7 +80,10 @@ def train_field(
 
 @app.command(name="trained")
 def list_trained(data: Data = None, as_json: AsJson = False) -> None:
-    """The trained classifiers, every version: when, from what, how good. Workers use the newest of each field."""
+    """The trained classifiers, every version: when, from what, how good. Workers use the newest of each field.
+
+    Example: watchtower enrich trained
+    """
     found = trained(settings_of(data))
     if as_json:
         print_json([msgspec.to_builtins(one) for one in found])

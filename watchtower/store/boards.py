@@ -64,6 +64,15 @@ _TALLIES = text(
     from alert group by rule
     """
 ).bindparams(bindparam("wrong", [f"{words}%" for words in CALLED_WRONG], type_=ARRAY(Text)))
+_LAST_ACTS = text("select alert, max(seq) from action where alert = any(:alerts) group by alert")
+_STILL_SO = text(
+    """
+    select done.alert from action done
+    where done.seq = any(:seqs) and done.actor = :actor and done.verb = :verb and not exists (
+      select 1 from action later where later.alert = done.alert and later.seq > done.seq and later.verb <> 'comment')
+    order by done.seq
+    """
+)
 _HANDED = text(
     """
     select object, id, state, state ->> cast(:status as text) as status, state ->> cast(:offered as text) as offered_at,
@@ -213,3 +222,19 @@ def standing_on(conn: Connection, subjects: Sequence[tuple[str, str]]) -> dict[t
     different = list(dict.fromkeys(subjects))
     given = {"objects": [name for name, _ in different], "records": [record for _, record in different]}
     return {(row[0], row[1]): row[2] for row in conn.execute(_STANDING_ON, given)}
+
+
+def last_acts(conn: Connection, alerts: Sequence[str]) -> list[int]:
+    """The numbers of the last lines in the histories of these alerts, in order."""
+    return sorted(row[1] for row in conn.execute(_LAST_ACTS, {"alerts": list(alerts)}))
+
+
+def still_so(conn: Connection, seqs: Sequence[int], actor: str, verb: str) -> list[str]:
+    """The alerts whose last act (comments aside) is the one with a number among `seqs`, is `actor`'s and is `verb`."""
+    found = conn.execute(_STILL_SO, {"seqs": list(seqs), "actor": actor, "verb": verb})
+    return [row[0] for row in found]
+
+
+def any_record(conn: Connection) -> bool:
+    """Whether any record has ever been heard of."""
+    return bool(conn.execute(text("select exists (select 1 from record)")).scalar_one())

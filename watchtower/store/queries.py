@@ -195,8 +195,9 @@ def standing_with(conn: Connection, row: AlertRow, by: str) -> list[str]:
 
 
 def alert_counts(conn: Connection, wanted: AlertFilter, by: str) -> dict[str, int]:
-    """How many alerts pass `wanted`, for each value of the column `by` (queue, severity, rule, status)."""
-    column = cast(alert.c[by], Text)
+    """How many alerts pass `wanted`, for each value of `by` (queue, severity, rule, status; owner: who has it in hand,
+    '' for nobody)."""
+    column = func.coalesce(alert.c.assignee, alert.c.owner, "") if by == "owner" else cast(alert.c[by], Text)
     query = select(column, func.count()).where(*_passes(wanted)).group_by(column)
     return _counts(conn, query)
 

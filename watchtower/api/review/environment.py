@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -54,8 +55,24 @@ def time_tag(time: datetime | None, now: datetime, *, exact: bool = False) -> Ma
     if time is None:
         return Markup("–")
     moment = time.astimezone(UTC)
-    shown = f"{moment:%d %b %Y, %H:%M} UTC" if exact else relative(moment, now)
-    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(format_time(moment), shown)
+    if exact:
+        return _exact(moment)
+    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(format_time(moment), relative(moment, now))
+
+
+def _exact(moment: datetime) -> Markup:
+    """What review.js turns into the time of the reader's zone; without it, UTC stands."""
+    words = f"{moment:%d %b %Y, %H:%M} UTC"
+    return Markup('<time datetime="{0}" title="{0}" data-exact>{1}</time>').format(format_time(moment), words)
+
+
+def stamp(value: Any, type_: str | None = None, unit: str = "") -> Markup | str:
+    """As `shown`, with a <time> for a moment. Not for attributes."""
+    moment = value if isinstance(value, datetime) else None
+    if isinstance(value, str) and (type_ == "timestamp" or (type_ is None and _MOMENT.fullmatch(value))):
+        with suppress(ValueError):
+            moment = datetime.fromisoformat(value)
+    return shown(value, type_, unit) if moment is None else _exact(moment.astimezone(UTC))
 
 
 def safe_url(text: Any) -> str | None:
@@ -120,7 +137,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(shown=shown, safe_url=safe_url, span=distance)
+    environment.filters.update(shown=shown, stamp=stamp, safe_url=safe_url, span=distance)
     environment.globals.update(asset=asset, path_to=path_to, time_tag=time_tag)
     return environment
 
@@ -149,8 +166,9 @@ def render(template: str, context: Mapping[str, Any]) -> Markup:
 
 
 def address(request: Request) -> str:
-    """Where the reader is, to come back to."""
-    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    """Where the reader is, to come back to; not what was said there of the last act on many."""
+    query = "&".join(part for part in request.url.query.split("&") if part and not part.startswith("did="))
+    return request.url.path + (f"?{query}" if query else "")
 
 
 def reviewer(request: Request) -> str:

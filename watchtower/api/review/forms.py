@@ -10,9 +10,8 @@ from starlette.responses import RedirectResponse
 from watchtower.errors import InputError
 
 MAX_FORM = 20_000
-
-
 MOST_PICKED = 200
+"""Alerts or proposals that one form may decide on."""
 
 
 async def form_of(request: Request) -> dict[str, str]:

@@ -12,16 +12,21 @@ from starlette.responses import Response
 
 from watchtower.api.cursor import cursor, place
 from watchtower.api.port import TowerPort
-from watchtower.api.review.environment import address, goes_on, page, render
+from watchtower.api.review.environment import address, goes_on, page, path_to, render, reviewer
+from watchtower.api.review.forms import MOST_PICKED
+from watchtower.api.review.picked import told_of
 from watchtower.api.review.remembered import Remembered
 from watchtower.api.review.silences import silence_link
 from watchtower.api.views import cause_keys, due_at, labels, named, title
-from watchtower.errors import Missing, WatchtowerError
+from watchtower.contract import parse_time
+from watchtower.errors import InputError, Missing, WatchtowerError
 from watchtower.flow.told import Told
 from watchtower.store import boards, queries
 from watchtower.store.rows import AlertFilter, AlertKey, AlertRow
 
 PAGE = 40
+OWNERS = 10
+"""Owners offered as filters; the others are found by the search."""
 INHIBITED = "inhibited"
 """Open alerts that wait for another one on the same record to end."""
 STATUSES = ("open", "acknowledged", "snoozed", INHIBITED, "resolved")
@@ -57,13 +62,42 @@ class Group(NamedTuple):
     rows: list[dict[str, Any]]
 
 
-def row_words(tower: TowerPort, row: AlertRow, more: int = 0) -> dict[str, Any]:
-    """What a template needs of an alert. `more`: how many others are open on the same record."""
+class Of(NamedTuple):
+    """Whose a record is: the account of a deal, the customer of a subscription."""
+
+    title: str
+    href: str
+
+
+def owners_of(tower: TowerPort, conn: Any, rows: Sequence[AlertRow]) -> dict[str, Of]:
+    """For each alert (by id) on a record that names another: the record that its first reference names."""
+    named_by: dict[str, tuple[str, str]] = {}
+    for row in rows:
+        model = tower.rulebook.objects.get(row.object)
+        field = (
+            next(((name, spec.to) for name, spec in model.fields.items() if spec.type == "ref"), None)
+            if model
+            else None
+        )
+        if field is not None and isinstance(id_ := row.state.get(field[0]), str) and id_:
+            named_by[row.id] = (field[1], id_)
+    states = queries.record_states(conn, sorted(set(named_by.values())))
+    return {
+        alert: Of(title(tower.rulebook, *subject, states[subject]), path_to("review", *subject))
+        for alert, subject in named_by.items()
+        if subject in states
+    }
+
+
+def row_words(tower: TowerPort, row: AlertRow, more: int = 0, of: Of | None = None) -> dict[str, Any]:
+    """What a template needs of an alert. `more`: how many others are open on the same record; `of`: whose record it
+    is."""
     return {
         "alert": row,
         "title": title(tower.rulebook, row.object, row.record, row.state),
         "due": due_at(tower.rulebook, row),
         "beside": more,
+        "of": of,
     }
 
 
@@ -82,9 +116,12 @@ def queue_page(tower: TowerPort, request: Request) -> Response:
     rows, more = remembered.exact(
         key, mark, lambda: _rows(tower, chosen, after, {"now": now, "total": total, "here": here})
     )
+    me = reviewer(request)
     words = {
         "now": now,
         "live": "queue",
+        "back": here,
+        "did": told_of(tower, asked.get("did", ""), me),
         "waiting": waiting,
         "rows": rows,
         "more": more,
@@ -95,10 +132,11 @@ def queue_page(tower: TowerPort, request: Request) -> Response:
             "Status": _choices("status", STATUSES, counts["status"], chosen, every=False),
             "Severity": _choices("severity", queries.SEVERITIES, counts["severity"], chosen),
             "Queue": _choices("queue", sorted(counts["queue"]), counts["queue"], chosen),
+            "Owner": _choices("owner", _owners(counts["owner"], chosen["owner"], me), counts["owner"], chosen),
         },
         "narrowed": [
             (shown, chosen[name], _href({**chosen, name: ""}))
-            for name, shown in (("rule", "rule"), ("owner", "owner"), ("q", "words"))
+            for name, shown in (("rule", "rule"), ("q", "words"))
             if chosen[name]
         ],
     }
@@ -120,12 +158,32 @@ def _rows(
     with tower.database.read() as conn:
         rows = queries.alerts(conn, _filter(tower, chosen), after=after, limit=PAGE + 1)
         beside = boards.standing_on(conn, [(row.object, row.record) for row in rows[:PAGE]])
+        of = owners_of(tower, conn, rows[:PAGE])
+        known = bool(rows) or boards.any_record(conn)
     here, more = rows[:PAGE], None
     if len(rows) > PAGE:
         more = _href(chosen, cursor=cursor(queries.alert_key(here[-1])))
     return render(
-        "queue_rows.html", {**words, "chosen": chosen, "within": within(chosen), "groups": _groups(tower, here, beside)}
-    ), more
+        "queue_rows.html",
+        {**words, "chosen": chosen, "within": within(chosen), "groups": _groups(tower, here, beside, of),
+         "shown": len(here), "most": MOST_PICKED, "known": known,
+         "narrowed": any(value for name, value in chosen.items() if name != "status")},
+    ), more  # fmt: skip
+
+
+def matching(tower: TowerPort, back: str, seen: str) -> list[str]:
+    """`id revision` of the alerts in the queue at the address `back`, as far as they were there at the time `seen`, and
+    no more than may be picked at once. InputError where the address is not a queue's, or there is no such time."""
+    path, _, query = back.partition("?")
+    if path != "/":
+        raise InputError(f"next: {back!r:.80} is not the address of a queue")
+    try:
+        seen_at = parse_time(seen)
+    except ValueError as fault:
+        raise InputError(f"every: {fault}") from None
+    with tower.database.read() as conn:
+        rows = queries.alerts(conn, _filter(tower, chosen_of(dict(parse_qsl(query)))), after=None, limit=MOST_PICKED)
+    return [f"{row.id} {row.revision}" for row in rows if row.opened_at <= seen_at]
 
 
 def _counted(tower: TowerPort, chosen: Mapping[str, str]) -> dict[str, dict[str, int]]:
@@ -133,7 +191,7 @@ def _counted(tower: TowerPort, chosen: Mapping[str, str]) -> dict[str, dict[str,
     with tower.database.read() as conn:
         counts = {
             by: queries.alert_counts(conn, _filter(tower, {**chosen, by: ""}), by)
-            for by in ("status", "queue", "severity")
+            for by in ("status", "queue", "severity", "owner")
         }
         hidden = sum(queries.alert_counts(conn, _filter(tower, {**chosen, "status": INHIBITED}), "status").values())
         counts["waiting"] = queries.proposal_counts(conn)
@@ -187,13 +245,21 @@ def _choices(
     return found
 
 
-def _groups(tower: TowerPort, rows: list[AlertRow], beside: Mapping[tuple[str, str], int]) -> list[Group]:
+def _owners(counts: Mapping[str, int], chosen: str, me: str) -> list[str]:
+    """Who is offered as a filter: the reader first, then those with most in hand."""
+    most = sorted(counts, key=lambda name: (name != me, name != chosen, -counts[name], name))
+    return [name for name in most if name][:OWNERS]
+
+
+def _groups(
+    tower: TowerPort, rows: list[AlertRow], beside: Mapping[tuple[str, str], int], of: Mapping[str, Of]
+) -> list[Group]:
     groups: list[Group] = []
     for row in rows:
         if not groups or (groups[-1].heading, groups[-1].informed) != (row.severity, row.ai_informed):
             groups.append(Group(row.severity, row.ai_informed, []))
         itself = row.status in ("open", "acknowledged")
-        groups[-1].rows.append(row_words(tower, row, beside.get((row.object, row.record), 0) - itself))
+        groups[-1].rows.append(row_words(tower, row, beside.get((row.object, row.record), 0) - itself, of.get(row.id)))
     return groups
 
 
@@ -213,6 +279,7 @@ def alert_words(
         waiting = queries.proposal_counts(conn).get("review", 0)
         following = queries.alerts(conn, _filter(tower, chosen), after=queries.alert_key(row), limit=1)
         beside = boards.standing_on(conn, [(row.object, row.record)]).get((row.object, row.record), 0)
+        of = owners_of(tower, conn, [row])
         before = queries.alert_by_id(conn, done) if done and done != alert_id and "\x00" not in done else None
     rule = tower.rulebook.rule(row.rule)
     at = now if row.resolved_at is None else row.opened_at
@@ -224,7 +291,7 @@ def alert_words(
             explained = {"fault": str(fault)}
     told, unknown = told_words(tower, alert_id, person)
     return {
-        **row_words(tower, row, beside - (row.status in ("open", "acknowledged"))),
+        **row_words(tower, row, beside - (row.status in ("open", "acknowledged")), of.get(row.id)),
         "before": row_words(tower, before) if before is not None else None,
         "live": row.id,
         "now": now,

@@ -15,7 +15,7 @@ from watchtower.api.port import VERBS, TowerPort
 from watchtower.api.review import boards, health, pages, queue, rules
 from watchtower.api.review.environment import STAY, page, path_to, reviewer
 from watchtower.api.review.forms import back, form_of, pairs_of
-from watchtower.api.review.picked import bulk
+from watchtower.api.review.picked import bulk, to_undo, with_did
 from watchtower.api.routes.alerts import scoped
 from watchtower.api.views import actor_name, named
 from watchtower.errors import InputError, Missing
@@ -122,10 +122,11 @@ def routes(tower: TowerPort) -> APIRouter:
             if form.get("part") == "row" and "hx-request" in request.headers:
                 with tower.database.read() as conn:
                     row = queries.alert_by_id(conn, alert_id)
-                if row is None:
-                    raise Missing(f"alert {alert_id!r:.80} does not exist")
+                    if row is None:
+                        raise Missing(f"alert {alert_id!r:.80} does not exist")
+                    of = queue.owners_of(tower, conn, [row])
                 words = {
-                    **queue.row_words(tower, row),
+                    **queue.row_words(tower, row, of=of.get(row.id)),
                     "now": tower.clock(),
                     "back": form.get("next", "/"),
                     "within": queue.within_of(form.get("next", "/")),
@@ -163,14 +164,26 @@ def routes(tower: TowerPort) -> APIRouter:
         pairs = await pairs_of(request)
         form, actor = dict(pairs), acting(request, reviewer(request))
         picked = [value for name, value in pairs if name == "pick"]
-        if not picked:
-            raise InputError("nothing is picked", remedy="tick the boxes (or press x) of those that are meant")
-        done = await run_in_threadpool(bulk, tower, form.get("verb", ""), picked, actor)
-        request.app.state.remembered.doubt()
-        if done.refused:
-            words = {"now": tower.clock(), "done": done, "back": form.get("next", "/")}
-            return page(request, "bulk.html", words, status=409)
-        return back(form, "/")
+
+        def decide() -> Response:
+            verb, chosen = form.get("verb", ""), picked
+            if verb == "undo":
+                chosen = to_undo(tower, form.get("did", ""), actor)
+            elif picked and form.get("every"):
+                chosen = queue.matching(tower, form.get("next", "/"), form["every"])
+            if not chosen:
+                raise InputError("nothing is picked", remedy="tick the boxes (or press x) of those that are meant")
+            done = bulk(
+                tower, verb, chosen, actor, note=form.get("note", ""), assignee=form.get("assignee", "").strip()[:120]
+            )
+            request.app.state.remembered.doubt()
+            onward = back({"next": with_did(form.get("next", "/"), done.did)}, "/")
+            if done.refused:
+                words = {"now": tower.clock(), "done": done, "onward": onward.headers["location"]}
+                return page(request, "bulk.html", words, status=409)
+            return onward
+
+        return await run_in_threadpool(decide)
 
     @router.post("/review/proposals/{proposal_id}/{verdict}")
     async def post_decide(

@@ -1,4 +1,4 @@
-/* Keys for those who review many: j k Enter a r s f x u / ?. Everything they do is a link or a form that is there anyway. */
+/* Keys for those who review many: j k Enter a r s f x X u c / ?. Everything they do is a link or a form that is there anyway. */
 "use strict";
 (() => {
   const rows = () => [...document.querySelectorAll(".rows > .row")];
@@ -40,7 +40,7 @@
     else button.click();
   }
 
-  const many = { a: ["acknowledge", "accept"], r: ["resolve", "reject"], s: ["snooze"] };
+  const many = { a: ["acknowledge", "accept"], r: ["resolve", "reject"], s: ["snooze"], f: ["false_alarm"] };
 
   function press(key) {
     const bulk = document.getElementById("bulk");
@@ -62,11 +62,59 @@
     else if (!current()) step(1);
   }
 
-  /* The last row that was acted on, or the alert of this page. */
+  /* All on this page, or none; with the shift key all from the box that was clicked before. */
+  function pickAll(on) {
+    document.querySelectorAll(".row:not(.done, .gone) > .pick").forEach((box) => { box.checked = on; });
+    count();
+  }
+
+  function count() {
+    const boxes = [...document.querySelectorAll(".row > .pick")], on = boxes.filter((box) => box.checked).length;
+    const told = document.querySelector("[data-picked]"), every = document.getElementById("pick-all");
+    if (told) told.textContent = on;
+    if (every) { every.checked = on > 0 && on === boxes.length; every.indeterminate = on > 0 && on < boxes.length; }
+  }
+
+  let before = null;
+  document.addEventListener("click", (event) => {
+    if (!event.target.matches(".row > .pick")) return;
+    const all = [...document.querySelectorAll(".row > .pick")], from = all.indexOf(before), to = all.indexOf(event.target);
+    if (event.shiftKey && from >= 0) all.slice(Math.min(from, to), Math.max(from, to) + 1).forEach((box) => { box.checked = event.target.checked; });
+    before = event.target;
+    count();
+  });
+
+  /* Times in the reader's zone; on hover the exact one of that zone and of UTC. */
+  const clock = new Intl.DateTimeFormat("en-GB", { day: "2-digit", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
+  function local(place) {
+    for (const time of place.querySelectorAll("time[datetime]:not([data-local])")) {
+      const at = new Date(time.dateTime);
+      if (isNaN(at)) continue;
+      time.dataset.local = "";
+      time.title = `${clock.format(at)} (${time.dateTime})`;
+      if ("exact" in time.dataset) time.textContent = clock.format(at);
+    }
+  }
+
+  async function copy(button) {
+    const link = new URL(button.dataset.copy, location.href).href;
+    try { await navigator.clipboard.writeText(link); say("The link is copied."); }
+    catch { say(`It cannot be copied here: ${link}`); }
+  }
+
+  document.documentElement.classList.add("scripted");
+  local(document);
+  document.querySelectorAll("button.copy").forEach((button) => {
+    button.hidden = false;
+    button.addEventListener("click", () => copy(button));
+  });
+
+  /* The last row that was acted on, what was done to many, or the alert of this page. */
   let last = "";
   function undo() {
     const row = rows().find((one) => one.dataset.id === last);
-    const button = row ? row.querySelector('button[data-key="u"]') : rows().length ? null : document.querySelector('button[data-key="u"]');
+    const many = document.querySelector('.did button[data-key="u"]');
+    const button = row ? row.querySelector('button[data-key="u"]') : many || (rows().length ? null : document.querySelector('button[data-key="u"]'));
     if (button) click(button);
     else say(last ? "That cannot be taken back here." : "There is nothing to undo yet.");
   }
@@ -77,15 +125,26 @@
     else location.assign("/");
   }
 
-  const picked = document.querySelector("[data-picked]");
+  /* Many take a moment. A second press meanwhile would do them twice, and be told that they have changed. */
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.matches(".bulk, .did")) return;
+    if (form.dataset.sent) return event.preventDefault();
+    form.dataset.sent = "yes";
+    clearTimeout(timer);
+    notice.textContent = "One moment: it is being done.";
+  });
+  addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => { delete form.dataset.sent; notice.textContent = ""; }));
+
   document.addEventListener("change", (event) => {
-    if (picked && event.target.matches(".pick")) document.querySelector("[data-picked]").textContent = document.querySelectorAll(".pick:checked").length;
+    if (event.target.id === "pick-all") pickAll(event.target.checked);
+    else if (event.target.matches(".pick")) count();
   });
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.key === "Escape" && event.target.id === "q") return event.target.blur();
-    if (event.target.closest("input:not(.pick), textarea, select, [contenteditable]")) return;
+    if (event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]")) return;
     if (help.open) {
       if (event.key === "?") help.close();
       return;
@@ -95,6 +154,8 @@
     else if (event.key === "k") step(-1);
     else if ("arsf".includes(event.key) && event.key.length === 1) press(event.key);
     else if (event.key === "x") pick();
+    else if (event.key === "X") pickAll(!document.getElementById("pick-all")?.checked);
+    else if (event.key === "c") document.querySelector("button.copy")?.click();
     else if (event.key === "u") undo();
     else if (event.key === "/") search();
     else if (event.key === "?") help.showModal();
@@ -125,6 +186,7 @@
     const place = all.findIndex((row) => row.dataset.id === id);
     const done = all[place];
     last = id;
+    if (done) local(done);
     if (done) say(`${done.querySelector(".row-link").textContent}: ${done.dataset.status}`);
     if (document.activeElement === document.body) go(all.slice(place + 1).find((row) => !row.classList.contains("done")) || done);
   });
@@ -183,7 +245,12 @@
       }
       before = next.querySelector(`.row[data-id="${CSS.escape(row.dataset.id)}"]`) || before;
     }
+    // A note half written in the bar stays, and the eye in it.
+    const bar = here.querySelector("#bulk"), newBar = next.querySelector("#bulk"), writing = bar && bar.contains(document.activeElement) && document.activeElement;
+    if (bar && newBar && (writing || [...bar.querySelectorAll("input:not([type])")].some((field) => field.value))) newBar.replaceWith(bar);
     here.replaceChildren(...next.childNodes);
+    if (writing && writing.isConnected) writing.focus({ preventScroll: true });
+    local(here);
     if (window.htmx) added.forEach((row) => window.htmx.process(row));
     for (const part of [".filters", ".head > p.quiet"]) {
       const mine = document.querySelector(part), new_ = fresh.querySelector(part);
@@ -191,8 +258,7 @@
     }
     const row = focused && rows().find((one) => one.dataset.id === focused.dataset.id);
     if (row) ([...row.querySelectorAll("a, button, input")][on] || row.querySelector("a.row-link")).focus({ preventScroll: true });
-    const counted = document.querySelector("[data-picked]");
-    if (counted) counted.textContent = document.querySelectorAll(".pick:checked").length;
+    count();
   }
 
   const watched = document.body.dataset.live;
