@@ -1,6 +1,7 @@
 # One image for all parts: `up`, `serve`, `worker`, `tick`, `mcp`. Build: docker build -t watchtower .
-# Behind a package index or a certificate authority of your own, name them; neither stays in the image:
-#   docker build --secret id=pip,src=/etc/pip.conf --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt -t watchtower .
+# Behind a package index or a certificate authority of your own, name them; neither stays in the image (`watchtower:local` is
+# what docker-compose.yaml takes):
+#   docker build --secret id=pip,src=/etc/pip.conf --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt -t watchtower:local .
 
 # What it stands on, in the versions and with the hashes that were tested: a layer that lasts until they change.
 FROM python:3.11-slim-bookworm AS ground
