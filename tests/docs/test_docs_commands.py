@@ -18,7 +18,7 @@ from written import PROJECT, REASONS, Command, Page, as_pattern, pages, parse
 from watchtower.cli.main import application
 
 ALLOWED = {
-    "installs": 8, "real data": 4, "campaign": 20, "benchmark": 8, "own server": 6, "other system": 15, "tests": 4,
+    "installs": 9, "real data": 4, "campaign": 20, "benchmark": 8, "own server": 6, "other system": 21, "tests": 4,
     "placeholder": 4,
 }  # fmt: skip
 """Blocks' commands that may stand unrun, at most, for each reason: whoever adds one counts it here."""

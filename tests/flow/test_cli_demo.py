@@ -6,6 +6,8 @@ from pathlib import Path
 
 from command_line import wt
 
+from watchtower.cli.demo import beside
+
 
 def test_the_demo_finds_every_planted_breach_and_invents_none(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
@@ -26,3 +28,11 @@ def test_a_folder_that_holds_something_else_is_not_emptied(tmp_path: Path) -> No
     said = wt("demo", "--no-serve", "--data", tmp_path, code=1).err
     assert "holds something that is not a demo" in said
     assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+def test_where_nothing_can_be_made_beside_the_data_a_demo_goes_into_it(tmp_path: Path) -> None:
+    data = tmp_path / "not yet" / "data"
+    assert beside(data) == tmp_path / "not yet" / "data-demo"
+    assert beside(data, may=lambda folder: folder != tmp_path) == data / "demo"
+    (tmp_path / "not yet" / "data-demo").mkdir(parents=True)
+    assert beside(data, may=lambda folder: False) == tmp_path / "not yet" / "data-demo", "it was made for it"

@@ -93,3 +93,9 @@ def test_up_whose_port_is_taken_ends_at_once_and_works_once_it_is_free(tmp_path:
 
 def test_a_port_that_is_none_is_refused() -> None:
     assert "99999" in wt("up", "--port", "99999", code=1).err
+
+
+def test_up_that_others_would_reach_without_a_key_is_refused_before_it_decides_anything(tmp_path: Path) -> None:
+    said = wt("up", "--data", tmp_path, "--host", "0.0.0.0", "--port", "0", "--no-model", code=1).err
+    assert "no key is asked of them" in said and "keys add" in said
+    assert "detected" not in said, "neither clock nor detectors have begun"

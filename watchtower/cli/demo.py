@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -42,7 +44,9 @@ MODEL_SECONDS = 90.0
 def run(
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="A folder for the demo; it is emptied first (default: beside your data)."),
+        typer.Option(
+            "--data", help="A folder for the demo; it is emptied first (default: beside your data, or in it)."
+        ),
     ] = None,
     accounts: Annotated[int, typer.Option("--accounts", min=20, help="How large the company is.")] = 200,
     seed: Annotated[int, typer.Option("--seed", help="Another company.")] = 7,
@@ -105,10 +109,20 @@ def run(
 
 def _settings(data: Path | None) -> Settings:
     settings = read_settings(database_url=None)
-    folder = data.expanduser().absolute() if data else settings.data.with_name(settings.data.name + "-demo")
+    folder = data.expanduser().absolute() if data else beside(settings.data)
     if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
         raise InputError(f"--data: {folder} holds something that is not a demo", remedy="name an empty or a new folder")
     return read_settings(database_url=None, data=folder)
+
+
+def may_write(folder: Path) -> bool:
+    return os.access(folder, os.W_OK)
+
+
+def beside(data: Path, may: Callable[[Path], bool] = may_write) -> Path:
+    """`DATA-demo`; `DATA/demo` where nothing can be made beside it, as in a container of which it is the volume."""
+    folder = data.with_name(f"{data.name}-demo")
+    return folder if folder.exists() or may(next(one for one in data.parents if one.exists())) else data / "demo"
 
 
 def _empty(folder: Path) -> None:

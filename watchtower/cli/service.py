@@ -12,7 +12,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from watchtower.api.server import claim
+from watchtower.api.server import claim, reachable
 from watchtower.api.server import serve as serve_http
 from watchtower.bootstrap import Tower, build
 from watchtower.cli.output import console, errors, print_json
@@ -205,6 +205,8 @@ def up(
         # A port that is taken is said at once, before a database is made and workers begin.
         _claim(settings, host, port)
         tower = stack.enter_context(build(settings, rulebook=rulebook))
+        # So is a door without a key, before a clock decides and messages leave.
+        reachable(tower, host or settings.host)
         every = {"enrich_every": timedelta(minutes=enrich_every), "detect_every": timedelta(minutes=detect_every)}
         work = desk_work(tower, **every) if no_worker else working(tower, **every, use_model=not no_model)
         threads = [
