@@ -9,7 +9,6 @@
 # postgres:17-bookworm       Debian 13 with its postgresql-17 (Debian 12 has none), and as much of the published image's
 #                            entry point as docker-compose.yaml asks for: POSTGRES_USER, _PASSWORD, _DB and PGDATA
 set -euo pipefail
-mirror="${1:-http://deb.debian.org/debian}"
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
 
@@ -42,7 +41,7 @@ mmdebstrap --quiet --variant=minbase --include=python3.11,python3.11-venv,ca-cer
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --customize-hook='ln -s /usr/bin/python3.11 "$1/usr/local/bin/python"' \
     --customize-hook='ln -s /usr/bin/python3.11 "$1/usr/local/bin/python3"' \
-    bookworm - "$mirror" | docker import --change 'ENV LANG=C.UTF-8' --change 'CMD ["python"]' - "$python"
+    bookworm - "$@" | docker import --change 'ENV LANG=C.UTF-8' --change 'CMD ["python"]' - "$python"
 
 postgres="postgres:17-bookworm"
 mmdebstrap --quiet --variant=minbase --include=postgresql-17 \
@@ -50,7 +49,7 @@ mmdebstrap --quiet --variant=minbase --include=postgresql-17 \
     --customize-hook="upload $folder/entrypoint /usr/local/bin/docker-entrypoint.sh" \
     --customize-hook='chmod 755 "$1/usr/local/bin/docker-entrypoint.sh"' \
     --customize-hook='rm -rf "$1"/etc/postgresql/* "$1"/var/lib/postgresql/*' \
-    trixie - "$mirror" | docker import \
+    trixie - "$@" | docker import \
     --change 'ENV PATH=/usr/lib/postgresql/17/bin:/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 PGDATA=/var/lib/postgresql/data' \
     --change 'ENTRYPOINT ["docker-entrypoint.sh"]' --change 'CMD ["postgres"]' \
     --change 'VOLUME ["/var/lib/postgresql/data"]' --change 'EXPOSE 5432' --change 'STOPSIGNAL SIGINT' \

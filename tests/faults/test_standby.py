@@ -41,7 +41,7 @@ class Pair:
         return begin("tick", "--stay", "--data", self.folder / name, DATABASE_URL=url)
 
     def first_hangs(self) -> subprocess.Popen[str]:
-        """The other one, with the locks of a tick in its hands and its question on the way."""
+        """The other one, with the journal's lock in its hands and its question for what is due on the way."""
         self.net.hang_at(DUE_QUERY)
         there = f"postgresql://watchtower@127.0.0.1:{self.net.port}/{self._name}?sslmode=disable&gssencmode=disable"
         self.processes.append(self._ticking("first", there))
@@ -50,7 +50,7 @@ class Pair:
             "select count(*) from pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock' and granted "
             "and database = (select oid from pg_database where datname = current_database())"
         )
-        assert held[0][0] >= 2, "it hangs with the locks of a tick"
+        assert held[0][0] >= 1, "it hangs with the journal's lock, under which a tick looks for what is due"
         return self.processes[-1]
 
     def rows(self, sql: str) -> list[Any]:
