@@ -83,12 +83,17 @@ class Outcome:
         times = percentile(flooded, 99) / percentile(calm, 99)
         each = [percentile(two, 99) / percentile(one, 99) for one, two in zip(self.calm, self.flooded, strict=True)]
         return (
-            f"{len(calm)} events in calm: median {percentile(calm, 50):.1f} ms, p99 {percentile(calm, 99):.1f} ms\n"
+            f"{len(calm)} events in calm: {_told(calm)}\n"
             f"{len(flooded)} beside {self.proposals / self.seconds:,.0f} proposals a second: "
-            f"median {percentile(flooded, 50):.1f} ms, p99 {percentile(flooded, 99):.1f} ms, {times:.2f} times; "
+            f"{_told(flooded)}, {times:.2f} times; "
             f"by round {statistics.median(each):.2f} ({min(each):.2f} to {max(each):.2f})\n"
             f"{self.alerts} alerts of {self.events} events; {self.refused:,} proposals decided on"
         )
+
+
+def _told(values: list[float]) -> str:
+    median, nine_tenths, p99 = (percentile(values, of) for of in (50, 90, 99))
+    return f"median {median:.1f} ms, p90 {nine_tenths:.1f} ms, p99 {p99:.1f} ms"
 
 
 def percentile(values: list[float], of: int) -> float:
