@@ -20,6 +20,7 @@ from watchtower.settings import Settings
 from watchtower.store import rulebooks
 from watchtower.store.database import Connection, Database
 from watchtower.store.jobs import NotYet, beside, open_as_worker, open_jobs
+from watchtower.store.precedence import Precedence
 from watchtower.store.standing import Jobs, jobs_standing
 
 Clock = Callable[[], datetime]
@@ -40,6 +41,7 @@ class Core:
         self._looked = monotonic()
         self._desk: Desk | None = None
         self._opening = Lock()
+        self._precedence = Precedence()
         self.door = Door(database, clock)
 
     @property
@@ -53,7 +55,7 @@ class Core:
     @contextmanager
     def _write(self) -> Iterator[Connection]:
         """A transaction under the rulebook in force: another process may have put a new one there."""
-        with self.database.begin() as conn:
+        with self._precedence.first(), self.database.begin() as conn:
             rulebooks.share_turn(conn)
             self._see(conn)
             yield conn
@@ -96,7 +98,7 @@ class Core:
                 database = open_jobs(
                     self.jobs_url, core=self.database if own else None, calls_per_day=self.settings.llm_calls_per_day
                 )
-                self._desk = Desk(database, self._write_with_engine, self.clock)
+                self._desk = Desk(database, self._write_with_engine, self.clock, self._precedence, beside=own)
             return self._desk
 
     def jobs_now(self) -> Jobs | None:
@@ -110,8 +112,15 @@ class Core:
             return jobs_standing(conn, [ENRICHMENT, DETECTION])
 
     @contextmanager
-    def _write_with_engine(self) -> Iterator[tuple[Connection, Engine]]:
-        with self._write() as conn:
+    def _write_with_engine(self, *, behind: float | None = None) -> Iterator[tuple[Connection, Engine]]:
+        """The same with the engine; given `behind`, it raises GaveWay until then where another goes first."""
+        if behind is None:
+            with self._write() as conn:
+                yield conn, self._engine
+            return
+        with self.database.begin() as conn, self._precedence.behind(conn, behind):
+            rulebooks.share_turn(conn)
+            self._see(conn)
             yield conn, self._engine
 
     def beat(self, job: str) -> None:

@@ -8,7 +8,7 @@ goes on: a request without an answer is asked again, an answer that was decided 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic, sleep
@@ -33,11 +33,13 @@ from watchtower.flow import work
 from watchtower.flow.apply import Engine
 from watchtower.flow.counted import count_tally
 from watchtower.flow.plan import ASK_AGAIN, Cost
+from watchtower.rulebook import Rulebook
 from watchtower.rulebook.asking import Price, Spend
 from watchtower.rules.discoveries import threshold
-from watchtower.store import jobs, ledger
+from watchtower.store import jobs, journal, ledger
 from watchtower.store import work as stored_work
 from watchtower.store.database import Connection, Database
+from watchtower.store.precedence import GaveWay, Precedence
 from watchtower.tracing import carried, span
 
 log = structlog.get_logger(__name__)
@@ -53,7 +55,10 @@ AT_ONCE = 32
 SHARED = (ENRICHMENT, DETECTION)
 """The queues of worker processes. What is run in the tower's own process has a queue of its own."""
 
-Write = Callable[[], AbstractContextManager[tuple[Connection, Engine]]]
+PATIENCE = 0.25
+"""Seconds for which answers give way to whatever else is written; then they are decided on at last."""
+
+Write = Callable[..., AbstractContextManager[tuple[Connection, Engine]]]
 
 
 @dataclass
@@ -88,10 +93,23 @@ class Found(NamedTuple):
 
 
 class Desk:
-    """Hands requests down and takes answers up. `write` opens a transaction of the core."""
+    """Hands requests down and takes answers up.
 
-    def __init__(self, database: Database, write: Write, clock: Callable[[], datetime]) -> None:
-        self.database, self._write, self._clock = database, write, clock
+    `write` opens a transaction of the core; given `behind`, one that gives way until that time (by `monotonic`).
+    `beside`: whether the jobs database is on the core's server, so that what is written later is on disk later.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        write: Write,
+        clock: Callable[[], datetime],
+        precedence: Precedence | None = None,
+        *,
+        beside: bool = False,
+    ) -> None:
+        self.database, self._write, self._clock, self._beside = database, write, clock, beside
+        self._precedence = precedence or Precedence()
 
     def allow(self, day: Spend, prices: Mapping[str, Price], *, calls_per_day: int) -> None:
         """What a day may cost, by the rulebook and the settings, and the price list."""
@@ -155,6 +173,7 @@ class Desk:
         tally = Tally()
         stale = self._clock_of_jobs()
         while True:
+            self._precedence.wait(monotonic() + PATIENCE)
             with self.database.begin() as conn:
                 arrived = jobs.arrived(conn, queues=SHARED, stale=stale, batches=batches, limit=ANSWERS)
                 # a page may end among the parts of one request: what is decided on is decided on whole
@@ -165,16 +184,35 @@ class Desk:
             if not arrived:
                 return tally
             for several in _lots(arrived):
-                begun = monotonic()
-                with span("answers.decide", answers=len(several)), self._write() as (conn, engine):
-                    found = _decide(conn, engine, several, self._clock())
-                count_tally(engine.program.book, found)
+                with span("answers.decide", answers=len(several)):
+                    found, book, took = self._decided(several)
+                for request, because in found.faults.items():
+                    log.error("no answer", request=request, because=because)
+                count_tally(book, found)
                 tally.add(found)
+                self._precedence.wait(monotonic() + PATIENCE)
                 with self._briefly() as conn:
                     jobs.taken(conn, [(one.batch, one.request) for one in several])
                 if batches is None:
                     # Workers may say as much as they like: two thirds of the time are the core's.
-                    sleep(min(2 * (monotonic() - begun), 1.0))
+                    sleep(min(2 * took, 1.0))
+
+    def _decided(self, several: Sequence[jobs.Arrived]) -> tuple[Tally, Rulebook, float]:
+        """Decide on answers in a transaction that gives way to others for PATIENCE seconds; under which rulebook, and
+        how many seconds it took at last."""
+        until = monotonic() + PATIENCE
+        while True:
+            self._precedence.wait(until)
+            begun = monotonic()
+            with suppress(GaveWay):
+                with self._write(behind=until) as (conn, engine):
+                    found = _decide(conn, engine, several, self._clock())
+                    if self._beside and not (found.decided.accepted or found.signals):
+                        # Nobody is told of it but by what is written later, and on disk later: the answers go after
+                        # this, and what has this in view is flushed with it. What is accepted may open an alert that
+                        # is told before anything else is written.
+                        journal.flush_later(conn)
+                return found, engine.program.book, monotonic() - begun
 
     def tend(self, *, silent: float = jobs.STALLED) -> None:
         """Begin the jobs of dead workers again, give up what kills them, and forget the batches that are through.
@@ -311,7 +349,6 @@ def _decide(conn: Connection, engine: Engine, arrived: Sequence[jobs.Arrived], n
         tally.answers += 1
         if fault:
             tally.faults[one.request] = fault[:500]
-            log.error("no answer", request=one.request, because=fault[:500])
         if request.kind == "signal":
             tally.signals[one.request] = _signals(conn, engine, request, [] if fault else parts, now, fault)
             continue

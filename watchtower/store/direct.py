@@ -13,11 +13,14 @@ from typing import Any
 from sqlalchemy import Connection, TextClause
 
 Send = Callable[[TextClause | str, Mapping[str, Any]], Any]
+BEFORE = "watchtower_before"
+"""Under this name a connection has what is called, with it, before statements are sent past SQLAlchemy."""
 _COMPILED: dict[TextClause, str] = {}
 
 
 def ask(conn: Connection, statement: TextClause, values: Mapping[str, Any]) -> Any:
     """A cursor with the answer. psycopg.Error where it fails."""
+    _prepare(conn)
     driver: Any = conn.connection.driver_connection
     return driver.cursor().execute(_written(conn, statement), values)
 
@@ -29,6 +32,7 @@ def piped(conn: Connection) -> Iterator[Send]:
     Nothing else may be asked of the connection within it. psycopg.Error where a statement fails: those after it are
     not carried out.
     """
+    _prepare(conn)
     driver: Any = conn.connection.driver_connection
 
     def send(statement: TextClause | str, values: Mapping[str, Any]) -> Any:
@@ -36,6 +40,12 @@ def piped(conn: Connection) -> Iterator[Send]:
 
     with driver.pipeline():
         yield send
+
+
+def _prepare(conn: Connection) -> None:
+    before = conn.info.get(BEFORE)
+    if before is not None:
+        before(conn)
 
 
 def _written(conn: Connection, statement: TextClause | str) -> str:

@@ -77,9 +77,13 @@ create table if not exists price (
 );
 
 -- A worker's answer to one request of a batch. False: nobody asked, or it is answered already.
+-- It does not wait for the disk, which the core waits for, too. A crash of the server may lose it, with all that was
+-- written here after it: then its job is not done either, a call that was paid for stands in the ledger, settled before
+-- it, and the request is answered again.
 create or replace function answer(of_batch text, of_request text, bodies text[]) returns boolean
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
+    perform set_config('synchronous_commit', 'off', true);
     update asked set answered_at = now()
         where batch = of_batch and request = of_request and answered_at is null
             and cardinality(bodies) between 1 and parts;

@@ -44,6 +44,12 @@ class Appended(NamedTuple):
 
 
 _WAIT = text("select pg_advisory_xact_lock(:key)")
+_AWAITED = (
+    "select exists (select 1 from pg_locks where locktype = 'advisory' and not granted and database = "
+    "(select oid from pg_database where datname = current_database()) and objsubid = 1 "
+    f"and classid::bigint = {_LOCK >> 32} and objid::bigint = {_LOCK & 0xFFFFFFFF})"
+)
+_LATER = text("set local synchronous_commit = off")
 _INSERT = text(
     """
     with written as (
@@ -185,10 +191,30 @@ def _wait(conn: Connection, ask: Callable[[], object]) -> None:
     """`ask` for the lock, where this transaction does not have it."""
     if conn.get_execution_options().get("watchtower_alone"):
         return
-    begun = conn.get_nested_transaction() or conn.get_transaction()
-    if begun is None or conn.info.get(_WAITED) is not begun:
+    if not waited(conn):
         ask()
-        conn.info[_WAITED] = begun
+        conn.info[_WAITED] = conn.get_nested_transaction() or conn.get_transaction()
+
+
+def waited(conn: Connection) -> bool:
+    """Whether this transaction lets nobody else append."""
+    begun = conn.get_nested_transaction() or conn.get_transaction()
+    return begun is not None and conn.info.get(_WAITED) is begun
+
+
+def awaited(conn: Connection) -> bool:
+    """Whether a transaction, of whatever process, waits for its turn to append. Asked beside the statements that are
+    listened to."""
+    raw: Any = conn.connection.driver_connection
+    return bool(raw.execute(_AWAITED).fetchone()[0])
+
+
+def flush_later(conn: Connection) -> None:
+    """Let this transaction's end not wait for the disk: a crash of the server may lose it, whole, for a second after.
+
+    What is written to the same server later is on disk later: nothing survives that has seen it, and not it itself.
+    """
+    conn.execute(_LATER)
 
 
 def events_of(conn: Connection, object: str, records: Sequence[str]) -> Iterator[tuple[int, Event, str]]:
