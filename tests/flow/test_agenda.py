@@ -96,6 +96,17 @@ def test_an_import_is_seen_and_what_waits_meanwhile_stays_to_do(tower: Tower, cl
     assert tower.tick().opened == 1
 
 
+def test_who_only_asks_whether_history_is_imported_is_not_taken_for_an_importer(tower: Tower, clock: Clock) -> None:
+    """As the transaction before does, for a moment, while it lets its locks go one by one."""
+    clock.now = START
+    said(tower, "mql")
+    clock.now = START + 4 * HOUR
+    with tower.database.begin() as conn:
+        assert not turns.import_under_way(conn)
+        assert not look(tower).importing
+        assert tower.tick().opened == 1
+
+
 def test_statements_sent_together_answer_in_their_order_and_fail_as_one(database: Database) -> None:
     with database.begin() as conn:
         conn.execute(text("create table told (n int primary key)"))

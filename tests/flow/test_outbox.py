@@ -18,6 +18,7 @@ from watchtower.contract import format_time
 from watchtower.errors import RulebookError
 from watchtower.flow.delivery import GIVE_UP_AFTER, Courier, pause
 from watchtower.flow.post import Undelivered
+from watchtower.flow.settle import settle
 from watchtower.rulebook import load
 from watchtower.settings import Settings
 from watchtower.store import outbox
@@ -201,6 +202,21 @@ def test_an_alert_that_ends_while_it_waits_is_told_to_nobody(tower: Tower, clock
     say(tower, "L1", clock.now, stage="raw")
     say(tower, "L1", clock.now, spam=False)
     assert courier(tower, post).deliver().delivered == 0
+    assert set(states(tower).values()) == {"withheld"}
+
+
+def test_no_wait_of_an_alert_without_ai_ends_on_a_workers_occasion(tower: Tower, clock: Clock) -> None:
+    say(tower, "L1", START, stage="mql", spam=True)
+    clock.now = START + 2 * HOUR
+    tower.tick()
+    with tower.database.read() as conn:
+        alert = conn.execute(text("select id from alert where rule = 'waiting'")).scalar_one()
+    tower.act(alert, "resolve", actor="anna")
+    clock.now += HOUR
+    with tower.database.begin() as conn:
+        settle(conn, tower._engine, clock.now, informed_only=True)
+    assert set(states(tower).values()) == {"waiting"}
+    tower.tick()
     assert set(states(tower).values()) == {"withheld"}
 
 

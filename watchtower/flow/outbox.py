@@ -25,17 +25,18 @@ _SHOWN = ("id", "rule", "rulebook", "severity", "queue", "owner", "because", "ai
 """What a message says of its alert. Values that the rule read are left out: a receiver is a door to the outside."""
 
 
-def tell(conn: Connection, book: Rulebook, after_seq: int, now: datetime) -> int:
+def tell(conn: Connection, book: Rulebook, after_seq: int, now: datetime, *, informed_only: bool = False) -> int:
     """Write the messages of the decisions that the journal holds after this number. How many there are.
 
     An alert that may be inhibited, or is silenced, waits, then is told at once or once nothing holds it back any more;
-    where it ends before that, nobody is told of it at all.
+    where it ends before that, nobody is told of it at all. `informed_only`: a worker is the occasion, by which no other
+    alert's wait ends.
     """
     everyone = receivers(conn, book)
     if not everyone:
         return 0
     told = _write(conn, book, everyone, outbox.decided(conn, after_seq), now)
-    outbox.release(conn, now)
+    outbox.release(conn, now, informed_only=informed_only)
     return told
 
 

@@ -25,7 +25,7 @@ from watchtower.rules.fold import Record, reading
 from watchtower.rules.spans_kept import Span
 from watchtower.store import journal
 from watchtower.store import spans as span_store
-from watchtower.store.agenda import Agenda, look
+from watchtower.store.agenda import look
 from watchtower.store.alerts import (
     Closing,
     NewAction,
@@ -103,13 +103,19 @@ def settle(
     rungs = [] if informed_only else ladder(engine.program.book)
     rules = [rule.rule.id for rule in engine.program.rules if rule.ai_informed] if informed_only else None
     found = look(conn, now, rungs, rules)
+
+    def say(done: Settled, woken: int = 0) -> None:
+        """Messages follow from decisions, and from what held others back."""
+        if found.held or woken or done != Settled():
+            tell(conn, engine.program.book, found.seq, now, informed_only=informed_only)
+
     corrected = applied is not None and bool(applied.withdrawn or applied.reopened)
     if applied is not None and corrected:
         done += _correct(conn, applied, now, because)
     if found.importing:
         if spoken:
             _note(conn, "clock.held", now, {"because": "history is being imported"})
-        _tell(conn, engine, found, now, done)
+        say(done)
         return done
     scan = partial(_batches, conn, now, rules)
     for batch in scan(span_store.due, lambda span: span.opens_at) if found.due or corrected else ():
@@ -124,7 +130,7 @@ def settle(
     woken += _escalate(conn, rungs, now) if rungs and (found.climbing or news) else 0
     if passed and not (spoken or woken or done.opened or done.resolved):
         _note(conn, "clock.settled", now, {"spans": passed})
-    _tell(conn, engine, found, now, done, woken)
+    say(done, woken)
     return done
 
 
@@ -142,12 +148,6 @@ def _batches(
         if len(batch) < BATCH:
             return
         after = key(batch[-1])
-
-
-def _tell(conn: Connection, engine: Engine, found: Agenda, now: datetime, done: Settled, woken: int = 0) -> None:
-    """Messages follow from decisions, and from what held others back."""
-    if found.held or woken or done != Settled():
-        tell(conn, engine.program.book, found.seq, now)
 
 
 def apart(conn: Connection, now: datetime) -> None:

@@ -34,7 +34,7 @@ class Agenda(NamedTuple):
 _LOOK = text(
     f"""
     select coalesce((select max(seq) from journal), 0),
-      case when :ask then not pg_try_advisory_xact_lock(:import) else :given end,
+      case when :ask then {turns.IMPORTING} else :given end,
       exists (select from span where {spans.WAITING} and opens_at <= :now {spans.AMONG}),
       exists (select from span where {spans.ENDING} and until <= :now {spans.AMONG}),
       exists (select from alert where {alerts.WAKING}),

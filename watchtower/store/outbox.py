@@ -118,7 +118,8 @@ _RELEASE = text(
     update outbox o set due_at = greatest(o.due_at, :now), held = '',
       state = case when a.status = 'resolved' then 'withheld' else 'pending' end
     from alert a
-    where o.state = 'waiting' and a.id = o.alert and (a.status = 'resolved' or not exists (
+    where o.state = 'waiting' and (o.ai_informed or not :informed_only) and a.id = o.alert
+      and (a.status = 'resolved' or not exists (
       select 1 from alert other
       where other.object = a.object and other.record = a.record and other.rule = any(a.inhibitors)
         and other.status <> 'resolved') and not {COVERED})
@@ -218,10 +219,10 @@ def add(conn: Connection, messages: Sequence[NewMessage], now: datetime) -> None
         conn.execute(_ADD, {"rows": msgspec.json.encode(messages).decode(), "now": now})
 
 
-def release(conn: Connection, now: datetime) -> int:
+def release(conn: Connection, now: datetime, *, informed_only: bool = False) -> int:
     """What waits for an inhibiting alert that no longer stands, or a silence that is over, is due; where the alert
-    itself is over, it is withheld. How many there were."""
-    return conn.execute(_RELEASE, {"now": now}).rowcount
+    itself is over, it is withheld. How many there were. `informed_only`: of messages of AI-informed alerts alone."""
+    return conn.execute(_RELEASE, {"now": now, "informed_only": informed_only}).rowcount
 
 
 def due_lanes(conn: Connection, receivers: Sequence[str], now: datetime) -> list[Lane]:

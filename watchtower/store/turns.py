@@ -21,7 +21,13 @@ _HUNG = text("select set_config('idle_in_transaction_session_timeout', :limit, t
 _WAIT_TICK = text("select pg_advisory_xact_lock(:key)")
 _TAKE = text("select pg_advisory_lock_shared(:key)")
 _GIVE = text("select pg_advisory_unlock_shared(:key)")
-_ANYONE = text("select pg_try_advisory_xact_lock(:key)")
+IMPORTING = f"""case when pg_try_advisory_xact_lock(:import) then false else exists (
+    select from pg_locks where locktype = 'advisory' and mode = 'ShareLock' and granted and objsubid = 1
+      and database = (select oid from pg_database where datname = current_database())
+      and classid::bigint = {IMPORT >> 32} and objid::bigint = {IMPORT & 0xFFFFFFFF}) end"""
+"""Importers share the lock. Who only asks has it alone, to the end of a transaction, and is none of them: a transaction
+that ends lets its locks go one by one, and whoever waited for the first may come before the last."""
+_ANYONE = text(f"select {IMPORTING}")
 
 
 def alone(conn: Connection) -> bool:
@@ -49,7 +55,7 @@ def import_under_way(conn: Connection) -> bool:
     told = held(conn)
     if told is not None:
         return told
-    return not conn.execute(_ANYONE, {"key": IMPORT}).scalar_one()
+    return bool(conn.execute(_ANYONE, {"import": IMPORT}).scalar_one())
 
 
 def let_go_when_hung(conn: Connection) -> None:
