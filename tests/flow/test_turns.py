@@ -32,7 +32,7 @@ from watchtower.store import journal, turns
 from watchtower.store.database import connect
 with connect(Settings(database_url=SecretStr(sys.argv[1]))).begin() as conn:
     journal.wait(conn)
-    turns.wait_for_tick(conn)
+    conn.execute(text("select pg_advisory_xact_lock(:key)"), {"key": turns.TICK})
     print("ticking", flush=True)
     conn.execute(text("select pg_sleep(300)"))
 """

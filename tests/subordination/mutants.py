@@ -307,6 +307,11 @@ def _tick_budget(patch: pytest.MonkeyPatch, tower: Tower) -> None:
     patch.setattr(settle.span_store, "due", due)
 
 
+def _tick_lock(conn: Any) -> None:
+    """What a tick holds to its end, beside the journal."""
+    conn.execute(text("select pg_advisory_xact_lock(:key)"), {"key": turns.TICK})
+
+
 def _thinking(hold: Callable[[Any], None]) -> Plant:
     """Something is held while a worker thinks."""
 
@@ -395,7 +400,7 @@ MUTANTS = (
     Mutant("label", "rules through AI's reference or pause bear no label", _label),
     Mutant("tick-budget", "a tick opens two alerts, whoever is first", _tick_budget, 1),
     Mutant("journal-lock", "the journal is locked while a worker thinks", _thinking(journal.wait), 1),
-    Mutant("tick-lock", "the clock is locked while a worker thinks", _thinking(turns.wait_for_tick)),
+    Mutant("tick-lock", "the clock is locked while a worker thinks", _thinking(_tick_lock)),
     Mutant("connections", "a worker takes all connections", _connections),
     Mutant("feedback", "verdicts on proposals retune alerts", _feedback),
     Mutant("freshness", "a worker's entry looks like news from a source", _freshness),

@@ -48,7 +48,9 @@ class MergeRow(msgspec.Struct, frozen=True, kw_only=True):
     undone_by: str
 
 
-_ANY = text("select exists (select 1 from merge where undone_at is null)")
+ANY = "exists (select from merge where undone_at is null)"
+"""Whether anything is merged at all."""
+_ANY = text(f"select {ANY}")
 _FAMILIES = text(
     """
     with recursive family(object, id) as (

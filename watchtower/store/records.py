@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from watchtower.contract import Document, format_time
+from watchtower.store import merges
 from watchtower.store.copying import NULL, copy, joined, json_value
 from watchtower.store.direct import ask
 from watchtower.store.rows import RecordRow
@@ -64,9 +65,9 @@ _LOAD = text(
     "where object = :object and id = any(:ids)"
 ).bindparams(bindparam("ids", type_=ARRAY(Text)))
 _STORED = text(
-    """
+    f"""
     select merges.known, r.object, r.id, r.state, r.provenance, r.created_at, r.changed_at, r.deleted_at
-    from (select exists (select from merge where undone_at is null)) as merges(known)
+    from (select {merges.ANY}) as merges(known)
     left join (json_to_recordset(cast(:wanted as json)) as g(object text, ids json) cross join lateral (
       select * from record
       where record.object = g.object and record.id = any(array(select json_array_elements_text(g.ids)))) as r) on true

@@ -18,7 +18,6 @@ HUNG = 7
 """Seconds that a tick may think without a word to the server; a busy one does so for a fraction of a second."""
 _HUNG = text("select set_config('idle_in_transaction_session_timeout', :limit, true)")
 
-_WAIT_TICK = text("select pg_advisory_xact_lock(:key)")
 _TAKE = text("select pg_advisory_lock_shared(:key)")
 _GIVE = text("select pg_advisory_unlock_shared(:key)")
 IMPORTING = f"""case when pg_try_advisory_xact_lock(:import) then false else exists (
@@ -39,12 +38,6 @@ def held(conn: Connection) -> bool | None:
     """What a replay says through its connection of whether history was being read in; None: it is to be asked."""
     told: bool | None = conn.get_execution_options().get("watchtower_held")
     return told
-
-
-def wait_for_tick(conn: Connection) -> None:
-    """One settles at a time, to the end of its transaction."""
-    if not alone(conn):
-        conn.execute(_WAIT_TICK, {"key": TICK})
 
 
 def import_under_way(conn: Connection) -> bool:
